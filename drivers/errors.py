@@ -1,0 +1,100 @@
+"""Errors of the drivers. Each one says which device, on which port, what was asked and what came back."""
+
+from __future__ import annotations
+
+
+class DriverError(Exception):
+    """Root of everything a driver raises.
+
+    Attributes:
+        message: what went wrong, in words.
+        device: the device's name in the rig, or "".
+        port: the port or address it was reached by, or "".
+        asked: what was sent or requested, as text, or "".
+        answered: what came back, as text, or "".
+    """
+
+    def __init__(
+        self, message: str, *, device: str = "", port: str = "", asked: object = "", answered: object = ""
+    ) -> None:
+        self.message = message
+        self.device = device
+        self.port = port
+        self.asked = _text(asked)
+        self.answered = _text(answered)
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        where = " on ".join(part for part in (self.device, self.port) if part)
+        detail = "; ".join(
+            f"{verb} {value}" for verb, value in (("asked", self.asked), ("answered", self.answered)) if value
+        )
+        return f"{where + ': ' if where else ''}{self.message}{f' ({detail})' if detail else ''}"
+
+
+class PortError(DriverError):
+    """The port cannot be opened, is in use, or went away."""
+
+
+class WireTimeoutError(DriverError):
+    """No complete answer came within the time allowed."""
+
+
+class ProtocolError(DriverError):
+    """An answer came that the protocol does not allow: bad checksum, wrong address, garbage."""
+
+
+class RefusedError(DriverError):
+    """The device understood and said no."""
+
+
+class OutOfRangeError(DriverError, ValueError):
+    """The value asked lies outside what the device can do; nothing was sent.
+
+    Attributes:
+        low, high: the allowed range, in the unit of the value asked.
+    """
+
+    def __init__(self, message: str, *, low: float, high: float, device: str = "", port: str = "", asked: object = ""):
+        super().__init__(message, device=device, port=port, asked=asked)
+        self.low = low
+        self.high = high
+
+
+class ReadBackError(DriverError):
+    """A setting was accepted, but reads back as something else."""
+
+
+class DeviceAlarmError(DriverError):
+    """The device reports an alarm.
+
+    Attributes:
+        alarm: the alarm in words, for example "stalled".
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        alarm: str,
+        device: str = "",
+        port: str = "",
+        asked: object = "",
+        answered: object = "",
+    ):
+        super().__init__(message, device=device, port=port, asked=asked, answered=answered)
+        self.alarm = alarm
+
+
+class BrokenWireError(DeviceAlarmError):
+    """A current loop carries less than a live transmitter can send, or more."""
+
+
+class NotConnectedError(DriverError):
+    """A verb was used before ``connect`` or after the device was lost."""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (bytes, bytearray)):
+        return repr(bytes(value)) if value else ""
+    return str(value)

@@ -1,0 +1,244 @@
+"""Eurotherm 2400 and 3200 temperature controllers over Modbus."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import struct
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from drivers.errors import DriverError, OutOfRangeError, ReadBackError
+from drivers.modbus import ModbusBus
+
+PROCESS_VALUE: Final = 1
+TARGET_SET_POINT: Final = 2
+MANUAL_OUTPUT: Final = 3
+WORKING_OUTPUT: Final = 4
+WORKING_SET_POINT: Final = 5
+COMMS_SET_POINT: Final = 26
+STATUS: Final = 75
+LOOP_MODE: Final = 273
+ACKNOWLEDGE: Final = 274
+LOCAL_REMOTE: Final = 276
+_AUTOMATIC: Final = 0
+_MANUAL: Final = 1
+_REMOTE: Final = 1
+_FLOAT_BASE: Final = 0x8000
+
+
+@dataclass(frozen=True)
+class HeaterReading:
+    """One look at the controller. ``temperature_c`` is nan while the sensor is broken.
+
+    ``alarm`` is true while any of the controller's four alarms is active.
+    """
+
+    temperature_c: float
+    set_point_c: float
+    output_fraction: float
+    sensor_break: bool
+    loop_break: bool
+    heater_fail: bool
+    out_of_range: bool
+    alarm: bool
+
+
+class EurothermController:
+    """One controller on a Modbus line.
+
+    The set-point goes to the comms set-point (register 26 with 276 = 1), which does not wear the memory that keeps SP1
+    and SP2; ``refresh`` writes it again, about every 5 s, as the controller expects of a remote set-point.
+
+    ``heater_off`` sets the comms set-point to ``safe_set_point_c``, then takes the loop out of automatic (register 273
+    = 1, manual) with a manual output (register 3) of 0 %: no power whatever the temperature, and a harmless set-point
+    for whoever turns it back to automatic. Register 273 and the working output in register 4 are taken from
+    the 3200 series address list and are to be confirmed on the instrument.
+
+    Args:
+        bus: the line, shared with other devices.
+        unit: Modbus address, 1 to 254.
+        registers: "integer" for values scaled by the display's decimals, "float" for the IEEE mirror at 0x8000 + 2n.
+        decimals: decimals of the display, for "integer".
+        set_point_range_c: set-points outside are refused before anything is sent.
+        safe_set_point_c: the set-point ``heater_off`` leaves behind.
+        name: the device's name in messages.
+    """
+
+    def __init__(
+        self,
+        bus: ModbusBus,
+        unit: int = 1,
+        *,
+        registers: Literal["integer", "float"] = "integer",
+        decimals: int = 1,
+        set_point_range_c: tuple[float, float] = (0.0, 250.0),
+        safe_set_point_c: float = 20.0,
+        name: str = "heater",
+    ) -> None:
+        low, high = set_point_range_c
+        if not 1 <= unit <= 254:
+            raise OutOfRangeError("Modbus unit", low=1, high=254, device=name, asked=unit)
+        if not 0 <= decimals <= 2:
+            raise OutOfRangeError("decimals of the display", low=0, high=2, device=name, asked=decimals)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"{name}: the set-point range {low:g} to {high:g} °C is empty")
+        if not low <= safe_set_point_c <= high:
+            raise OutOfRangeError("safe set-point in °C", low=low, high=high, device=name, asked=safe_set_point_c)
+        self._bus = bus
+        self._unit = unit
+        self._float = registers == "float"
+        self._scale = 10**decimals
+        self._range_c = (low, high)
+        self._safe_set_point_c = safe_set_point_c
+        self._name = name
+        self._opened = False
+        self._held_c: float | None = None
+        # A refresh between another verb's write and its read-back would undo the one and fail the other.
+        self._setting = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        return self._name
+
+    @property
+    def set_point_range_c(self) -> tuple[float, float]:
+        """Lowest and highest set-point accepted."""
+        return self._range_c
+
+    async def connect(self) -> str:
+        """Open the line and read the controller once; changes nothing on it. Returns a description."""
+        if not self._opened:
+            await self._bus.open()
+            self._opened = True
+        try:
+            await self.read()
+        except BaseException:
+            await self.close()
+            raise
+        form = "float registers" if self._float else f"integer registers / {self._scale}"
+        return f"Eurotherm 2400/3200, unit {self._unit}, {form}"
+
+    async def set_temperature(self, temperature_c: float) -> float:
+        """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the display's decimals).
+
+        Raises OutOfRangeError, ReadBackError.
+        """
+        low, high = self._range_c
+        if not low <= temperature_c <= high:
+            raise OutOfRangeError(
+                f"set-point {temperature_c:g} °C is outside {low:g} to {high:g} °C",
+                low=low,
+                high=high,
+                device=self._name,
+                port=self._bus.name,
+                asked=temperature_c,
+            )
+        async with self._setting:
+            actual_c = await self._set_comms_set_point(temperature_c)
+            await self._set_choice(LOOP_MODE, _AUTOMATIC)
+            self._held_c = temperature_c
+            return actual_c
+
+    async def refresh(self) -> None:
+        """Write the held set-point once more; does nothing while the heater is off."""
+        async with self._setting:
+            if self._held_c is not None:
+                await self._write_value(COMMS_SET_POINT, self._held_c)
+
+    async def read(self) -> HeaterReading:
+        """Temperature, set-point, output and status, in two exchanges."""
+        values = await self._read_values(PROCESS_VALUE, 5)
+        status = (await self._read_raw(STATUS, 1))[0]
+        sensor_break = bool(status & 1 << 5)
+        return HeaterReading(
+            temperature_c=math.nan if sensor_break else self._from_display(values[PROCESS_VALUE - 1]),
+            set_point_c=self._from_display(values[WORKING_SET_POINT - 1]),
+            output_fraction=self._from_percent(values[WORKING_OUTPUT - 1]),
+            sensor_break=sensor_break,
+            loop_break=bool(status & 1 << 6),
+            heater_fail=bool(status & 1 << 7),
+            out_of_range=bool(status & 1 << 10),
+            alarm=bool(status & 0b1111),
+        )
+
+    async def heater_off(self) -> None:
+        """Be without heater power: safe set-point, manual, 0 % output; read back. Raises DriverError.
+
+        The set-point comes first: a line lost between the steps leaves a controller that regulates to the safe value,
+        not one that holds its last output. Where the set-point fails, manual is tried all the same.
+        """
+        async with self._setting:
+            self._held_c = None
+            failure: DriverError | None = None
+            try:
+                await self._set_comms_set_point(self._safe_set_point_c)
+            except DriverError as error:
+                failure = error
+            await self._set_choice(LOOP_MODE, _MANUAL)
+            await self._write_value(MANUAL_OUTPUT, 0.0)
+            output = self._from_percent((await self._read_values(MANUAL_OUTPUT, 1))[0])
+            if output != 0.0:
+                raise self._mismatch(f"register {MANUAL_OUTPUT} = 0", output)
+            if failure is not None:
+                raise failure
+
+    async def acknowledge(self) -> None:
+        """Acknowledge the controller's own alarms."""
+        await self._bus.write(self._unit, ACKNOWLEDGE, [1], device=self._name)
+
+    async def close(self) -> None:
+        """Leave the line; the controller goes on as it is."""
+        if self._opened:
+            self._opened = False
+            await self._bus.close()
+
+    async def _set_comms_set_point(self, temperature_c: float) -> float:
+        await self._write_value(COMMS_SET_POINT, temperature_c)
+        actual_c = self._from_display((await self._read_values(COMMS_SET_POINT, 1))[0])
+        # Half a digit of the display, plus the rounding of a float register.
+        if abs(actual_c - temperature_c) > (1e-4 if self._float else 0.5 / self._scale + 1e-9):
+            raise self._mismatch(f"{temperature_c:g} °C", f"{actual_c:g} °C")
+        await self._set_choice(LOCAL_REMOTE, _REMOTE)
+        return actual_c
+
+    async def _set_choice(self, register: int, choice: int) -> None:
+        """Be set to ``choice``: written only where it differs, then read back."""
+        if (await self._read_raw(register, 1))[0] == choice:
+            return
+        await self._bus.write(self._unit, register, [choice], device=self._name)
+        answer = (await self._read_raw(register, 1))[0]
+        if answer != choice:
+            raise self._mismatch(f"register {register} = {choice}", answer)
+
+    def _mismatch(self, asked: object, answered: object) -> ReadBackError:
+        return ReadBackError(
+            "the setting did not take", device=self._name, port=self._bus.name, asked=asked, answered=answered
+        )
+
+    async def _read_raw(self, register: int, count: int) -> list[int]:
+        return await self._bus.read_holding(self._unit, register, count, device=self._name)
+
+    async def _read_values(self, register: int, count: int) -> list[float]:
+        """Values as numbers: scaled integers as they stand, or floats."""
+        if not self._float:
+            words = await self._read_raw(register, count)
+            return [float(word - 0x10000 if word >= 0x8000 else word) for word in words]
+        words = await self._read_raw(_FLOAT_BASE + 2 * register, 2 * count)
+        return list(struct.unpack(f">{count}f", struct.pack(f">{2 * count}H", *words)))
+
+    async def _write_value(self, register: int, value: float) -> None:
+        if self._float:
+            words = list(struct.unpack(">2H", struct.pack(">f", value)))
+            await self._bus.write(self._unit, _FLOAT_BASE + 2 * register, words, device=self._name)
+            return
+        scale = 10 if register == MANUAL_OUTPUT else self._scale
+        await self._bus.write(self._unit, register, [round(value * scale) & 0xFFFF], device=self._name)
+
+    def _from_display(self, value: float) -> float:
+        return value if self._float else value / self._scale
+
+    def _from_percent(self, value: float) -> float:
+        """Outputs are in percent, with one decimal where registers are integers."""
+        return value / (100.0 if self._float else 1000.0)

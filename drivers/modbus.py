@@ -1,0 +1,280 @@
+"""A Modbus line or socket and everything on it: one exchange at a time, over pymodbus."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal
+
+from drivers.errors import DriverError, PortError, ProtocolError, RefusedError, WireTimeoutError
+
+ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+Connect = Callable[[ProtocolFactory], Awaitable[tuple[asyncio.Transport, asyncio.BaseProtocol]]]
+"""Takes pymodbus's protocol factory and returns a connected asyncio transport with the protocol it made."""
+
+_EXCEPTIONS: Final = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge",
+    6: "device busy",
+}
+
+
+@dataclass(frozen=True)
+class RtuLink:
+    """A serial port (or any pyserial URL) with RTU frames on it."""
+
+    port: str
+    baud_rate: int = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+
+
+@dataclass(frozen=True)
+class TcpLink:
+    """A Modbus TCP server."""
+
+    host: str
+    port: int = 502
+
+
+class ModbusBus:
+    """One Modbus line, shared by the devices on it.
+
+    An RTU answer does not say what it answers, so after one late answer a client stays off by one, with valid
+    checksums. Therefore: one exchange at a time; a request in flight is never cancelled, even when its caller is; and
+    after a time-out the line must have been quiet for ``quiet_s`` before the next request. ``open`` and ``close``
+    count their callers.
+
+    Args:
+        link: where the line is.
+        timeout_s: how long one answer may take.
+        quiet_s: silence required after a time-out; longer than the slowest device's latency beyond ``timeout_s``.
+        attempts: how often one request is sent before its time-out is raised. Every write here is an absolute value,
+            so repeating it is harmless.
+        connect: replaces the socket or serial port, for a line in memory.
+    """
+
+    def __init__(
+        self,
+        link: RtuLink | TcpLink,
+        *,
+        timeout_s: float = 0.5,
+        quiet_s: float = 0.5,
+        attempts: int = 2,
+        connect: Connect | None = None,
+    ) -> None:
+        if timeout_s <= 0 or quiet_s < 0 or attempts < 1:
+            raise ValueError(f"time-out {timeout_s} s, quiet gap {quiet_s} s, attempts {attempts}: must be positive")
+        self._link = link
+        self._timeout_s = timeout_s
+        self._quiet_s = quiet_s
+        self._attempts = attempts
+        self._connect = connect
+        self._client: Any = None
+        self._lock = asyncio.Lock()
+        self._users = 0
+        self._unsettled = False
+        self._last_byte_s = 0.0
+
+    @property
+    def name(self) -> str:
+        """The port in words."""
+        return self._link.port if isinstance(self._link, RtuLink) else f"{self._link.host}:{self._link.port}"
+
+    async def open(self) -> None:
+        """Connect for one more user."""
+        async with self._lock:
+            await self._ensure_connected()
+            self._users += 1
+
+    async def close(self) -> None:
+        """One user fewer; the last one closes the port."""
+        async with self._lock:
+            self._users = max(0, self._users - 1)
+            if self._users == 0 and self._client is not None:
+                self._client.close()
+                self._client = None
+
+    async def read_holding(self, unit: int, address: int, count: int = 1, *, device: str = "") -> list[int]:
+        """``count`` holding registers from 0-based ``address``, each 0 to 65535."""
+        return await self._registers("read_holding_registers", unit, address, count, device)
+
+    async def read_input(self, unit: int, address: int, count: int = 1, *, device: str = "") -> list[int]:
+        """``count`` input registers from 0-based ``address``, each 0 to 65535."""
+        return await self._registers("read_input_registers", unit, address, count, device)
+
+    async def write(self, unit: int, address: int, values: Sequence[int], *, device: str = "") -> None:
+        """Write holding registers: one value as function 6, several as function 16."""
+        asked = f"write unit {unit} register {address} = {list(values)}"
+
+        def request(client: Any) -> Awaitable[Any]:
+            if len(values) == 1:
+                answer: Awaitable[Any] = client.write_register(address, values[0], device_id=unit)
+            else:
+                answer = client.write_registers(address, list(values), device_id=unit)
+            return answer
+
+        def check(response: Any) -> list[int]:
+            echoed = response.address == address and (
+                response.registers == list(values) if len(values) == 1 else response.count == len(values)
+            )
+            if not echoed:
+                raise ProtocolError(
+                    "the answer does not echo the write", device=device, port=self.name, asked=asked, answered=response
+                )
+            return []
+
+        await self._shielded(request, check, asked, device)
+
+    async def _registers(
+        self,
+        function: Literal["read_holding_registers", "read_input_registers"],
+        unit: int,
+        address: int,
+        count: int,
+        device: str,
+    ) -> list[int]:
+        asked = f"read unit {unit} registers {address} to {address + count - 1}"
+
+        def request(client: Any) -> Awaitable[Any]:
+            read = (
+                client.read_holding_registers if function == "read_holding_registers" else client.read_input_registers
+            )
+            answer: Awaitable[Any] = read(address, count=count, device_id=unit)
+            return answer
+
+        def check(response: Any) -> list[int]:
+            registers = [int(value) for value in response.registers]
+            if len(registers) != count:
+                raise ProtocolError(
+                    f"{len(registers)} registers came for {count}",
+                    device=device,
+                    port=self.name,
+                    asked=asked,
+                    answered=registers,
+                )
+            return registers
+
+        return await self._shielded(request, check, asked, device)
+
+    async def _shielded(
+        self,
+        request: Callable[[Any], Awaitable[Any]],
+        check: Callable[[Any], list[int]],
+        asked: str,
+        device: str,
+    ) -> list[int]:
+        """A caller may be cancelled; the exchange is not, and holds the line until it is over."""
+        exchange = asyncio.get_running_loop().create_task(self._exchange(request, check, asked, device))
+        return await asyncio.shield(exchange)
+
+    async def _exchange(
+        self,
+        request: Callable[[Any], Awaitable[Any]],
+        check: Callable[[Any], list[int]],
+        asked: str,
+        device: str,
+    ) -> list[int]:
+        from pymodbus.exceptions import ConnectionException, ModbusException
+
+        async with self._lock:
+            failure: DriverError | None = None
+            for _ in range(self._attempts):
+                await self._settle()
+                client = await self._ensure_connected()
+                self._unsettled = True
+                try:
+                    response = await request(client)
+                    if not response.isError():
+                        registers = check(response)
+                        self._unsettled = False
+                        return registers
+                except ConnectionException as error:
+                    raise PortError(f"{error}", device=device, port=self.name, asked=asked) from error
+                except OSError as error:
+                    client.close()
+                    self._client = None
+                    raise PortError(f"{error}", device=device, port=self.name, asked=asked) from error
+                except ModbusException as error:
+                    failure = WireTimeoutError(
+                        f"no answer within {self._timeout_s:g} s", device=device, port=self.name, asked=asked
+                    )
+                    failure.__cause__ = error
+                    continue
+                except ProtocolError as error:
+                    failure = error
+                    continue
+                self._unsettled = False
+                code = int(response.exception_code)
+                raise RefusedError(
+                    _EXCEPTIONS.get(code, f"exception {code}"),
+                    device=device,
+                    port=self.name,
+                    asked=asked,
+                    answered=f"exception {code}",
+                )
+            assert failure is not None
+            raise failure
+
+    async def _settle(self) -> None:
+        """After a bad exchange, wait until nothing has come for ``quiet_s``."""
+        if not self._unsettled:
+            return
+        loop = asyncio.get_running_loop()
+        self._last_byte_s = loop.time()
+        left_s = self._quiet_s
+        while left_s > 1e-9:
+            await asyncio.sleep(left_s)
+            left_s = self._last_byte_s + self._quiet_s - loop.time()
+        self._unsettled = False
+
+    def _note_bytes(self, sending: bool, data: bytes) -> bytes:
+        if not sending:
+            self._last_byte_s = asyncio.get_running_loop().time()
+        return data
+
+    async def _ensure_connected(self) -> Any:
+        if self._client is not None and self._client.connected:
+            return self._client
+        if self._client is None:
+            self._client = self._make_client()
+        if not await self._client.connect():
+            self._client = None
+            raise PortError("cannot be opened, or is in use", port=self.name)
+        return self._client
+
+    def _make_client(self) -> Any:
+        from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+
+        # pymodbus logs what is raised here as an error too; without a handler Python would print it.
+        logging.getLogger("pymodbus").addHandler(logging.NullHandler())
+        client: Any
+        if isinstance(self._link, RtuLink):
+            client = AsyncModbusSerialClient(
+                self._link.port,
+                baudrate=self._link.baud_rate,
+                parity=self._link.parity,
+                stopbits=self._link.stopbits,
+                timeout=self._timeout_s,
+                retries=0,
+                reconnect_delay=0,
+                trace_packet=self._note_bytes,
+            )
+        else:
+            client = AsyncModbusTcpClient(
+                self._link.host,
+                port=self._link.port,
+                timeout=self._timeout_s,
+                retries=0,
+                reconnect_delay=0,
+                trace_packet=self._note_bytes,
+            )
+        if self._connect is not None:
+            client.ctx.call_create = partial(self._connect, client.ctx.handle_new_connection)
+        return client
