@@ -73,6 +73,24 @@ def test_the_first_spectrum_after_a_change_is_old() -> None:
     play(scenario)
 
 
+def test_a_much_shorter_integration_waits_for_the_long_spectrum_under_way() -> None:
+    async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, plant: LampAndPeak) -> None:
+        await spectrometer.set_integration(20.0)
+        for _ in range(2):
+            await spectrometer.acquire()
+        await spectrometer.set_integration(0.01)
+        await spectrometer.acquire()
+        began_s = asyncio.get_running_loop().time()
+        await spectrometer.acquire()
+        assert asyncio.get_running_loop().time() - began_s < 0.1
+        twin.hang()
+        with pytest.raises(WireTimeoutError):
+            await spectrometer.acquire()
+        assert asyncio.get_running_loop().time() - began_s < 5.0
+
+    play(scenario)
+
+
 def test_a_saturated_spectrum_is_flat_at_full_scale() -> None:
     async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, plant: LampAndPeak) -> None:
         await spectrometer.set_lamp(True)

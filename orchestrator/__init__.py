@@ -1,0 +1,1 @@
+"""The conductor: configuration, campaign loop, journal, safety, command line."""

@@ -1,0 +1,401 @@
+"""The campaign: the one mutable object, which carries a recipe from proposal to told until a stop rule holds.
+
+Every step writes its intent to the journal before it acts and its outcome after. Whatever ends the campaign (a stop
+rule, the operator, an interlock, a defect), the rig's safe sequence runs before anything else is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestrator import planning
+from orchestrator.errors import JournalError
+from orchestrator.fold import Experiment, RunState, fold
+from orchestrator.measuring import Detector
+from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
+from orchestrator.rig import make_safe
+from orchestrator.safety import Interlocks, Trip
+from orchestrator.settling import BOUND_MARGIN, dead_time_s, reach_temperature, settle, washout_s
+from orchestrator.spectra import Analysis, QualityRules, with_wander
+from orchestrator.stopping import Stop, decide_stop, wanted_replicate
+
+if TYPE_CHECKING:
+    from orchestrator.config import CampaignConfig, LoadedCampaign
+    from orchestrator.journal import Event, Journal
+    from orchestrator.rig import Rig
+
+Data = dict[str, Any]
+MEASURING_ALLOWANCE_S = 300.0
+BLANK_SHARE = 0.5
+"""The line is filled for the blank at this share of the rig's highest total flow."""
+
+
+class Decider(Protocol):
+    """Who answers the planner's two questions: the planner now, or the record of when it was asked."""
+
+    async def propose(self, state: RunState, n: int) -> Data:
+        """The data of the next ``proposed`` event."""
+        ...
+
+    async def recommend(self, state: RunState) -> Data | None:
+        """The data of the ``recommended`` event; None when there is nothing to recommend."""
+        ...
+
+
+class Campaign:
+    """One run of one campaign file on one rig, beginning wherever its journal ends."""
+
+    def __init__(
+        self,
+        loaded: LoadedCampaign,
+        rig: Rig,
+        journal: Journal,
+        decider: Decider,
+        *,
+        header: Mapping[str, Any],
+        history: tuple[Event, ...] = (),
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self._config = loaded.config
+        self._rig = rig
+        self._journal = journal
+        self._decider = decider
+        self._header = header
+        self._events: list[Event] = list(history)
+        self._on_event = on_event
+        self._interlocks = Interlocks(rig)
+        self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, _quality_rules(self._config))
+        self._earlier_s = self.state.reactor_s
+        self._began_s = 0.0
+        self._conducting: asyncio.Task[Stop] | None = None
+        self._making_safe: asyncio.Task[bool] | None = None
+        self._interrupts = 0
+
+    @property
+    def state(self) -> RunState:
+        """What the journal says so far."""
+        return fold(self._events)
+
+    @property
+    def reactor_s(self) -> float:
+        """Reactor time since the campaign began, in s, of all its sittings."""
+        return self._earlier_s + asyncio.get_running_loop().time() - self._began_s
+
+    def interrupt(self) -> None:
+        """The operator wants it to end: first politely, the second time without flushes."""
+        self._interrupts += 1
+        if self._conducting is not None and not self._conducting.done():
+            self._conducting.cancel()
+        elif self._making_safe is not None and not self._making_safe.done():
+            self._making_safe.cancel()
+
+    async def run(self) -> RunState:
+        """Conduct the campaign to its end and leave the rig safe. Returns the final state."""
+        self._began_s = asyncio.get_running_loop().time()
+        if self._events:
+            await self._append("resumed", {})
+        else:
+            await self._append("run_started", dict(self._header))
+        try:
+            stop = await self._guarded()
+        except BaseException:
+            # The journal itself failed, or the loop is going down: nothing can be written, the rig still goes safe.
+            await make_safe(self._rig, _unreported, hurry=True)
+            raise
+        await self._finish(stop)
+        return self.state
+
+    async def _guarded(self) -> Stop:
+        """The experiments under the interlocks; every way out becomes a stop with its reason."""
+        self._conducting = asyncio.ensure_future(self._conduct())
+        if self._interrupts:
+            self._conducting.cancel()
+        try:
+            return await self._conducting
+        except asyncio.CancelledError:
+            if self._interlocks.trip is not None:
+                return Stop("fault", str(self._interlocks.trip))
+            if self._interrupts:
+                return Stop("operator", "interrupted by the operator")
+            raise
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect must end in the safe state, with its words in the journal
+            return Stop("fault", f"{type(error).__name__}: {error}")
+
+    async def _conduct(self) -> Stop:
+        await self._append("connected", {"devices": await self._rig.connect()})
+        watching = asyncio.ensure_future(self._interlocks.watch(self._tripped))
+        try:
+            await self._take_blank()
+            return await self._experiments()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _tripped(self, trip: Trip) -> None:
+        """Write the root cause down, then end the experiments; they end even if it cannot be written."""
+        try:
+            await self._append(
+                "trip",
+                {
+                    "interlock": trip.interlock,
+                    "device": trip.device,
+                    "value": trip.value,
+                    "limit": trip.limit,
+                    "unit": trip.unit,
+                },
+            )
+        finally:
+            if self._conducting is not None:
+                self._conducting.cancel()
+
+    async def _experiments(self) -> Stop:
+        while True:
+            state = self.state
+            unfinished = next((e for e in state.experiments if not e.told and e.refused is None), None)
+            if unfinished is None:
+                stop = decide_stop(self._config, state, self.reactor_s)
+                if stop is not None:
+                    return stop
+                unfinished = await self._propose(state)
+            elif unfinished.dosing:
+                await self._doubt(unfinished)
+            short = await self._perform(unfinished)
+            if short is not None:
+                return short
+
+    async def _propose(self, state: RunState) -> Experiment:
+        n = len(state.experiments) + 1
+        original = wanted_replicate(self._config, state)
+        if original is not None:
+            data = planning.replicate_data(n, original)
+        else:
+            data = await self._decider.propose(state, n)
+        await self._append("proposed", data)
+        return self.state.experiments[-1]
+
+    async def _doubt(self, experiment: Experiment) -> None:
+        """Nobody saw how this experiment ended: its reagent counts as spent, the line is flushed, it runs again."""
+        await self._append(
+            "in_doubt",
+            {"n": experiment.n, "attempt": experiment.attempts, "debited_ul": dict(experiment.expected_ul)},
+        )
+
+    async def _perform(self, experiment: Experiment) -> Stop | None:
+        """Carry one proposal to told, or refuse it. Returns a stop when there is too little reagent for it."""
+        try:
+            plan = pump_flows(self._config, self._rig.config, experiment.recipe)
+        except Unreachable as error:
+            await self._append("refused", {"n": experiment.n, "reason": str(error)})
+            return None
+        expected = price(self._config, self._rig.config, plan)
+        lacking = self._lacking(expected)
+        if lacking is not None:
+            await self._append("refused", {"n": experiment.n, "reason": lacking})
+            return Stop("reagent", lacking)
+        await self._append(
+            "dosing",
+            {
+                "n": experiment.n,
+                "attempt": experiment.attempts + 1,
+                "flows_ul_min": dict(plan.flows_ul_min),
+                "temperature_c": plan.temperature_c,
+                "total_flow_ul_min": plan.total_flow_ul_min,
+                "residence_time_s": plan.residence_time_s,
+                "expected_ul": expected,
+            },
+        )
+        reached = await self._approach(plan, flush=experiment.of is not None or experiment.attempts > 0)
+        if not reached:
+            await self._unread(experiment.n, "temperature", f"{plan.temperature_c:g} °C was not reached in time")
+        else:
+            await self._dose_and_read(experiment.n, plan)
+        return await self._tell(experiment.n)
+
+    async def _approach(self, plan: FlowPlan, *, flush: bool) -> bool:
+        """Bring the reactor to temperature under slow solvent, sweeping the line once if a clean one is wanted."""
+        solvent = self._rig.config.plumbing.solvent_pump
+        bound_s = BOUND_MARGIN * (self._config.settle.timeout_s + MEASURING_ALLOWANCE_S)
+        if flush:
+            flow = self._solvent_ul_min(plan.total_flow_ul_min)
+            await self._rig.flow({solvent: flow}, bound_s)
+            await asyncio.sleep(dead_time_s(self._rig.config, flow))
+        # As slow as the rig allows: this flow only keeps the line moving.
+        await self._rig.flow({solvent: self._solvent_ul_min(0.0)}, bound_s)
+        return await reach_temperature(self._rig, self._interlocks, self._config, plan.temperature_c)
+
+    async def _dose_and_read(self, n: int, plan: FlowPlan) -> None:
+        wait_s = washout_s(self._config, self._rig.config, plan) + self._config.settle.timeout_s
+        await self._rig.flow(plan.flows_ul_min, BOUND_MARGIN * (wait_s + MEASURING_ALLOWANCE_S))
+        settled = await settle(self._rig, self._detector, self._config, plan)
+        await self._append(
+            "settled",
+            {
+                "n": n,
+                "elapsed_s": settled.elapsed_s,
+                "looks_ev": list(settled.looks_ev),
+                "outcome": settled.outcome,
+            },
+        )
+        measurement = await self._detector.measure()
+        heater = self._interlocks.heater
+        await self._append(
+            "measured",
+            {
+                "n": n,
+                "integration_s": measurement.integration_s,
+                "spectra": list(measurement.spectra),
+                "dark": measurement.dark,
+                "temperature_c": None if heater is None else heater.temperature_c,
+                "pressure_kpa": self._interlocks.pressure_kpa,
+            },
+        )
+        analysis = with_wander(measurement.analysis, settled.looks_ev[-self._config.settle.looks :])
+        await self._append("analysed", _analysed(n, analysis, drifting=settled.outcome == "timeout"))
+
+    async def _unread(self, n: int, flag: str, reason: str) -> None:
+        await self._append("analysed", {**_analysed(n, _NOTHING, drifting=False), "flags": [flag], "reason": reason})
+
+    async def _tell(self, n: int) -> Stop | None:
+        before = self.state.counted_ul
+        used = await self._rig.count()
+        state = self.state
+        analysed = next(e for e in state.experiments if e.n == n)
+        await self._append(
+            "told",
+            {
+                "n": n,
+                "failed": not analysed.accepted,
+                "reagent_ul": {pump: used[pump] - before.get(pump, 0.0) for pump in used},
+                "counted_ul": used,
+                "reactor_s": self.reactor_s,
+            },
+        )
+        return None
+
+    async def _take_blank(self) -> None:
+        """Fill the line with solvent and read dark and blank. Nothing is heated for it."""
+        solvent = self._rig.config.plumbing.solvent_pump
+        flow = self._solvent_ul_min(BLANK_SHARE * self._rig.config.limits.total_flow_ul_min[1])
+        bound_s = BOUND_MARGIN * (2.0 * dead_time_s(self._rig.config, flow) + MEASURING_ALLOWANCE_S)
+        await self._rig.flow({solvent: flow}, bound_s)
+        await asyncio.sleep(2.0 * dead_time_s(self._rig.config, flow))
+        blank = await self._detector.take_blank()
+        await self._append(
+            "blank_taken",
+            {
+                "integration_s": blank.integration_s,
+                "dark": blank.dark,
+                "blank": blank.blank,
+                "wavelengths": blank.wavelengths,
+                "reagent_ul": await self._rig.count(),
+            },
+        )
+
+    async def _finish(self, stop: Stop) -> None:
+        """Safe first, then the words."""
+        journal_error: Exception | None = None
+        try:
+            await self._append("stopping", {"stop_reason": stop.reason, "detail": stop.detail})
+            await self._append("safe_begin", {"reason": stop.reason})
+        except Exception as error:  # noqa: BLE001 - kept and raised once the rig is safe
+            journal_error = error
+        well = await self._make_safe(journal_error is None)
+        if journal_error is not None:
+            raise journal_error
+        used = await self._last_count()
+        await self._append("safe_done", {"ok": well})
+        state = self.state
+        recommended = await self._decider.recommend(state)
+        if recommended is not None:
+            await self._append("recommended", recommended)
+        await self._append(
+            "ended",
+            {
+                "stop_reason": stop.reason,
+                "detail": stop.detail,
+                "experiments": sum(e.told for e in state.experiments),
+                "reactor_s": self.reactor_s,
+                "reagent_ul": used,
+            },
+        )
+        await self._rig.close()
+
+    async def _make_safe(self, journalled: bool) -> bool:
+        report = self._report_step if journalled else _unreported
+        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=self._interrupts > 1))
+        try:
+            return await self._making_safe
+        except asyncio.CancelledError:
+            return await make_safe(self._rig, report, hurry=True)
+
+    async def _report_step(self, step: str, ok: bool, detail: str) -> None:
+        await self._append("safe_step", {"step": step, "ok": ok, "detail": detail})
+
+    async def _last_count(self) -> dict[str, float]:
+        try:
+            return await self._rig.count()
+        except Exception:  # noqa: BLE001 - a lost pump; what it had counted when last seen stands
+            return dict(self._rig.counted_ul)
+
+    def _lacking(self, expected_ul: Mapping[str, float]) -> str | None:
+        """Which syringe cannot give what an experiment needs, in words; None when all can."""
+        used = self.state.spent_ul
+        for pump, needed in expected_ul.items():
+            full = self._rig.config.pump(pump).syringe.volume_ul
+            left = full - used.get(pump, 0.0)
+            if needed > left:
+                return f"{pump} holds {left / 1000:.2f} mL and the experiment needs {needed / 1000:.2f} mL"
+        return None
+
+    def _solvent_ul_min(self, wanted_ul_min: float) -> float:
+        """The wanted flow of solvent, as near to it as the rig and its solvent pump allow."""
+        low, high = self._rig.config.limits.total_flow_ul_min
+        slowest, fastest = self._rig.pumps[self._rig.config.plumbing.solvent_pump].flow_range_ul_min
+        return min(max(wanted_ul_min, low, slowest), high, fastest)
+
+    async def _append(self, kind: str, data: Data) -> Event:
+        event = await self._journal.append(kind, data)
+        self._events.append(event)
+        if self._on_event is not None:
+            self._on_event(event)
+        return event
+
+
+def _quality_rules(config: CampaignConfig) -> QualityRules:
+    rules = config.quality
+    return QualityRules(
+        saturation_fraction=rules.saturation_fraction,
+        min_signal_to_noise=rules.min_signal_to_noise,
+        max_fwhm_ev=rules.max_fwhm_ev,
+        max_repeat_scatter_ev=rules.max_repeat_scatter_ev,
+    )
+
+
+_NOTHING = Analysis(None, None, None, None, None, None, None, 0.0, ())
+
+
+def _analysed(n: int, analysis: Analysis, *, drifting: bool) -> Data:
+    flags = [*analysis.flags, *(["drifting"] if drifting and "drifting" not in analysis.flags else [])]
+    accepted = analysis.peak_ev is not None and not flags
+    return {
+        "n": n,
+        "peak_ev": analysis.peak_ev,
+        "peak_sd_ev": analysis.peak_sd_ev,
+        "fwhm_ev": analysis.fwhm_ev,
+        "fwhm_sd_ev": analysis.fwhm_sd_ev,
+        "quantum_yield": analysis.quantum_yield,
+        "quantum_yield_sd": analysis.quantum_yield_sd,
+        "absorbance": analysis.absorbance,
+        "signal_to_noise": analysis.signal_to_noise,
+        "flags": flags,
+        "accepted": accepted,
+        "reason": "" if accepted else ", ".join(flags),
+    }
+
+
+async def _unreported(step: str, ok: bool, detail: str) -> None:
+    """For the moment when there is no journal left to tell."""

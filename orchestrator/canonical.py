@@ -1,0 +1,79 @@
+"""Canonical JSON: one text for one value, so that texts can be hashed and compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+JSON = Any
+
+
+def canonical(value: JSON) -> str:
+    """The one text of a value: keys sorted, no spaces, floats by their shortest round-trip form.
+
+    Raises ValueError for what JSON cannot say without loss: NaN, infinity, keys that are not strings, cycles, lone
+    surrogates, and any other kind of object.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"not canonical JSON: {error}") from error
+    if _has_foreign_keys(value):
+        raise ValueError("not canonical JSON: a key is not a string")
+    return text
+
+
+def parse(text: str) -> JSON:
+    """The value of a canonical text. Raises ValueError for NaN, infinity, and text that is not JSON."""
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def first_difference(
+    expected: JSON, got: JSON, path: str = "", ignore: Callable[[str], bool] = lambda key: False
+) -> tuple[str, JSON, JSON] | None:
+    """Where two JSON values first differ: (path, expected there, got there), or None.
+
+    A missing part is the text "absent". `ignore` names keys whose values may differ.
+    """
+    if isinstance(expected, Mapping) and isinstance(got, Mapping):
+        for key in sorted({*expected, *got}):
+            if ignore(key):
+                continue
+            difference = first_difference(
+                expected.get(key, "absent"), got.get(key, "absent"), f"{path}.{key}" if path else key, ignore
+            )
+            if difference is not None:
+                return difference
+        return None
+    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
+        for index, (left, right) in enumerate(zip(expected, got, strict=False)):
+            difference = first_difference(left, right, f"{path}[{index}]", ignore)
+            if difference is not None:
+                return difference
+        if len(expected) == len(got):
+            return None
+        index = min(len(expected), len(got))
+        absent = "absent"
+        return (
+            f"{path}[{index}]",
+            expected[index] if index < len(expected) else absent,
+            got[index] if index < len(got) else absent,
+        )
+    if type(expected) is type(got) and repr(expected) == repr(got):  # 1 is not 1.0 nor True, 0.0 is not -0.0
+        return None
+    return path, expected, got
+
+
+def _has_foreign_keys(value: JSON) -> bool:
+    """json.dumps turns numbers and None into keys silently; two different values would then have one text."""
+    if isinstance(value, dict):
+        return any(not isinstance(key, str) or _has_foreign_keys(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return any(_has_foreign_keys(item) for item in value if isinstance(item, dict | list | tuple))
+    return False
+
+
+def _refuse_constant(name: str) -> JSON:
+    raise ValueError(f"{name} is not JSON")

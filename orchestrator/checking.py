@@ -1,0 +1,130 @@
+"""What ``validate`` and ``explain`` say of a file before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config import UNITS, LoadedCampaign, load_campaign, load_rig
+from orchestrator.preflight import PreflightReport, preflight
+from orchestrator.yaml_source import parse, read_text
+
+if TYPE_CHECKING:
+    from orchestrator.config import RigConfig
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A campaign or rig file that could be read, and what its pre-flight found (None for a rig by itself)."""
+
+    path: Path
+    what: str
+    report: PreflightReport | None
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing keeps it from running."""
+        return self.report is None or self.report.ok
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome for ``--json``."""
+        base: dict[str, Any] = {"file": str(self.path), "kind": self.what, "ok": self.ok}
+        return base if self.report is None else {**base, **self.report.as_dict()}
+
+    def text(self) -> str:
+        """The outcome for a person."""
+        if self.report is None:
+            return f"{self.path}: a sound {self.what} file"
+        lines = [f"problem: {problem}" for problem in self.report.problems]
+        lines += [f"note: {warning}" for warning in self.report.warnings]
+        lines.append(f"{self.path}: {'ready to run' if self.ok else 'cannot run as it stands'}")
+        return "\n".join(lines)
+
+
+def validate_file(path: Path) -> Checked:
+    """Check a campaign file with its rig, or a rig file by itself. Raises ConfigError with everything that is wrong."""
+    kind = parse(read_text(path), str(path)).root.get("kind")
+    if kind is not None and kind.value == "rig":
+        load_rig(path)
+        return Checked(path, "rig", None)
+    return Checked(path, "campaign", preflight(load_campaign(path)))
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a campaign would do."""
+
+    loaded: LoadedCampaign
+    report: PreflightReport
+
+    def as_dict(self) -> dict[str, Any]:
+        """The explanation for ``--json``."""
+        config = self.loaded.config
+        return {
+            "campaign": config.name,
+            "rig": self.loaded.rig.name,
+            "target_ev": config.objective.peak.target_ev,
+            "tolerance_ev": config.objective.peak.tolerance_ev,
+            "strategy": config.planner.strategy,
+            "experiments": config.budget.experiments,
+            "inputs": {
+                name: {"kind": entry.kind, "low": entry.low, "high": entry.high, "unit": UNITS[entry.kind]}
+                for name, entry in config.inputs.items()
+            },
+            **self.report.as_dict(),
+        }
+
+    def text(self) -> str:
+        """The explanation for a person."""
+        config, rig, figures = self.loaded.config, self.loaded.rig, self.report.figures
+        peak = config.objective.peak
+        lines = [
+            f"{config.name}: {config.description}".rstrip(": "),
+            "",
+            f"Looks for a peak at {peak.target_ev:g} eV ± {1000 * peak.tolerance_ev:g} meV on {rig.name}, choosing",
+        ]
+        for name, entry in config.inputs.items():
+            low, high = f"{entry.low:g}", f"{entry.high:g} {UNITS[entry.kind]}".rstrip()
+            lines.append(f"  {name:<20} {low} to {high}{' (log)' if entry.scale == 'log' else ''}")
+        lines += [
+            f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out, "
+            f"for at most {config.budget.experiments} experiments or {config.budget.reactor_time_s / 3600:g} h.",
+            "",
+            _each_experiment(config.settle.residence_times, figures.experiment_s, rig),
+            f"All of the budget takes about {figures.reactor_s / 3600:.1f} h of reactor time. "
+            f"{100 * figures.reachable_fraction:.0f} % of the sampled recipes can be set on this rig.",
+            "",
+            f"  {'pump':<10} {'stock':<18} {'syringe':>9} {'expected':>9} {'at worst':>9}   flow",
+        ]
+        for name, pump in figures.pumps.items():
+            lines.append(
+                f"  {name:<10} {pump.stock:<18} {pump.syringe_ul / 1000:>6.0f} mL {pump.expected_ul / 1000:>6.1f} mL "
+                f"{pump.worst_ul / 1000:>6.1f} mL   {pump.lowest_flow_ul_min:.3g} to "
+                f"{pump.highest_flow_ul_min:.4g} µL/min"
+            )
+        lines += [
+            "",
+            f"Pressure up to {figures.pressure_kpa:.0f} of {rig.limits.pressure_kpa:g} kPa; temperature limited to "
+            f"{rig.limits.temperature_c[0]:g} to {rig.limits.temperature_c[1]:g} °C. Every way out ends in: "
+            f"{', '.join(step.step for step in rig.safe_sequence)}.",
+        ]
+        lines += [f"problem: {problem.summary()}" for problem in self.report.problems]
+        lines += [f"note: {warning.summary()}" for warning in self.report.warnings]
+        return "\n".join(lines)
+
+
+def explain_file(path: Path) -> Explained:
+    """Work out what a campaign would do. Raises ConfigError with everything that is wrong with its files."""
+    loaded = load_campaign(path)
+    return Explained(loaded, preflight(loaded))
+
+
+def _each_experiment(residence_times: float, experiment_s: tuple[float, float, float], rig: RigConfig) -> str:
+    shortest, mean, longest = (seconds / 60.0 for seconds in experiment_s)
+    volume = rig.plumbing.reactor.volume_ul + rig.plumbing.transit.volume_ul
+    return (
+        f"Each experiment heats under slow solvent, doses, waits {residence_times:g} residence times and the transit "
+        f"to the detector ({volume:.0f} µL from the mixer), looks until the line stands still, and measures: "
+        f"{shortest:.0f} to {longest:.0f} min, {mean:.0f} on average."
+    )

@@ -1,0 +1,183 @@
+"""The command line. Heavy things are imported by the command that needs them, never by ``--help``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from orchestrator.errors import EXIT_REFUSED, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, UsageRefused
+
+app = typer.Typer(
+    name="lumiflow",
+    help="Closed-loop flow chemistry: the reactor finds its own recipe. On twins, unless told to drive hardware.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
+CampaignFile = Annotated[Path, typer.Argument(help="A campaign file (YAML).", show_default=False)]
+JournalFile = Annotated[Path, typer.Argument(help="A run's journal (.sqlite).", show_default=False)]
+
+
+@app.command()
+def run(
+    campaign: CampaignFile,
+    hardware: Annotated[bool, typer.Option("--hardware", help="Drive the real devices of the rig file.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Use this seed instead of the file's.", min=0)] = None,
+    target: Annotated[str | None, typer.Option(help='Aim at this peak instead, e.g. "2.40 eV" or "517 nm".')] = None,
+    strategy: Annotated[str | None, typer.Option(help="Use this planner instead of the file's.")] = None,
+    journal: Annotated[Path | None, typer.Option(help="Where to keep the journal.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of journals and reports.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew beside an interrupted run.")] = False,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Pace twins: 1 is real time, 60 a minute a second. As fast as possible if not given."),
+    ] = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report at the end.")] = True,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run a campaign until its target is reached and reproduced, or a stop rule holds."""
+    from orchestrator.header import Overrides
+    from orchestrator.runner import RunOptions, run_campaign
+    from orchestrator.show import Show
+
+    if resume and fresh:
+        _refuse_words("--resume and --fresh contradict each other: give one", as_json)
+    options = RunOptions(
+        campaign=campaign,
+        hardware=hardware,
+        overrides=Overrides(seed, target, strategy),
+        journal=journal,
+        runs=runs,
+        resume=True if resume else False if fresh else None,
+        speed=speed,
+        report=report,
+    )
+    show = Show(as_json=as_json)
+    try:
+        result = run_campaign(options, show, ask=None if as_json or not sys.stdin.isatty() else typer.confirm)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    show.finished(result)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def validate(path: Annotated[Path, typer.Argument(help="A campaign or rig file.")], as_json: JsonFlag = False) -> None:
+    """Check a file against its rig: units, ranges, reachable flows, pressure, syringes, budget."""
+    from orchestrator.checking import validate_file
+
+    try:
+        outcome = validate_file(path)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+    raise typer.Exit(EXIT_TARGET_REACHED if outcome.ok else EXIT_REFUSED)
+
+
+@app.command()
+def explain(campaign: CampaignFile, as_json: JsonFlag = False) -> None:
+    """Say what a campaign would do: reagents, hours, limits, and how each recipe becomes pump rates."""
+    from orchestrator.checking import explain_file
+
+    try:
+        outcome = explain_file(campaign)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(help="campaign or rig")] = "campaign", as_json: JsonFlag = False
+) -> None:
+    """Print the JSON Schema of a file kind, for editors."""
+    from orchestrator.config import json_schema
+
+    if kind not in ("campaign", "rig"):
+        _refuse_words(f'there is no schema of "{kind}": campaign or rig', as_json)
+    _print(json_schema("rig" if kind == "rig" else "campaign"), as_json, indent=None if as_json else 2)
+
+
+@app.command()
+def status(journal: JournalFile, as_json: JsonFlag = False) -> None:
+    """Say how far a run has come, from its journal alone."""
+    from orchestrator.inspecting import journal_status
+
+    try:
+        outcome = journal_status(journal)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+
+
+@app.command()
+def replay(
+    journal: JournalFile,
+    speed: Annotated[float | None, typer.Option(help="Pace: 1 is real time. As fast as possible if not given.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run a finished campaign again, its devices answering from the record, and compare every decision."""
+    from orchestrator.replay import replay_run
+    from orchestrator.show import Show
+
+    show = Show(as_json=as_json)
+    try:
+        result = replay_run(journal, show, speed=speed)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    show.replayed(result)
+    raise typer.Exit(EXIT_TARGET_REACHED if result.same else EXIT_WITHOUT_TARGET)
+
+
+@app.command()
+def report(
+    journal: JournalFile,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to write it; beside the journal if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a run's self-contained HTML report."""
+    from orchestrator.report import write_report
+
+    target = out or journal.with_suffix(".html")
+    try:
+        write_report(journal, target)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print({"report": str(target)} if as_json else str(target), as_json)
+
+
+def main() -> None:
+    """Entry point of the ``lumiflow`` command."""
+    from orchestrator.origin import check_one_origin
+
+    check_one_origin()
+    app()
+
+
+def _print(value: Any, as_json: bool, *, indent: int | None = None) -> None:
+    if as_json or indent is not None:
+        import json
+
+        value = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    typer.echo(value)
+
+
+def _refuse(error: LumiflowError, as_json: bool) -> NoReturn:
+    """Say what was refused: in words on standard error, and as JSON on standard output when that was asked for."""
+    typer.echo(f"lumiflow: {error}", err=True)
+    if as_json:
+        _print({"error": error.as_dict()}, True)
+    raise typer.Exit(error.exit_code)
+
+
+def _refuse_words(words: str, as_json: bool) -> NoReturn:
+    _refuse(UsageRefused(words), as_json)

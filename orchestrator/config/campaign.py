@@ -1,0 +1,410 @@
+"""The campaign file: what to look for on which rig, in the chemist's variables, and when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator import units
+from orchestrator.config.quantities import (
+    Concentration,
+    ConcentrationRange,
+    Energy,
+    EnergyDifference,
+    Flow,
+    FlowRange,
+    Fraction,
+    FractionRange,
+    Line,
+    Name,
+    Quantity,
+    Range,
+    RangeOf,
+    Ratio,
+    Ratios,
+    Section,
+    Temperature,
+    TemperatureDifference,
+    TemperatureRange,
+    Text,
+    Time,
+    TimeRange,
+    Volume,
+)
+
+Scale = Literal["linear", "log"]
+
+
+class Chemistry(Section):
+    """Which chemistry the twin runs, and those of its constants that are not the twin's own."""
+
+    twin: Literal["cspbx3"] = "cspbx3"
+    parameters: Mapping[Name, float] = Field(default_factory=dict)
+
+
+# Inputs: what the planner may choose. Each has low and high in its base unit, and a scale.
+
+
+class ResidenceTimeInput(Section):
+    """Time in the heated reactor, its volume over the total flow."""
+
+    kind: Literal["residence_time"]
+    range_s: TimeRange
+    scale: Scale = "linear"
+
+    @property
+    def low_s(self) -> float:
+        return self.range_s.low
+
+    @property
+    def high_s(self) -> float:
+        return self.range_s.high
+
+    @property
+    def low(self) -> float:
+        return self.range_s.low
+
+    @property
+    def high(self) -> float:
+        return self.range_s.high
+
+
+class TotalFlowInput(Section):
+    """Sum of all pump flows."""
+
+    kind: Literal["total_flow"]
+    range_ul_min: FlowRange
+    scale: Scale = "linear"
+
+    @property
+    def low(self) -> float:
+        return self.range_ul_min.low
+
+    @property
+    def high(self) -> float:
+        return self.range_ul_min.high
+
+
+class TemperatureInput(Section):
+    """Temperature of the reactor."""
+
+    kind: Literal["temperature"]
+    range_c: TemperatureRange
+
+    @property
+    def low(self) -> float:
+        return self.range_c.low
+
+    @property
+    def high(self) -> float:
+        return self.range_c.high
+
+    @property
+    def scale(self) -> Scale:
+        return "linear"
+
+
+class MolarRatioInput(Section):
+    """Amount of one species over the amount of another, in the mixed stream."""
+
+    kind: Literal["molar_ratio"]
+    of: Name
+    to: Name
+    range: Ratios
+    scale: Scale = "linear"
+
+    @property
+    def low(self) -> float:
+        return self.range.low
+
+    @property
+    def high(self) -> float:
+        return self.range.high
+
+
+class MolarFractionInput(Section):
+    """Amount of one species over the sum of several, itself included, in the mixed stream."""
+
+    kind: Literal["molar_fraction"]
+    of: Name
+    among: tuple[Name, ...] = Field(min_length=2, max_length=20)
+    range: FractionRange
+
+    @property
+    def low(self) -> float:
+        return self.range.low
+
+    @property
+    def high(self) -> float:
+        return self.range.high
+
+    @property
+    def scale(self) -> Scale:
+        return "linear"
+
+
+class ConcentrationInput(Section):
+    """Concentration of a species in the mixed stream, before it reacts."""
+
+    kind: Literal["concentration"]
+    of: Name
+    range_mm: ConcentrationRange
+    scale: Scale = "linear"
+
+    @property
+    def low(self) -> float:
+        return self.range_mm.low
+
+    @property
+    def high(self) -> float:
+        return self.range_mm.high
+
+
+class VolumeFractionInput(Section):
+    """Flow of one pump over the total flow."""
+
+    kind: Literal["volume_fraction"]
+    of: Name
+    range: FractionRange
+
+    @property
+    def low(self) -> float:
+        return self.range.low
+
+    @property
+    def high(self) -> float:
+        return self.range.high
+
+    @property
+    def scale(self) -> Scale:
+        return "linear"
+
+
+Input = Annotated[
+    ResidenceTimeInput
+    | TotalFlowInput
+    | TemperatureInput
+    | MolarRatioInput
+    | MolarFractionInput
+    | ConcentrationInput
+    | VolumeFractionInput,
+    Field(discriminator="kind"),
+]
+
+# Fixed quantities: the same kinds with one value.
+
+
+class FixedResidenceTime(Section):
+    """A residence time that every experiment has."""
+
+    kind: Literal["residence_time"]
+    value_s: Time
+
+    @property
+    def value(self) -> float:
+        return self.value_s
+
+
+class FixedTotalFlow(Section):
+    """A total flow that every experiment has."""
+
+    kind: Literal["total_flow"]
+    value_ul_min: Flow
+
+    @property
+    def value(self) -> float:
+        return self.value_ul_min
+
+
+class FixedTemperature(Section):
+    """A temperature that every experiment has."""
+
+    kind: Literal["temperature"]
+    value_c: Temperature
+
+    @property
+    def value(self) -> float:
+        return self.value_c
+
+
+class FixedMolarRatio(Section):
+    """A molar ratio that every experiment has."""
+
+    kind: Literal["molar_ratio"]
+    of: Name
+    to: Name
+    value: Ratio
+
+
+class FixedMolarFraction(Section):
+    """A molar fraction that every experiment has."""
+
+    kind: Literal["molar_fraction"]
+    of: Name
+    among: tuple[Name, ...] = Field(min_length=2, max_length=20)
+    value: Fraction
+
+
+class FixedConcentration(Section):
+    """A concentration that every experiment has."""
+
+    kind: Literal["concentration"]
+    of: Name
+    value_mm: Concentration
+
+    @property
+    def value(self) -> float:
+        return self.value_mm
+
+
+class FixedVolumeFraction(Section):
+    """A volume fraction that every experiment has."""
+
+    kind: Literal["volume_fraction"]
+    of: Name
+    value: Fraction
+
+
+Fixed = Annotated[
+    FixedResidenceTime
+    | FixedTotalFlow
+    | FixedTemperature
+    | FixedMolarRatio
+    | FixedMolarFraction
+    | FixedConcentration
+    | FixedVolumeFraction,
+    Field(discriminator="kind"),
+]
+
+Weight = Annotated[float, Field(ge=0.0, le=100.0)]
+
+
+class PeakTarget(Section):
+    """Where the emission shall peak, as photon energy or wavelength, and how close counts as there."""
+
+    target_ev: Energy
+    tolerance_ev: EnergyDifference
+
+
+class FwhmTerm(Section):
+    """How much a narrow line is worth, and the width at which half of that is lost."""
+
+    weight: Weight = 0.25
+    scale_ev: EnergyDifference = 0.1
+
+
+class YieldTerm(Section):
+    """How much a bright emission is worth."""
+
+    weight: Weight = 0.25
+
+
+class ObjectiveConfig(Section):
+    """What is wanted: the peak first; once it is inside the tolerance, narrow and bright as weighted."""
+
+    peak: PeakTarget
+    fwhm: FwhmTerm = Field(default_factory=FwhmTerm)
+    quantum_yield: YieldTerm = Field(default_factory=YieldTerm, alias="yield")
+
+
+class PlannerConfig(Section):
+    """Who chooses the next experiment, after how many that only spread out."""
+
+    strategy: Literal["ensemble", "gp", "gp_scalar", "sobol", "random"] = "ensemble"
+    initial: int = Field(default=8, ge=1, le=500)
+    settings: Mapping[Name, bool | int | float | str] = Field(default_factory=dict)
+
+
+class Budget(Section):
+    """What may be spent: experiments, reactor time, and optionally reagent by pump."""
+
+    experiments: int = Field(ge=1, le=10_000)
+    reactor_time_s: Time
+    reagent_ul: Mapping[Name, Volume] | None = None
+
+
+class Settle(Section):
+    """When the reactor counts as steady: residence times have passed, temperature and emission line stand still.
+
+    ``timeout_s``: how long the temperature may take to reach its band, and the line to stand still after washing out.
+    """
+
+    residence_times: float = Field(default=3.0, gt=0.0, le=50.0)
+    temperature_band_k: TemperatureDifference = 0.5
+    drift_ev: EnergyDifference = 0.001
+    looks: int = Field(default=3, ge=2, le=50)
+    look_interval_s: Time = 20.0
+    timeout_s: Time = 900.0
+
+
+class Measure(Section):
+    """How a spectrum is taken: repeats, spectra thrown away after a change, wanted brightness, exposure."""
+
+    repeats: int = Field(default=3, ge=1, le=100)
+    discard: int = Field(default=1, ge=1, le=20)
+    dark_repeats: int = Field(default=3, ge=1, le=100)
+    target_fraction_of_full_scale: Annotated[float, Quantity(units.FRACTION, ge=0.05, le=0.9)] = 0.7
+    integration_s: Annotated[Range, RangeOf(Quantity(units.TIME, ge=0.001, le=65.0))] = Range(0.005, 2.0)
+
+
+class Quality(Section):
+    """What a spectrum must satisfy before its numbers are believed."""
+
+    saturation_fraction: Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)] = 0.98
+    min_signal_to_noise: float = Field(default=20.0, gt=0.0, le=1.0e6)
+    max_fwhm_ev: EnergyDifference = 0.4
+    min_absorbance: float = Field(default=0.003, ge=0.0, le=10.0)
+    second_peak_fraction: Fraction = 0.25
+    max_repeat_scatter_ev: EnergyDifference = 0.02
+
+
+class Plateau(Section):
+    """Give up when the best error has not improved by this much in this many experiments."""
+
+    experiments: int = Field(ge=1, le=10_000)
+    improvement_ev: EnergyDifference
+
+
+class Stop(Section):
+    """When to stop before the budget is spent.
+
+    ``reproduce``: how many further replicates of an experiment on target must be on target too.
+    """
+
+    reproduce: int = Field(default=2, ge=0, le=20)
+    plateau: Plateau | None = None
+
+
+class CampaignConfig(Section):
+    """A campaign file. Every name of a pump, stock or species has been checked against the rig by whoever loaded it."""
+
+    kind: Literal["campaign"]
+    name: Line
+    description: Text = ""
+    rig: Line
+    seed: int = Field(default=1, ge=0, le=2**31 - 1)
+    chemistry: Chemistry = Field(default_factory=Chemistry)
+    syringes: Mapping[Name, Name] = Field(default_factory=dict)
+    inputs: Mapping[Name, Input] = Field(min_length=1, max_length=20)
+    fixed: Mapping[Name, Fixed] = Field(default_factory=dict)
+    objective: ObjectiveConfig
+    planner: PlannerConfig = Field(default_factory=PlannerConfig)
+    budget: Budget
+    settle: Settle = Field(default_factory=Settle)
+    measure: Measure = Field(default_factory=Measure)
+    quality: Quality = Field(default_factory=Quality)
+    stop: Stop = Field(default_factory=Stop)
+
+
+UNITS: Mapping[str, str] = {
+    "residence_time": "s",
+    "total_flow": "µL/min",
+    "temperature": "°C",
+    "molar_ratio": "",
+    "molar_fraction": "",
+    "concentration": "mM",
+    "volume_fraction": "",
+}
+"""Base unit of each kind of input, as reports write it."""

@@ -1,0 +1,296 @@
+"""The rig file: devices and their ports, what is in the syringes, how the tubing runs, what must never happen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator import units
+from orchestrator.config.quantities import (
+    Bore,
+    Concentration,
+    Flow,
+    FlowRange,
+    Length,
+    Line,
+    Name,
+    PressureRange,
+    Quantity,
+    Range,
+    Section,
+    Temperature,
+    TemperatureDifference,
+    TemperatureRange,
+    Text,
+    Time,
+    WavelengthRange,
+    Whole,
+)
+
+# Ports
+
+
+class SerialPort(Section):
+    """A serial line as pyserial names it: ``/dev/ttyUSB0``, ``COM3``, ``socket://host:4001``."""
+
+    kind: Literal["serial"]
+    url: Line
+    baud_rate: int = Field(default=19200, ge=300, le=4_000_000)
+
+
+class ModbusRtuPort(Section):
+    """A Modbus RTU bus on a serial line."""
+
+    kind: Literal["modbus_rtu"]
+    url: Line
+    baud_rate: int = Field(default=9600, ge=300, le=4_000_000)
+
+
+class ModbusTcpPort(Section):
+    """A Modbus TCP server."""
+
+    kind: Literal["modbus_tcp"]
+    host: Line
+    tcp_port: int = Field(default=502, ge=1, le=65_535)
+
+
+class UsbPort(Section):
+    """A USB device; without a serial number, the first of its kind that is found."""
+
+    kind: Literal["usb"]
+    serial_number: Line | None = None
+
+
+Port = Annotated[SerialPort | ModbusRtuPort | ModbusTcpPort | UsbPort, Field(discriminator="kind")]
+
+
+class Stock(Section):
+    """A stock solution: concentration of each species, in mM; none for a pure solvent."""
+
+    species: Mapping[Name, Concentration] = Field(default_factory=dict)
+    solvent: Line
+    description: Text = ""
+
+    @property
+    def concentrations_mm(self) -> Mapping[str, float]:
+        """Species symbol to concentration in mM."""
+        return self.species
+
+
+# Devices
+
+
+class Syringe(Section):
+    """A syringe by what it holds when full and by its inner diameter, from its maker's table."""
+
+    volume_ul: Annotated[float, Quantity(units.VOLUME, gt=0.0, le=1.0e6)]
+    diameter_mm: Annotated[float, Quantity(units.LENGTH, ge=0.1, le=50.0)]
+
+
+class NewEraPumpConfig(Section):
+    """A New Era syringe pump; several share one line, each with its own address."""
+
+    driver: Literal["new_era"]
+    port: Name
+    address: int = Field(ge=0, le=99)
+    syringe: Syringe
+    stock: Name
+    line_volume_ul: Annotated[float, Quantity(units.VOLUME, ge=0.0, le=1.0e5)] = 30.0
+    safe_mode_timeout_s: Annotated[int, Whole(Quantity(units.TIME, ge=1.0, le=255.0))] | None = None
+
+    @property
+    def flow_range_ul_min(self) -> tuple[float, float]:
+        """Slowest and fastest flow, from the plunger's 0.004205 cm/h to 5.1005 cm/min (NE-1000 user manual 1200-01)."""
+        area_mm2 = math.pi * self.syringe.diameter_mm**2 / 4.0
+        return 0.04205 * area_mm2 / 60.0, 51.005 * area_mm2
+
+
+class EurothermConfig(Section):
+    """A Eurotherm 2400 or 3200 temperature controller on Modbus."""
+
+    driver: Literal["eurotherm"]
+    port: Name
+    unit: int = Field(ge=1, le=247)
+    registers: Literal["integer", "float"] = "integer"
+    decimals: int = Field(default=1, ge=0, le=2)
+
+
+class PressureConfig(Section):
+    """A 4 to 20 mA pressure transmitter behind a Modbus input module that gives its current in µA."""
+
+    driver: Literal["pressure_4_20ma"]
+    port: Name
+    unit: int = Field(ge=1, le=247)
+    register_address: int = Field(default=0, ge=0, le=65_535, alias="register")
+    range_kpa: PressureRange
+
+
+class OceanOpticsConfig(Section):
+    """An Ocean Optics spectrometer that switches the excitation lamp by its strobe line.
+
+    ``lamp_nm``: where the lamp's own line shows; ``emission_nm``: where emission is looked for. ``yield_factor``: turns
+    emitted over absorbed counts into quantum yield, from a reference dye of known yield.
+    """
+
+    driver: Literal["ocean_optics"]
+    port: Name
+    model: Literal["USB2000+"] = "USB2000+"
+    lamp_nm: WavelengthRange = Range(393.0, 417.0)
+    emission_nm: WavelengthRange = Range(418.0, 800.0)
+    yield_factor: float = Field(default=1.0, gt=0.0, le=1.0e6)
+
+
+Device = Annotated[
+    NewEraPumpConfig | EurothermConfig | PressureConfig | OceanOpticsConfig, Field(discriminator="driver")
+]
+
+# Plumbing and limits
+
+
+class Tube(Section):
+    """A round tube and how the fluid moves in it: as segments (close to plug flow), laminar, or as a plug.
+
+    ``tanks``: the number of stirred tanks in series that spread residence times as a segmented flow does.
+    """
+
+    length_mm: Length
+    bore_mm: Bore
+    flow: Literal["segmented", "laminar", "plug"] = "segmented"
+    tanks: int = Field(default=30, ge=1, le=1000)
+
+    @property
+    def volume_ul(self) -> float:
+        """Inner volume in µL (1 mm³ is 1 µL)."""
+        return math.pi * self.bore_mm**2 / 4.0 * self.length_mm
+
+
+class Reactor(Tube):
+    """The heated tube."""
+
+    heater: Name
+
+
+class Plumbing(Section):
+    """All pumps meet in one mixer; from there the reactor, then the transit tube to the detector's flow cell."""
+
+    reactor: Reactor
+    transit: Tube
+    detector: Name
+    pressure: Name | None = None
+    solvent_pump: Name
+
+
+class Limits(Section):
+    """What no command may leave, whatever a campaign asks for."""
+
+    temperature_c: TemperatureRange
+    heater_overshoot_k: TemperatureDifference = 10.0
+    pressure_kpa: Annotated[float, Quantity(units.PRESSURE, gt=0.0, le=1.0e5)]
+    total_flow_ul_min: FlowRange
+    pump_flow_ul_min: Flow | None = None
+
+
+# Safe sequence
+
+
+class HeatersOff(Section):
+    """Switch the heater's output off."""
+
+    step: Literal["heaters_off"]
+
+
+class Flush(Section):
+    """Pump solvent until the reactor is colder than ``until_c``, for ``at_most_s`` at the longest."""
+
+    step: Literal["flush"]
+    pump: Name
+    flow_ul_min: Flow
+    until_c: Temperature
+    at_most_s: Time
+
+
+class PumpsStop(Section):
+    """Stop every pump."""
+
+    step: Literal["pumps_stop"]
+
+
+class LampOff(Section):
+    """Switch the lamp off."""
+
+    step: Literal["lamp_off"]
+
+
+SafeStep = Annotated[HeatersOff | Flush | PumpsStop | LampOff, Field(discriminator="step")]
+
+
+class TwinConfig(Section):
+    """What the simulated rig is like where the rest of the file does not say it. A real rig takes no notice.
+
+    The viscosity is also what the pressure that a recipe needs is estimated with.
+    """
+
+    ambient_c: Annotated[float, Quantity(units.TEMPERATURE, ge=-50.0, le=80.0)] = 25.0
+    heat_capacity_j_k: Annotated[float, Quantity(units.HEAT_CAPACITY, gt=0.0, le=1.0e5)] = 60.0
+    loss_w_k: Annotated[float, Quantity(units.HEAT_LOSS, gt=0.0, le=1.0e3)] = 0.4
+    power_w: Annotated[float, Quantity(units.POWER, gt=0.0, le=1.0e5)] = 120.0
+    sensor_lag_s: Annotated[float, Quantity(units.TIME, ge=0.0, le=600.0)] = 2.5
+    ripple_cv: Annotated[float, Quantity(units.FRACTION, ge=0.0, le=0.5)] = 0.03
+    compliance_s: Annotated[float, Quantity(units.TIME, ge=0.0, le=600.0)] = 1.5
+    viscosity_mpa_s: Annotated[float, Quantity(units.VISCOSITY, gt=0.0, le=1.0e4)] = 1.5
+    back_pressure_kpa: Annotated[float, Quantity(units.PRESSURE, ge=0.0, le=1.0e4)] = 0.0
+    pressure_noise_kpa: Annotated[float, Quantity(units.PRESSURE, ge=0.0, le=100.0)] = 0.05
+    led_wavelength_nm: Annotated[float, Quantity(units.WAVELENGTH, ge=200.0, le=1100.0)] = 405.0
+    led_drift_per_h: Annotated[float, Quantity(units.DRIFT, ge=-0.5, le=0.5)] = -0.003
+    wavelength_drift_nm_per_h: Annotated[float, Quantity(units.WAVELENGTH_DRIFT, ge=-5.0, le=5.0)] = 0.004
+    composition_jitter: Annotated[float, Quantity(units.FRACTION, ge=0.0, le=0.2)] = 0.004
+    residence_jitter: Annotated[float, Quantity(units.FRACTION, ge=0.0, le=0.5)] = 0.01
+
+
+class RigConfig(Section):
+    """A rig file. Every reference (port, stock, device) has been checked to exist by whoever loaded it."""
+
+    kind: Literal["rig"]
+    name: Line
+    description: Text = ""
+    ports: Mapping[Name, Port]
+    stocks: Mapping[Name, Stock]
+    devices: Mapping[Name, Device]
+    plumbing: Plumbing
+    limits: Limits
+    safe_sequence: tuple[SafeStep, ...]
+    twin: TwinConfig = Field(default_factory=TwinConfig)
+
+    @property
+    def pumps(self) -> dict[str, NewEraPumpConfig]:
+        """The pumps by name, in the order of the file."""
+        return {name: device for name, device in self.devices.items() if isinstance(device, NewEraPumpConfig)}
+
+    def pump(self, name: str) -> NewEraPumpConfig:
+        """One pump. Raises KeyError if there is none of that name."""
+        return self.pumps[name]
+
+    @property
+    def heater(self) -> EurothermConfig:
+        """The controller that heats the reactor."""
+        device = self.devices[self.plumbing.reactor.heater]
+        if not isinstance(device, EurothermConfig):
+            raise KeyError(self.plumbing.reactor.heater)
+        return device
+
+    @property
+    def detector(self) -> OceanOpticsConfig:
+        """The spectrometer behind the transit tube."""
+        device = self.devices[self.plumbing.detector]
+        if not isinstance(device, OceanOpticsConfig):
+            raise KeyError(self.plumbing.detector)
+        return device
+
+    @property
+    def pressure(self) -> PressureConfig | None:
+        """The pressure transmitter, if the plumbing has one."""
+        device = None if self.plumbing.pressure is None else self.devices[self.plumbing.pressure]
+        return device if isinstance(device, PressureConfig) else None

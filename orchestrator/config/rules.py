@@ -1,0 +1,93 @@
+"""What must hold between the values of a file, once each of them is fine by itself."""
+
+from __future__ import annotations
+
+from orchestrator.config.campaign import CampaignConfig
+from orchestrator.config.rig import Flush, RigConfig
+from orchestrator.errors import Problem
+from orchestrator.yaml_source import Document
+
+EV_NM = 1239.841984
+"""Photon energy times wavelength, h c / e, in eV nm (CODATA 2018)."""
+
+
+def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
+    """The order of the safe sequence, its flows against the pumps, the lamp's window against the emission's."""
+    problems: list[Problem] = []
+    steps = [step.step for step in rig.safe_sequence]
+    if not steps or steps[0] != "heaters_off":
+        path = ("safe_sequence", 0, "step") if steps else ("safe_sequence",)
+        problems.append(document.problem(path, "the safe sequence must begin with heaters_off"))
+    if "pumps_stop" not in steps:
+        problems.append(document.problem(("safe_sequence",), "the safe sequence must stop the pumps: add pumps_stop"))
+    for index, step in enumerate(rig.safe_sequence):
+        if not isinstance(step, Flush):
+            continue
+        path = ("safe_sequence", index, "flow")
+        if "pumps_stop" in steps[:index]:
+            problems.append(
+                document.problem(("safe_sequence", index, "step"), "a flush after pumps_stop leaves a pump on")
+            )
+        low, high = rig.pump(step.pump).flow_range_ul_min
+        high = min(high, rig.limits.total_flow_ul_min.high, rig.limits.pump_flow_ul_min or high)
+        if not low <= step.flow_ul_min <= high:
+            allowed = f"from {low:.4g} µl/min to {high:.4g} µl/min"
+            problems.append(document.problem(path, "outside what this pump and the limits allow", allowed=allowed))
+        if step.until_c < rig.twin.ambient_c:
+            message = f"colder than the surroundings ({rig.twin.ambient_c:g} degC), where it would never get"
+            problems.append(document.problem(("safe_sequence", index, "until"), message))
+    for name, device in rig.devices.items():
+        if device.driver == "ocean_optics" and device.lamp_nm.high > device.emission_nm.low:
+            message = "the emission window must begin above the lamp's"
+            problems.append(document.problem(("devices", name, "emission"), message))
+    return problems
+
+
+def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
+    """Scales, fractions, ranges and budgets that contradict each other; conditions that do not determine the flows."""
+    from orchestrator.plumbing import system_faults
+
+    problems: list[Problem] = []
+    for name, entry in campaign.inputs.items():
+        if entry.scale == "log" and entry.low <= 0.0:
+            message = "a logarithmic scale needs a range above zero"
+            problems.append(document.problem(("inputs", name, "range"), message))
+        if name in campaign.fixed:
+            problems.append(
+                document.problem(("fixed", name), f"{name!r} is an input already", at_key=True, offending=name)
+            )
+    for section, entries in (("inputs", campaign.inputs), ("fixed", campaign.fixed)):
+        for name, each in entries.items():
+            if each.kind == "molar_fraction":
+                if each.of not in each.among:
+                    message = "the species itself must be among those that the fraction is taken of"
+                    problems.append(
+                        document.problem((section, name, "among"), message, allowed=f"a list with {each.of}")
+                    )
+                if len(set(each.among)) != len(each.among):
+                    problems.append(document.problem((section, name, "among"), "a species is listed twice"))
+            if each.kind == "molar_ratio" and each.of == each.to:
+                problems.append(document.problem((section, name, "to"), "the ratio of a species to itself is always 1"))
+    problems += _check_objective(document, campaign, rig)
+    if campaign.planner.initial > campaign.budget.experiments:
+        message = f"more initial experiments than the budget of {campaign.budget.experiments} allows"
+        problems.append(document.problem(("planner", "initial"), message))
+    if problems:
+        return problems
+    return [
+        document.problem(path, message, at_key=True, offending="") for path, message in system_faults(campaign, rig)
+    ]
+
+
+def _check_objective(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
+    peak = campaign.objective.peak
+    window = rig.detector.emission_nm
+    wavelength = EV_NM / peak.target_ev
+    problems: list[Problem] = []
+    if not window.low <= wavelength <= window.high:
+        message = f"a target at {wavelength:.0f} nm lies outside the detector's emission window"
+        allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
+        problems.append(document.problem(("objective", "peak", "target"), message, allowed=allowed))
+    if peak.tolerance_ev >= peak.target_ev:
+        problems.append(document.problem(("objective", "peak", "tolerance"), "wider than the target itself"))
+    return problems

@@ -1,0 +1,431 @@
+"""What a journal says: pure folds over its events. The state after a restart, the report and the page are all this.
+
+`fold` reads events in order; kinds and keys that it does not know are passed over, so that newer journals can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any
+
+from orchestrator.errors import JournalError
+from orchestrator.journal_store import Event
+
+Data = Mapping[str, Any]
+Volumes = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One proposal and what became of it. Numbers that were not (or not yet) had are None.
+
+    `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
+    done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it, by pump.
+    """
+
+    n: int
+    kind: str
+    of: int | None
+    recipe: Mapping[str, float]
+    phase: str
+    predicted: Mapping[str, Mapping[str, float]]
+    probability_feasible: float | None
+    acquisition: str
+    acquisition_value: float | None
+    compared: int
+    why: str
+    strategy: str
+    proposed_s: float
+    refused: str | None = None
+    dosing: bool = False
+    attempts: int = 0
+    dosed_s: float | None = None
+    flows_ul_min: Volumes = field(default_factory=dict)
+    set_temperature_c: float | None = None
+    total_flow_ul_min: float | None = None
+    residence_time_s: float | None = None
+    expected_ul: Volumes = field(default_factory=dict)
+    settle_outcome: str | None = None
+    settle_s: float | None = None
+    looks_ev: tuple[float | None, ...] = ()
+    measured_s: float | None = None
+    integration_s: float | None = None
+    spectra: tuple[str, ...] = ()
+    dark: str | None = None
+    temperature_c: float | None = None
+    pressure_kpa: float | None = None
+    analysed: bool = False
+    peak_ev: float | None = None
+    peak_sd_ev: float | None = None
+    fwhm_ev: float | None = None
+    fwhm_sd_ev: float | None = None
+    quantum_yield: float | None = None
+    quantum_yield_sd: float | None = None
+    flags: tuple[str, ...] = ()
+    accepted: bool = False
+    quality: str = ""
+    told: bool = False
+    told_s: float | None = None
+    failed: bool = False
+    reagent_ul: Volumes = field(default_factory=dict)
+
+    def error_ev(self, target_ev: float) -> float | None:
+        """Accepted peak minus target."""
+        return self.peak_ev - target_ev if self.accepted and self.peak_ev is not None else None
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Addresses of the solvent's own spectrum, its dark, and the wavelength of every pixel."""
+
+    integration_s: float
+    dark: str
+    blank: str
+    wavelengths: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The recipe that the run ends with. `measured` is None for a recipe known from the model alone."""
+
+    recipe: Mapping[str, float]
+    basis: str
+    predicted: Mapping[str, Mapping[str, float]]
+    measured: Mapping[str, float | None] | None
+    error_ev: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run as its journal tells it, finished or not.
+
+    Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
+    `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what experiments in doubt were debited.
+    `header`: the data of `run_started`. `ended`: the run has said its last word.
+    """
+
+    header: Data = field(default_factory=dict)
+    devices: Mapping[str, str] = field(default_factory=dict)
+    blank: Blank | None = None
+    experiments: tuple[Experiment, ...] = ()
+    reactor_s: float = 0.0
+    counted_ul: Volumes = field(default_factory=dict)
+    earlier_ul: Volumes = field(default_factory=dict)
+    debited_ul: Volumes = field(default_factory=dict)
+    sittings: int = 0
+    trips: tuple[Data, ...] = ()
+    safe_steps: tuple[Data, ...] = ()
+    safe: bool | None = None
+    stop_reason: str | None = None
+    stop_detail: str = ""
+    recommendation: Recommendation | None = None
+    ended: bool = False
+    last_seq: int = 0
+    last_s: float = 0.0
+
+    @property
+    def target_ev(self) -> float | None:
+        value = self.header.get("target_ev")
+        return None if value is None else float(value)
+
+    @property
+    def tolerance_ev(self) -> float | None:
+        value = self.header.get("tolerance_ev")
+        return None if value is None else float(value)
+
+    @property
+    def inputs(self) -> tuple[Data, ...]:
+        """The search space: mappings with name, unit, low, high, scale."""
+        return tuple(self.header.get("inputs", ()))
+
+    @property
+    def reagent_ul(self) -> Volumes:
+        return added(self.earlier_ul, self.counted_ul)
+
+    @property
+    def spent_ul(self) -> Volumes:
+        return added(self.reagent_ul, self.debited_ul)
+
+    @property
+    def told(self) -> tuple[Experiment, ...]:
+        """Experiments that are done."""
+        return tuple(experiment for experiment in self.experiments if experiment.told)
+
+    @property
+    def best(self) -> Experiment | None:
+        """The accepted experiment nearest to the target; the earliest of equals."""
+        target = self.target_ev
+        if target is None:
+            return None
+        scored = [(abs(error), e.n, e) for e in self.experiments if (error := e.error_ev(target)) is not None]
+        return min(scored, key=lambda item: item[:2])[2] if scored else None
+
+    def in_doubt(self) -> Experiment | None:
+        """The experiment whose dosing had begun and whose end nobody saw."""
+        return next((e for e in self.experiments if e.dosing and not e.told and e.refused is None), None)
+
+    def experiment(self, n: int) -> Experiment:
+        """Experiment number `n`. Raises KeyError."""
+        for experiment in reversed(self.experiments):
+            if experiment.n == n:
+                return experiment
+        raise KeyError(f"experiment {n}")
+
+    def by_stock(self, volumes_ul: Volumes) -> dict[str, float]:
+        """Volumes by pump as volumes by the stock in each pump's syringe."""
+        stocks = self.header.get("stocks", {})
+        result: dict[str, float] = {}
+        for pump, volume in sorted(volumes_ul.items()):
+            name = str(stocks.get(pump, {}).get("stock", pump))
+            result[name] = result.get(name, 0.0) + volume
+        return result
+
+
+def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
+    """The state after these events, from the beginning or from an earlier state.
+
+    Raises JournalError for an event that lacks what its kind must say.
+    """
+    return reduce(advance, events, RunState() if state is None else state)
+
+
+def advance(state: RunState, event: Event) -> RunState:
+    """The state after one more event. Raises JournalError as `fold` does."""
+    handler = _HANDLERS.get(event.kind)
+    if handler is not None:
+        try:
+            state = handler(state, event.data, event.t_s)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise JournalError(f"event {event.seq} ({event.kind}) does not say what it must: {error!r}") from error
+    return replace(state, last_seq=event.seq, last_s=event.t_s)
+
+
+def summary(state: RunState) -> dict[str, Any]:
+    """The run in one flat object, for `--json`.
+
+    Keys: stop_reason, experiments (told), recipe ({name: {"value", "unit"}} in the file's own inputs), peak_ev,
+    error_mev (peak minus target), fwhm_mev, yield, reactor_s, reagent_ul (by stock, debits included). The recipe is the
+    recommended one; without a recommendation, that of the best experiment. What is not known is None.
+    """
+    peak = fwhm = quantum_yield = error = None
+    recipe: Mapping[str, float] = {}
+    advice, best = state.recommendation, state.best
+    if advice is not None:
+        recipe, error = advice.recipe, advice.error_ev
+        peak, fwhm, quantum_yield = (_known(advice, name) for name in ("peak_ev", "fwhm_ev", "quantum_yield"))
+    elif best is not None:
+        recipe, peak, fwhm, quantum_yield = best.recipe, best.peak_ev, best.fwhm_ev, best.quantum_yield
+    if error is None and peak is not None and state.target_ev is not None:
+        error = peak - state.target_ev
+    units = {str(entry["name"]): str(entry.get("unit", "")) for entry in state.inputs}
+    return {
+        "stop_reason": state.stop_reason,
+        "experiments": len(state.told),
+        "recipe": {name: {"value": value, "unit": units.get(name, "")} for name, value in recipe.items()},
+        "peak_ev": peak,
+        "error_mev": None if error is None else 1e3 * error,
+        "fwhm_mev": None if fwhm is None else 1e3 * fwhm,
+        "yield": quantum_yield,
+        "reactor_s": state.reactor_s,
+        "reagent_ul": state.by_stock(state.spent_ul),
+    }
+
+
+def added(left: Volumes, right: Volumes) -> dict[str, float]:
+    """Volumes added by name, in the order of the names."""
+    return {name: left.get(name, 0.0) + right.get(name, 0.0) for name in sorted({*left, *right})}
+
+
+def _known(advice: Recommendation, name: str) -> float | None:
+    """A measured value of the recommended recipe, else its predicted mean."""
+    measured = (advice.measured or {}).get(name)
+    if measured is not None:
+        return float(measured)
+    predicted = advice.predicted.get(name)
+    return None if predicted is None else float(predicted["mean"])
+
+
+def _run_started(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, header=data, sittings=1)
+
+
+def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(
+        state,
+        sittings=state.sittings + 1,
+        earlier_ul=state.reagent_ul,
+        counted_ul={},
+        stop_reason=None,
+        stop_detail="",
+        safe=None,
+        ended=False,
+    )
+
+
+def _connected(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, devices={str(name): str(identity) for name, identity in data["devices"].items()})
+
+
+def _blank_taken(state: RunState, data: Data, t_s: float) -> RunState:
+    blank = Blank(data["integration_s"], data["dark"], data["blank"], data["wavelengths"])
+    return replace(state, blank=blank, counted_ul={**state.counted_ul, **data.get("reagent_ul", {})})
+
+
+def _proposed(state: RunState, data: Data, t_s: float) -> RunState:
+    experiment = Experiment(
+        n=data["n"],
+        kind=data["kind"],
+        of=data.get("of"),
+        recipe=data["recipe"],
+        phase=data.get("phase", ""),
+        predicted=data.get("predicted") or {},
+        probability_feasible=data.get("probability_feasible"),
+        acquisition=data.get("acquisition") or "",
+        acquisition_value=data.get("acquisition_value"),
+        compared=data.get("compared") or 0,
+        why=data.get("reason", ""),
+        strategy=data.get("strategy", ""),
+        proposed_s=t_s,
+    )
+    return replace(state, experiments=(*state.experiments, experiment))
+
+
+def _refused(state: RunState, data: Data, t_s: float) -> RunState:
+    return _changed(state, data["n"], refused=str(data["reason"]), dosing=False)
+
+
+def _dosing(state: RunState, data: Data, t_s: float) -> RunState:
+    return _changed(
+        state,
+        data["n"],
+        dosing=True,
+        attempts=data["attempt"],
+        dosed_s=t_s,
+        flows_ul_min=data["flows_ul_min"],
+        set_temperature_c=data["temperature_c"],
+        total_flow_ul_min=data["total_flow_ul_min"],
+        residence_time_s=data["residence_time_s"],
+        expected_ul=data["expected_ul"],
+    )
+
+
+def _settled(state: RunState, data: Data, t_s: float) -> RunState:
+    looks = data.get("looks_ev", data.get("looks", ()))
+    return _changed(state, data["n"], settle_outcome=data["outcome"], settle_s=data["elapsed_s"], looks_ev=tuple(looks))
+
+
+def _measured(state: RunState, data: Data, t_s: float) -> RunState:
+    return _changed(
+        state,
+        data["n"],
+        measured_s=t_s,
+        integration_s=data["integration_s"],
+        spectra=tuple(data["spectra"]),
+        dark=data.get("dark"),
+        temperature_c=data.get("temperature_c"),
+        pressure_kpa=data.get("pressure_kpa"),
+    )
+
+
+def _analysed(state: RunState, data: Data, t_s: float) -> RunState:
+    return _changed(
+        state,
+        data["n"],
+        analysed=True,
+        peak_ev=data.get("peak_ev"),
+        peak_sd_ev=data.get("peak_sd_ev"),
+        fwhm_ev=data.get("fwhm_ev"),
+        fwhm_sd_ev=data.get("fwhm_sd_ev"),
+        quantum_yield=data.get("quantum_yield"),
+        quantum_yield_sd=data.get("quantum_yield_sd"),
+        flags=tuple(data.get("flags", ())),
+        accepted=bool(data["accepted"]),
+        quality=data.get("reason", ""),
+    )
+
+
+def _told(state: RunState, data: Data, t_s: float) -> RunState:
+    used = data.get("reagent_ul", {})
+    counted = data.get("counted_ul", added(state.counted_ul, used))
+    state = replace(state, counted_ul=counted, reactor_s=data.get("reactor_s", state.reactor_s))
+    return _changed(state, data["n"], told=True, told_s=t_s, failed=bool(data["failed"]), dosing=False, reagent_ul=used)
+
+
+def _in_doubt(state: RunState, data: Data, t_s: float) -> RunState:
+    state = replace(state, debited_ul=added(state.debited_ul, data.get("debited_ul", {})))
+    return _changed(state, data["n"], dosing=False)
+
+
+def _trip(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, trips=(*state.trips, {**data, "t_s": t_s}))
+
+
+def _safe_begin(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, safe_steps=(), safe=None)
+
+
+def _safe_step(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, safe_steps=(*state.safe_steps, data))
+
+
+def _safe_done(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, safe=bool(data["ok"]))
+
+
+def _stopping(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, stop_reason=data["stop_reason"], stop_detail=data.get("detail", ""))
+
+
+def _recommended(state: RunState, data: Data, t_s: float) -> RunState:
+    advice = Recommendation(
+        recipe=data["recipe"],
+        basis=data.get("basis", ""),
+        predicted=data.get("predicted") or {},
+        measured=data.get("measured"),
+        error_ev=data.get("error_ev"),
+        reason=data.get("reason", ""),
+    )
+    return replace(state, recommendation=advice)
+
+
+def _ended(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(
+        state,
+        ended=True,
+        stop_reason=data["stop_reason"],
+        stop_detail=data.get("detail", state.stop_detail),
+        reactor_s=data.get("reactor_s", state.reactor_s),
+        counted_ul=data.get("reagent_ul", state.counted_ul),
+    )
+
+
+def _changed(state: RunState, n: int, **changes: Any) -> RunState:
+    if not any(experiment.n == n for experiment in state.experiments):
+        raise ValueError(f"experiment {n} was never proposed")
+    return replace(state, experiments=tuple(replace(e, **changes) if e.n == n else e for e in state.experiments))
+
+
+_HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
+    "run_started": _run_started,
+    "resumed": _resumed,
+    "connected": _connected,
+    "blank_taken": _blank_taken,
+    "proposed": _proposed,
+    "refused": _refused,
+    "dosing": _dosing,
+    "settled": _settled,
+    "measured": _measured,
+    "analysed": _analysed,
+    "told": _told,
+    "in_doubt": _in_doubt,
+    "trip": _trip,
+    "safe_begin": _safe_begin,
+    "safe_step": _safe_step,
+    "safe_done": _safe_done,
+    "stopping": _stopping,
+    "recommended": _recommended,
+    "ended": _ended,
+}

@@ -1,0 +1,116 @@
+"""The first event of a run: everything that the run depends on, and the way back from it to a configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config import UNITS, LoadedCampaign, parse_campaign
+from orchestrator.errors import UsageRefused
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from orchestrator.config import CampaignConfig
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says instead of the campaign file; None leaves the file's own."""
+
+    seed: int | None = None
+    target: str | None = None
+    strategy: str | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are not None, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def applied(self, loaded: LoadedCampaign) -> LoadedCampaign:
+        """The campaign with the overrides in place. Raises UsageRefused for what the file could not say either."""
+        config = loaded.config
+        if self.seed is not None:
+            config = config.model_copy(update={"seed": self.seed})
+        if self.target is not None:
+            config = _aimed(config, self.target)
+        if self.strategy is not None:
+            config = _planned(config, self.strategy)
+        return replace(loaded, config=config)
+
+
+def _aimed(config: CampaignConfig, target: str) -> CampaignConfig:
+    """The configuration with another target, read by the same model that reads the file."""
+    from pydantic import ValidationError
+
+    from orchestrator.config.campaign import PeakTarget
+
+    tolerance = f"{config.objective.peak.tolerance_ev!r} eV"
+    try:
+        peak = PeakTarget.model_validate({"target": target, "tolerance": tolerance})
+    except ValidationError as error:
+        raise _refused("target", target, error) from None
+    return config.model_copy(update={"objective": config.objective.model_copy(update={"peak": peak})})
+
+
+def _planned(config: CampaignConfig, strategy: str) -> CampaignConfig:
+    """The configuration with another strategy; settings belong to the one that the file names."""
+    from pydantic import ValidationError
+
+    from orchestrator.config.campaign import PlannerConfig
+
+    try:
+        checked = PlannerConfig.model_validate({"strategy": strategy, "initial": config.planner.initial})
+    except ValidationError as error:
+        raise _refused("strategy", strategy, error) from None
+    return config.model_copy(update={"planner": checked})
+
+
+def _refused(option: str, value: str, error: ValidationError) -> UsageRefused:
+    words = "; ".join(str(problem["msg"]) for problem in error.errors())
+    return UsageRefused(f'--{option} "{value}": {words}')
+
+
+def header_of(loaded: LoadedCampaign, overrides: Overrides, *, hardware: bool) -> dict[str, Any]:
+    """Data of the ``run_started`` event."""
+    from orchestrator.runner import installed_version
+
+    config = loaded.config
+    stocks = {
+        name: {"stock": config.syringes.get(name, pump.stock), "syringe_ul": pump.syringe.volume_ul}
+        for name, pump in loaded.rig.pumps.items()
+    }
+    texts = f"{loaded.campaign_text}\0{loaded.rig_text}\0{sorted(overrides.given.items())}"
+    return {
+        "campaign_name": config.name,
+        "campaign_text": loaded.campaign_text,
+        "rig_text": loaded.rig_text,
+        "campaign_file": loaded.campaign_path.name,
+        "rig_file": loaded.rig_path.name,
+        "overrides": overrides.given,
+        "config_sha256": hashlib.sha256(texts.encode()).hexdigest(),
+        "seed": config.seed,
+        "strategy": config.planner.strategy,
+        "mode": "hardware" if hardware else "twin",
+        "lumiflow_version": installed_version("lumiflow"),
+        "target_ev": config.objective.peak.target_ev,
+        "tolerance_ev": config.objective.peak.tolerance_ev,
+        "inputs": [
+            {"name": name, "unit": UNITS[entry.kind], "low": entry.low, "high": entry.high, "scale": entry.scale}
+            for name, entry in config.inputs.items()
+        ],
+        "stocks": stocks,
+        "budget": {
+            "experiments": config.budget.experiments,
+            "reactor_time_s": config.budget.reactor_time_s,
+            "reagent_ul": dict(config.budget.reagent_ul or {}),
+        },
+    }
+
+
+def loaded_from(data: Mapping[str, Any]) -> LoadedCampaign:
+    """The campaign that a ``run_started`` event describes, overrides applied."""
+    loaded = parse_campaign(data["campaign_text"], data["campaign_file"], data["rig_text"], data["rig_file"])
+    return Overrides(**data.get("overrides", {})).applied(loaded)

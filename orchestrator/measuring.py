@@ -1,0 +1,187 @@
+"""Reading the flow cell: dark and blank, auto-ranging, the look that tells whether the reactor is steady."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.config import Measure
+from orchestrator.devices import RigSpectrometer
+from orchestrator.spectra import (
+    Analysis,
+    Frames,
+    OpticalLayout,
+    QualityRules,
+    analyse,
+    brightest_fraction,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+RANGE_ATTEMPTS = 5
+RANGE_SLACK = 1.35
+"""The exposure is changed only when it is off by more than this factor: each change costs discarded spectra."""
+FIRST_INTEGRATION_S = 0.1
+DARK_PROBES_S = (0.05, 1.0)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement with the addresses of its spectra in the journal."""
+
+    analysis: Analysis
+    integration_s: float
+    spectra: tuple[str, ...]
+    dark: str
+
+
+@dataclass(frozen=True)
+class Blank:
+    """The solvent's own spectrum, and the addresses of what it was computed from."""
+
+    integration_s: float
+    dark: str
+    blank: str
+    wavelengths: str
+
+
+class Detector:
+    """The spectrometer as an instrument with a memory: its exposure, its dark model and its blank."""
+
+    def __init__(
+        self, spectrometer: RigSpectrometer, layout: OpticalLayout, measure: Measure, rules: QualityRules
+    ) -> None:
+        self._spectrometer = spectrometer
+        self._layout = layout
+        self._measure = measure
+        self._rules = rules
+        self._integration_s = 0.0
+        self._wavelengths: Array | None = None
+        self._dark_offset: Array | None = None
+        self._dark_rate: Array | None = None
+        self._blank_rate: Array | None = None
+
+    async def take_blank(self) -> Blank:
+        """Measure dark at two exposures and the solvent under the lamp; the cell must hold solvent.
+
+        The dark of any exposure is then offset + rate x time, good enough for looks; measurements take their own.
+        """
+        wavelengths, address = await self._spectrometer.wavelengths_nm()
+        self._wavelengths = wavelengths
+        await self._lamp(False)
+        short, long = DARK_PROBES_S
+        first, _ = await self._average(short, self._measure.dark_repeats)
+        second, _ = await self._average(long, self._measure.dark_repeats)
+        self._dark_rate = (second - first) / (long - short)
+        self._dark_offset = first - self._dark_rate * short
+        await self._lamp(True)
+        exposure = await self._blank_exposure()
+        blank, blank_address = await self._average(exposure, self._measure.repeats)
+        await self._lamp(False)
+        dark, dark_address = await self._average(exposure, self._measure.dark_repeats)
+        self._blank_rate = (blank - dark) / self._integration_s
+        await self._lamp(True)
+        return Blank(self._integration_s, dark_address, blank_address, address)
+
+    async def look(self) -> Analysis:
+        """One quick spectrum with the modelled dark: is there a line, and where?"""
+        counts, _ = await self._ranged()
+        offset, rate = _known(self._dark_offset), _known(self._dark_rate)
+        return self._analyse([counts], [offset + rate * self._integration_s])
+
+    async def measure(self) -> Measurement:
+        """Repeats at a settled exposure, then a dark at the same one."""
+        import numpy as np
+
+        await self._ranged()
+        await self._discard()
+        samples: list[Array] = []
+        addresses: list[str] = []
+        for _ in range(self._measure.repeats):
+            counts, address = await self._spectrometer.acquire()
+            samples.append(counts)
+            addresses.append(address)
+        await self._lamp(False)
+        darks: list[Array] = []
+        for _ in range(self._measure.dark_repeats):
+            dark, dark_address = await self._spectrometer.acquire()
+            darks.append(dark)
+        await self._lamp(True)
+        mean_dark = np.mean(np.asarray(darks), axis=0)
+        return Measurement(self._analyse(samples, [mean_dark]), self._integration_s, tuple(addresses), dark_address)
+
+    def _analyse(self, samples: list[Array], darks: list[Array]) -> Analysis:
+        import numpy as np
+
+        frames = Frames(
+            _known(self._wavelengths), np.asarray(samples), np.asarray(darks), self._integration_s, self._blank_rate
+        )
+        return analyse(frames, self._layout, self._rules)
+
+    async def _ranged(self) -> tuple[Array, str]:
+        """A spectrum whose brightest emission is near the wanted fraction of full scale, if any exposure does that."""
+        wavelengths = _known(self._wavelengths)
+        shortest, longest = self._measure.integration_s
+        wanted = self._measure.target_fraction_of_full_scale
+        if self._integration_s <= 0.0:
+            await self._expose(min(max(FIRST_INTEGRATION_S, shortest), longest))
+        counts, address = await self._spectrometer.acquire()
+        for _ in range(RANGE_ATTEMPTS):
+            base = float(_known(self._dark_offset).mean()) / self._layout.full_scale
+            bright = brightest_fraction(counts, wavelengths, self._layout)
+            saturated = bright >= self._rules.saturation_fraction
+            factor = 0.3 if saturated else (wanted - base) / max(bright - base, 1e-4)
+            exposure = min(max(self._integration_s * factor, shortest), longest)
+            change = exposure / self._integration_s
+            if 1.0 / RANGE_SLACK < change < RANGE_SLACK:
+                break
+            await self._expose(exposure)
+            counts, address = await self._spectrometer.acquire()
+        return counts, address
+
+    async def _blank_exposure(self) -> float:
+        """An exposure at which the lamp's own line stays below the wanted fraction of full scale."""
+        shortest, longest = self._measure.integration_s
+        await self._expose(min(max(FIRST_INTEGRATION_S, shortest), longest))
+        for _ in range(RANGE_ATTEMPTS):
+            counts, _ = await self._spectrometer.acquire()
+            bright = float(counts.max()) / self._layout.full_scale
+            if bright < self._rules.saturation_fraction:
+                factor = self._measure.target_fraction_of_full_scale / max(bright, 1e-3)
+                return min(max(self._integration_s * factor, shortest), longest)
+            await self._expose(max(self._integration_s * 0.3, shortest))
+        return self._integration_s
+
+    async def _average(self, exposure_s: float, repeats: int) -> tuple[Array, str]:
+        import numpy as np
+
+        await self._expose(exposure_s)
+        frames: list[Array] = []
+        for _ in range(repeats):
+            counts, address = await self._spectrometer.acquire()
+            frames.append(counts)
+        return np.mean(np.asarray(frames), axis=0), address
+
+    async def _expose(self, exposure_s: float) -> None:
+        self._integration_s = await self._spectrometer.set_integration(exposure_s)
+        await self._discard()
+
+    async def _lamp(self, on: bool) -> None:
+        await self._spectrometer.set_lamp(on)
+        if self._integration_s > 0.0:
+            await self._discard()
+
+    async def _discard(self) -> None:
+        """The first spectra after a change of lamp or exposure still show what was before."""
+        for _ in range(self._measure.discard):
+            await self._spectrometer.acquire()
+
+
+def _known(values: Array | None) -> Array:
+    if values is None:
+        raise RuntimeError("the detector is asked for a spectrum before its blank was taken")
+    return values

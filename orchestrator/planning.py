@@ -1,0 +1,165 @@
+"""Between the journal and the planner: observations out of what was told, proposals into what is journalled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config import UNITS, CampaignConfig, RigConfig
+from orchestrator.errors import UsageRefused
+from orchestrator.fold import Experiment, RunState
+from orchestrator.plumbing import feasible_mask
+
+if TYPE_CHECKING:
+    from planners import Interval, Objective, Observation, Proposal, Recommendation, Request, SearchSpace, Strategy
+
+
+def search_space(config: CampaignConfig) -> SearchSpace:
+    """The campaign's inputs as planner variables, in the order of the file."""
+    from planners import SearchSpace, Variable
+
+    return SearchSpace(
+        tuple(
+            Variable(name, entry.low, entry.high, scale=entry.scale, unit=UNITS[entry.kind])
+            for name, entry in config.inputs.items()
+        )
+    )
+
+
+def objective(config: CampaignConfig) -> Objective:
+    """The campaign's objective as the planner takes it."""
+    from planners import Objective
+
+    wanted = config.objective
+    return Objective(
+        target_peak_ev=wanted.peak.target_ev,
+        tolerance_ev=wanted.peak.tolerance_ev,
+        fwhm_weight=wanted.fwhm.weight,
+        fwhm_scale_ev=wanted.fwhm.scale_ev,
+        yield_weight=wanted.quantum_yield.weight,
+    )
+
+
+def build_strategy(config: CampaignConfig) -> Strategy:
+    """The strategy that the campaign file names. Raises UsageRefused for settings that it does not take."""
+    from planners import PlannerError, strategy
+
+    for name, value in config.planner.settings.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UsageRefused(f"planner setting {name}: {value!r} is not a whole number")
+    whole = {name: int(value) for name, value in config.planner.settings.items()}
+    try:
+        return strategy(config.planner.strategy, **whole)
+    except PlannerError as error:
+        raise UsageRefused(f"planner: {error}") from error
+
+
+def request(config: CampaignConfig, rig: RigConfig, state: RunState) -> Request:
+    """Everything that a proposal depends on: configuration, what was told, what is pending, the seed."""
+    from planners import Request
+
+    names = tuple(config.inputs)
+    return Request(
+        space=search_space(config),
+        objective=objective(config),
+        observations=tuple(_observation(names, e) for e in state.experiments if e.told or e.refused is not None),
+        pending=tuple(
+            tuple(e.recipe[name] for name in names) for e in state.experiments if not e.told and e.refused is None
+        ),
+        seed=config.seed,
+        initial=config.planner.initial,
+        feasible=feasible_mask(config, rig, names),
+    )
+
+
+def _observation(names: tuple[str, ...], experiment: Experiment) -> Observation:
+    """What the planner hears of one experiment: its numbers if they were accepted, else that it failed."""
+    from planners import Observation
+
+    x = tuple(experiment.recipe[name] for name in names)
+    if not experiment.accepted:
+        return Observation(x, None, None, None, None, failed=True)
+    return Observation(
+        x, experiment.peak_ev, experiment.fwhm_ev, experiment.quantum_yield, experiment.peak_sd_ev, failed=False
+    )
+
+
+def proposed_data(n: int, proposal: Proposal, names: tuple[str, ...]) -> dict[str, Any]:
+    """A proposal as the journal keeps it."""
+    return {
+        "n": n,
+        "kind": "explore",
+        "of": None,
+        "recipe": dict(zip(names, proposal.x, strict=True)),
+        "phase": proposal.phase,
+        "predicted": intervals(proposal.predicted),
+        "probability_feasible": proposal.probability_feasible,
+        "acquisition": proposal.acquisition,
+        "acquisition_value": proposal.acquisition_value,
+        "compared": proposal.compared,
+        "reason": proposal.reason,
+        "strategy": proposal.strategy,
+    }
+
+
+def replicate_data(n: int, original: Experiment) -> dict[str, Any]:
+    """A repeat of an experiment that met the target, as the journal keeps it."""
+    return {
+        "n": n,
+        "kind": "replicate",
+        "of": original.n,
+        "recipe": dict(original.recipe),
+        "phase": "replicate",
+        "predicted": {},
+        "probability_feasible": None,
+        "acquisition": "",
+        "acquisition_value": None,
+        "compared": 0,
+        "reason": f"experiment {original.n} met the target; is it reproduced?",
+        "strategy": "conductor",
+    }
+
+
+def recommended_data(
+    config: CampaignConfig, state: RunState, recommendation: Recommendation, names: tuple[str, ...]
+) -> dict[str, Any]:
+    """A recommendation as the journal keeps it, with what was measured of the same recipe."""
+    recipe = dict(zip(names, recommendation.x, strict=True))
+    same = [e for e in state.experiments if e.accepted and e.recipe == recipe]
+    measured = _measured(same)
+    peak = measured["peak_ev"] if measured else None
+    if peak is None and "peak_ev" in recommendation.predicted:
+        peak = recommendation.predicted["peak_ev"].mean
+    return {
+        "recipe": recipe,
+        "basis": recommendation.basis,
+        "predicted": intervals(recommendation.predicted),
+        "measured": measured,
+        "error_ev": None if peak is None else peak - config.objective.peak.target_ev,
+        "reason": recommendation.reason,
+    }
+
+
+def intervals(predicted: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    """Predictions as the journal keeps them."""
+    return {name: {"mean": it.mean, "low": it.low, "high": it.high} for name, it in predicted.items()}
+
+
+def _measured(experiments: list[Experiment]) -> dict[str, Any] | None:
+    """Means over the experiments of one recipe, with the standard error of the peak."""
+    from orchestrator.spectra import mean_and_error
+
+    peaks = [e.peak_ev for e in experiments if e.peak_ev is not None]
+    if not peaks:
+        return None
+    peak, scatter = mean_and_error(peaks)
+    reported = [e.peak_sd_ev for e in experiments if e.peak_sd_ev is not None]
+    widths = [e.fwhm_ev for e in experiments if e.fwhm_ev is not None]
+    yields = [e.quantum_yield for e in experiments if e.quantum_yield is not None]
+    return {
+        "peak_ev": peak,
+        "peak_sd_ev": max(scatter, max(reported, default=0.0) / len(peaks) ** 0.5),
+        "fwhm_ev": mean_and_error(widths)[0] if widths else None,
+        "quantum_yield": mean_and_error(yields)[0] if yields else None,
+        "n_replicates": len(peaks),
+    }

@@ -1,0 +1,189 @@
+"""From the gathered material to the page: words, rows, and the template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from orchestrator.fold import Experiment, RunState, summary
+from orchestrator.report import figures
+from orchestrator.report.colour import HC_EV_NM, emission_colour
+from orchestrator.report.gather import Material
+from orchestrator.report.svg import number
+
+VERDICTS: Mapping[str | None, tuple[str, str]] = {
+    "target_reproduced": ("good", "Target reached and reproduced"),
+    "budget_experiments": ("ended", "All experiments of the budget are done"),
+    "budget_time": ("ended", "The reactor time of the budget is used"),
+    "reagent": ("ended", "Ended for lack of reagent"),
+    "plateau": ("ended", "Ended on a plateau"),
+    "unreachable": ("ended", "The target cannot be reached"),
+    "operator": ("ended", "Stopped by the operator"),
+    "fault": ("bad", "Ended by a fault"),
+    None: ("open", "Not finished"),
+}
+
+
+def render(material: Material) -> str:
+    """The whole page as HTML text."""
+    state = material.state
+    result = summary(state)
+    tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))
+    peak = result["peak_ev"]
+    return _template().render(
+        css=Markup(_asset("style.css")),
+        script=Markup(_asset("page.js")),
+        state=state,
+        result=result,
+        title=state.header.get("campaign_name") or material.path.stem,
+        tone=tone,
+        verdict=verdict,
+        swatch=None if peak is None else emission_colour(peak),
+        wavelength_nm=None if peak is None else HC_EV_NM / peak,
+        fwhm_nm=_width_nm(peak, result["fwhm_mev"]),
+        advice=state.recommendation,
+        measured=_measured(state),
+        recipe=_recipe(state, result["recipe"]),
+        best=state.best,
+        progress=figures.progress(state),
+        waterfall=figures.waterfall(material),
+        inputs=figures.inputs(state),
+        traces=figures.temperature_and_pressure(material),
+        reagent=figures.reagent(state),
+        calibration=figures.calibration(state),
+        columns=[(figures.words(str(entry["name"])), str(entry.get("unit", ""))) for entry in state.inputs],
+        rows=[_row(e, state) for e in state.experiments],
+        facts=_facts(material),
+        host=[(key, _plain(value)) for _, key, value in material.host],
+        texts=[
+            (state.header.get(f"{kind}_file") or kind, state.header[f"{kind}_text"])
+            for kind in ("campaign", "rig")
+            if state.header.get(f"{kind}_text")
+        ],
+        head=material.head,
+        duration=duration,
+        number=number,
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time span in words: the two largest of days, hours, minutes, seconds."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d {hours} h"
+
+
+def _recipe(state: RunState, recipe: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each input's value, unit, range, and where in the range it lies (0 to 1, on the input's own scale)."""
+    from math import log
+
+    rows = []
+    for entry in state.inputs:
+        name = str(entry["name"])
+        if name not in recipe:
+            continue
+        value, low, high = float(recipe[name]["value"]), float(entry["low"]), float(entry["high"])
+        if not high > low:
+            share = 0.5
+        elif entry.get("scale") == "log" and low > 0 and value > 0:
+            share = log(value / low) / log(high / low)
+        else:
+            share = (value - low) / (high - low)
+        rows.append(
+            {"name": figures.words(name), "unit": entry.get("unit", ""), "value": value, "low": low, "high": high}
+            | {"share": min(max(share, 0.0), 1.0)}
+        )
+    return rows
+
+
+def _measured(state: RunState) -> Mapping[str, Any]:
+    if state.recommendation is not None:
+        return state.recommendation.measured or {}
+    if state.best is not None:
+        return {"peak_sd_ev": state.best.peak_sd_ev, "n_replicates": 1}
+    return {}
+
+
+def _width_nm(peak_ev: float | None, fwhm_mev: float | None) -> float | None:
+    if peak_ev is None or fwhm_mev is None:
+        return None
+    half = fwhm_mev / 2e3
+    return HC_EV_NM / (peak_ev - half) - HC_EV_NM / (peak_ev + half) if peak_ev > half else None
+
+
+def _row(e: Experiment, state: RunState) -> dict[str, Any]:
+    target = state.target_ev
+    if e.refused is not None:
+        outcome, tone, detail = "refused", "no", e.refused
+    elif e.accepted:
+        inside = target is not None and state.tolerance_ev is not None and abs(e.peak_ev or 0) > 0
+        hit = inside and abs((e.peak_ev or 0.0) - (target or 0.0)) <= (state.tolerance_ev or 0.0)
+        outcome, tone, detail = ("on target", "yes", "") if hit else ("measured", "", "")
+    elif e.told:
+        outcome, tone, detail = "no value", "no", e.quality or ", ".join(e.flags)
+    else:
+        outcome, tone, detail = ("in doubt" if e.dosing else "not finished"), "open", ""
+    error = e.error_ev(target) if target is not None else None
+    advice = state.recommendation
+    return {
+        "e": e,
+        "outcome": outcome,
+        "tone": tone,
+        "detail": detail,
+        "error_mev": None if error is None else 1e3 * error,
+        "colour": emission_colour(e.peak_ev) if e.accepted and e.peak_ev else None,
+        "recipe": [e.recipe.get(str(entry["name"])) for entry in state.inputs],
+        "chosen": advice is not None and dict(e.recipe) == dict(advice.recipe),
+    }
+
+
+def _facts(material: Material) -> list[tuple[str, str]]:
+    """What was run, on what, from which files."""
+    state, header = material.state, material.state.header
+    first = material.events[0].utc if material.events else ""
+    facts = [
+        ("Mode", {"twin": "digital twin, virtual time", "hardware": "hardware"}.get(header.get("mode", ""), "")),
+        ("Strategy", header.get("strategy", "")),
+        ("Seed", header.get("seed", "")),
+        ("Lumiflow", header.get("lumiflow_version", "")),
+        ("Campaign file", header.get("campaign_file", "")),
+        ("Rig file", header.get("rig_file", "")),
+        ("Configuration SHA-256", header.get("config_sha256", "")),
+        ("First event", first if header.get("mode") != "twin" else f"{first} (virtual)"),
+        ("Sittings", state.sittings if state.sittings > 1 else ""),
+        ("Events", len(material.events)),
+        *((f"Device {name}", identity) for name, identity in state.devices.items()),
+    ]
+    return [(key, str(value)) for key, value in facts if value != ""]
+
+
+def _plain(value: Any) -> str:
+    """A host fact as words: texts as they are, flat mappings as "name value, name value", the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and not any(isinstance(item, dict | list) for item in value.values()):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _asset(name: str) -> str:
+    return files("orchestrator.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("page.html.j2"))

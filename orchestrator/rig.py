@@ -1,0 +1,144 @@
+"""A connected rig: its devices, its volume count, and the safe sequence that ends every run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.config import RigConfig, SafeStep
+from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer
+from orchestrator.errors import LimitRefused
+from orchestrator.spectra import OpticalLayout
+
+FLOW_TOLERANCE_UL_MIN = 1e-9
+
+
+@dataclass
+class Rig:
+    """The devices of one rig file, on steel or on twins; nothing here can tell which.
+
+    ``exact_restart``: True when the rig's world can be brought back exactly to where it was (a twin rebuilt from its
+    seed and the same commands), False for anything physical. ``released`` is called once all devices are closed.
+    """
+
+    config: RigConfig
+    pumps: Mapping[str, RigPump]
+    heater: RigHeater
+    spectrometer: RigSpectrometer
+    pressure: RigPressure | None
+    layout: OpticalLayout
+    exact_restart: bool
+    released: tuple[Callable[[], None], ...] = ()
+    counted_ul: dict[str, float] = field(default_factory=dict)
+
+    async def connect(self) -> dict[str, str]:
+        """Open every device, pumps first; returns what each says it is. Nothing moves and nothing heats."""
+        identities: dict[str, str] = {}
+        for name, pump in self.pumps.items():
+            identities[name] = await pump.connect()
+            self.counted_ul[name] = 0.0
+        identities[self.heater.name] = await self.heater.connect()
+        if self.pressure is not None:
+            identities[self.pressure.name] = await self.pressure.connect()
+        identities[self.spectrometer.name] = await self.spectrometer.connect()
+        return identities
+
+    async def flow(self, flows_ul_min: Mapping[str, float], bound_s: float) -> dict[str, float]:
+        """Have every pump at its flow (absent or 0: stopped), each bounded to what ``bound_s`` seconds would need.
+
+        Pumps that stop are stopped first, so that the total never exceeds both the old and the new. Returns the flows
+        that the pumps read back. Raises LimitRefused before any command when the total leaves the rig's limits.
+        """
+        total = sum(flows_ul_min.values())
+        limits = self.config.limits.total_flow_ul_min
+        if total > limits[1] * (1.0 + 1e-9):
+            raise LimitRefused(self.config.name, "total flow", total, 0.0, limits[1], "µL/min")
+        actual: dict[str, float] = {}
+        for name, pump in self.pumps.items():
+            if flows_ul_min.get(name, 0.0) <= FLOW_TOLERANCE_UL_MIN:
+                await pump.stop()
+                actual[name] = 0.0
+        for name, pump in self.pumps.items():
+            flow = flows_ul_min.get(name, 0.0)
+            if flow > FLOW_TOLERANCE_UL_MIN:
+                syringe_ul = self.config.pump(name).syringe.volume_ul
+                actual[name] = await pump.infuse(flow, min(flow * bound_s / 60.0, syringe_ul))
+        return actual
+
+    async def count(self) -> dict[str, float]:
+        """Volume that each pump says it has infused since it was connected, in µL."""
+        for name, pump in self.pumps.items():
+            self.counted_ul[name] = (await pump.status()).infused_ul
+        return dict(self.counted_ul)
+
+    async def close(self) -> None:
+        """Let go of every device; the last resort of each is its own."""
+        for pump in self.pumps.values():
+            await pump.close()
+        await self.heater.close()
+        await self.spectrometer.close()
+        if self.pressure is not None:
+            await self.pressure.close()
+        for release in self.released:
+            release()
+
+
+StepReport = Callable[[str, bool, str], Awaitable[None]]
+
+
+async def make_safe(rig: Rig, report: StepReport, *, hurry: bool = False) -> bool:
+    """Run the rig file's safe sequence; every step is tried whatever became of those before it.
+
+    ``report(step, ok, detail)`` hears of each. ``hurry`` leaves out flushes. Returns True when all went well.
+    """
+    all_well = True
+    for step in rig.config.safe_sequence:
+        if hurry and step.step == "flush":
+            await report(step.step, True, "left out: the operator is in a hurry")
+            continue
+        try:
+            detail = await _perform(rig, step)
+        except Exception as error:  # noqa: BLE001 - a device that fails must not keep the next step from being tried
+            all_well = False
+            await report(step.step, False, f"{type(error).__name__}: {error}")
+        else:
+            await report(step.step, True, detail)
+    return all_well
+
+
+async def _perform(rig: Rig, step: SafeStep) -> str:
+    if step.step == "heaters_off":
+        await rig.heater.heater_off()
+        return rig.heater.name
+    if step.step == "pumps_stop":
+        return await _stop_pumps(rig)
+    if step.step == "lamp_off":
+        await rig.spectrometer.set_lamp(False)
+        return rig.spectrometer.name
+    return await _flush_while_cooling(rig, step.pump, step.flow_ul_min, step.until_c, step.at_most_s)
+
+
+async def _stop_pumps(rig: Rig) -> str:
+    """Stop every pump; one that fails does not spare the others."""
+    failures: list[str] = []
+    for name, pump in rig.pumps.items():
+        try:
+            await pump.stop()
+        except Exception as error:  # noqa: BLE001 - see above
+            failures.append(f"{name}: {error}")
+    if failures:
+        raise RuntimeError("; ".join(failures))
+    return ", ".join(rig.pumps)
+
+
+async def _flush_while_cooling(rig: Rig, pump: str, flow_ul_min: float, until_c: float, at_most_s: float) -> str:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await rig.flow({pump: flow_ul_min}, at_most_s + 30.0)
+    temperature = (await rig.heater.read()).temperature_c
+    while temperature > until_c and loop.time() - began < at_most_s:
+        await asyncio.sleep(5.0)
+        await rig.pumps[pump].status()  # a pump with its own watchdog stops when nobody speaks to it
+        temperature = (await rig.heater.read()).temperature_c
+    return f"{loop.time() - began:.0f} s at {flow_ul_min:g} µL/min, down to {temperature:.1f} °C"

@@ -1,0 +1,266 @@
+"""From a campaign file to a finished run: which journal, which rig, which loop; and the result as one record."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.build import build_rig
+from orchestrator.campaign import Campaign
+from orchestrator.config import LoadedCampaign, load_campaign
+from orchestrator.deciders import LiveDecider, ResumingDecider
+from orchestrator.errors import EXIT_FAULT, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, PreflightError, UsageRefused
+from orchestrator.fold import RunState, fold, summary
+from orchestrator.header import Overrides, header_of, loaded_from
+from orchestrator.journal import Journal, JournalLocked, RecordDiffers
+from orchestrator.preflight import preflight
+from orchestrator.tracing import RecordingTracer
+from orchestrator.virtual_time import UtcClock, blocking_clock, run_real, run_virtual
+
+if TYPE_CHECKING:
+    from orchestrator.show import Show
+
+PACKAGES = ("lumiflow", "torch", "botorch", "numpy", "scipy", "pydantic", "pyserial", "pymodbus", "seabreeze")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line asked for. ``resume``: True go on, False begin anew, None ask."""
+
+    campaign: Path
+    hardware: bool = False
+    overrides: Overrides = field(default_factory=Overrides)
+    journal: Path | None = None
+    runs: Path = Path("runs")
+    resume: bool | None = None
+    speed: float | None = None
+    report: bool = True
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run that has ended."""
+
+    state: RunState
+    journal: Path
+    report: Path | None
+    wall_s: float
+    detail: str
+
+    @property
+    def exit_code(self) -> int:
+        """See ``orchestrator.errors``."""
+        if self.state.stop_reason == "target_reproduced":
+            return EXIT_TARGET_REACHED
+        return EXIT_FAULT if self.state.stop_reason == "fault" else EXIT_WITHOUT_TARGET
+
+    def as_dict(self) -> dict[str, Any]:
+        """The last line of ``lumiflow run --json``."""
+        return {
+            **summary(self.state),
+            "wall_s": round(self.wall_s, 3),
+            "journal": str(self.journal),
+            "report": None if self.report is None else str(self.report),
+        }
+
+
+def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | None) -> RunResult:
+    """Run a campaign file to its end.
+
+    ``ask`` puts a yes-or-no question to a person, or is None where there is nobody to ask. Raises LumiflowError for
+    refused input and for what nothing can be done about; a fault during the run is a result, not an error.
+    """
+    if options.speed is not None and not options.speed > 0.0:
+        raise UsageRefused(f"--speed {options.speed:g}: the pace must be above 0 (1 is real time)")
+    if options.hardware and options.speed is not None:
+        raise UsageRefused("--speed paces twins; hardware keeps its own time")
+    loaded = options.overrides.applied(load_campaign(options.campaign))
+    path, resume = _choose_journal(options, loaded, show, ask)
+    if resume:
+        loaded = _as_recorded(path, options, loaded, show)
+    checked = preflight(loaded)
+    if checked.problems:
+        raise PreflightError(checked.problems)
+    for warning in checked.warnings:
+        show.say(f"note: {warning}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        state, wall_s = _sit(options, loaded, path, show, resume=resume, exactly=resume)
+    except RecordDiffers as difference:
+        show.say(f"the twins do not repeat this record ({difference}); treating the interrupted experiment as in doubt")
+        state, wall_s = _sit(options, loaded, path, show, resume=True, exactly=False)
+    report: Path | None = None
+    if options.report:
+        from orchestrator.report import write_report
+
+        report = path.with_suffix(".html")
+        write_report(path, report)
+    return RunResult(state, path, report, wall_s, state.stop_detail or "")
+
+
+def _sit(
+    options: RunOptions, loaded: LoadedCampaign, path: Path, show: Show, *, resume: bool, exactly: bool
+) -> tuple[RunState, float]:
+    """One sitting at the rig, on the loop that it needs."""
+    start_s = 0.0
+    if resume and not (exactly and not options.hardware):
+        with Journal.open(path, readonly=True) as earlier:
+            start_s = earlier.last_t_s
+            exactly = False
+    sitting = _sitting(options, loaded, path.absolute(), show, start_s=start_s, resume=resume, exactly=exactly)
+    if options.hardware:
+        return run_real(sitting)
+    return run_virtual(sitting, speed=options.speed, start_s=start_s)
+
+
+async def _sitting(
+    options: RunOptions,
+    loaded: LoadedCampaign,
+    path: Path,
+    show: Show,
+    *,
+    start_s: float,
+    resume: bool,
+    exactly: bool,
+) -> tuple[RunState, float]:
+    loop = asyncio.get_running_loop()
+    clock = UtcClock(loop, start_s=start_s)
+    began = clock.wall()
+    with Journal.open(path, clock) if resume else Journal.create(path, clock) as journal:
+        recorded = tuple(journal.events())
+        history = () if exactly else recorded
+        header = recorded[0].data if recorded else header_of(loaded, options.overrides, hardware=options.hardware)
+        if resume and exactly:
+            journal.catch_up()
+        await _note_host(journal, path, clock, resumed=resume)
+        tracer = RecordingTracer(journal, clock)
+        rig = build_rig(
+            loaded, tracer, hardware=options.hardware, clock=blocking_clock(loop), start_s=loop.time(), history=history
+        )
+        live = LiveDecider(loaded)
+        decider = ResumingDecider(journal, live) if resume and exactly else live
+        campaign = Campaign(loaded, rig, journal, decider, header=header, history=history, on_event=show.event)
+        with _operator(loop, campaign.interrupt):
+            state = await campaign.run()
+        ended = clock.wall()
+        await journal.note_host("wall_s", (ended - began).total_seconds())
+        return state, (ended - began).total_seconds()
+
+
+async def _note_host(journal: Journal, path: Path, clock: UtcClock, *, resumed: bool) -> None:
+    """Where, when and with what, outside the chain of events."""
+    import platform
+
+    await journal.note_host("sitting", "resumed" if resumed else "begun")
+    await journal.note_host("wall_utc", clock.wall().isoformat(timespec="seconds"))
+    await journal.note_host("journal", str(path))
+    await journal.note_host("machine", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}")
+    await journal.note_host("versions", {name: installed_version(name) for name in PACKAGES})
+
+
+def installed_version(package: str) -> str:
+    """The version of an installed package, or a word that says it is not installed as one."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@contextmanager
+def _operator(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and a polite kill end the campaign through its safe sequence instead of ending the program."""
+
+    def heard(signum: int, frame: object) -> None:
+        loop.call_soon_threadsafe(interrupt)
+
+    kinds = [signal.SIGINT, signal.SIGTERM]
+    try:
+        before = {kind: signal.signal(kind, heard) for kind in kinds}
+    except ValueError:  # not the main thread: whoever runs us there has its own way of stopping
+        yield
+        return
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def _choose_journal(
+    options: RunOptions, loaded: LoadedCampaign, show: Show, ask: Callable[[str], bool] | None
+) -> tuple[Path, bool]:
+    """The journal to write, and whether it is an interrupted run's."""
+    name = loaded.config.name
+    if options.journal is not None:
+        path = options.journal
+        if not path.exists():
+            if options.resume:
+                raise UsageRefused(f"there is nothing to resume: {path} does not exist")
+            return path, False
+        if options.resume is False:
+            raise UsageRefused(f"{path} exists, and a journal is never overwritten: name another, or leave out --fresh")
+        candidate: Path | None = path
+    else:
+        existing = sorted(options.runs.glob(f"{name}-[0-9][0-9][0-9][0-9].sqlite"))
+        number = int(existing[-1].stem[-4:]) + 1 if existing else 1
+        path = options.runs / f"{name}-{number:04d}.sqlite"
+        candidate = existing[-1] if existing and options.resume is not False else None
+    if candidate is None:
+        if options.resume:
+            raise UsageRefused(f"there is nothing to resume: {options.runs} holds no run of {name}")
+        return path, False
+    how = _how_it_ended(candidate)
+    if options.resume:
+        if how == "finished":
+            raise UsageRefused(f"there is nothing to resume: {candidate} has reached its end")
+        if how == "running":
+            raise UsageRefused(f"{candidate} is being written by another process")
+        return candidate, True
+    if how == "interrupted":
+        question = f"{candidate} was interrupted. Go on with it?"
+        if ask is None:
+            raise UsageRefused(f"{candidate} was interrupted: give --resume to go on with it, or --fresh to begin anew")
+        if ask(question):
+            return candidate, True
+    if options.journal is not None:
+        raise UsageRefused(f"{candidate} exists, and a journal is never overwritten: name another file")
+    return path, False
+
+
+def _how_it_ended(path: Path) -> str:
+    """``interrupted`` (no end in the journal), ``stopped`` (by operator or fault), ``finished`` or ``running``."""
+    try:
+        Journal.open(path, UtcClock(asyncio.new_event_loop())).close()
+    except JournalLocked:
+        return "running"
+    with Journal.open(path, readonly=True) as journal:
+        state = fold(journal.events())
+    if not state.ended:
+        return "interrupted"
+    return "stopped" if state.stop_reason in ("operator", "fault") else "finished"
+
+
+def _as_recorded(path: Path, options: RunOptions, loaded: LoadedCampaign, show: Show) -> LoadedCampaign:
+    """The campaign as the interrupted run knew it: its own texts and overrides, whatever the files say today."""
+    with Journal.open(path, readonly=True) as journal:
+        first = next(journal.events(), None)
+    if first is None:
+        return loaded
+    if options.overrides.given:
+        raise UsageRefused(
+            "a resumed run keeps its own seed, target and strategy: leave --seed, --target, --strategy out"
+        )
+    if (first.data["mode"] == "hardware") != options.hardware:
+        raise UsageRefused(
+            f"{path} ran on {'hardware' if first.data['mode'] == 'hardware' else 'twins'}: resume it there"
+        )
+    recorded = loaded_from(first.data)
+    if (recorded.campaign_text, recorded.rig_text) != (loaded.campaign_text, loaded.rig_text):
+        show.say("the files have changed since; the run goes on with what they said when it began")
+    return recorded

@@ -1,0 +1,186 @@
+"""What a person sees while a campaign runs: one line an experiment, and the recipe at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from orchestrator.deciders import Comparison
+    from orchestrator.journal import Event
+    from orchestrator.replay import ReplayResult
+    from orchestrator.runner import RunResult
+
+STAGES = {
+    "connected": "filling the line with solvent for dark and blank",
+    "blank_taken": "asking the planner",
+    "proposed": "checking the proposal",
+    "dosing": "heating, dosing and waiting for steady state",
+    "settled": "measuring",
+    "measured": "analysing",
+    "told": "asking the planner",
+    "stopping": "bringing the rig to its safe state",
+    "safe_done": "choosing the recipe to recommend",
+}
+STOP_WORDS = {
+    "target_reproduced": "target reached and reproduced",
+    "budget_experiments": "the budget of experiments is spent",
+    "budget_time": "the budget of reactor time is spent",
+    "reagent": "out of reagent",
+    "plateau": "no further progress",
+    "operator": "stopped by the operator",
+    "fault": "fault",
+}
+
+
+class Show:
+    """Progress and result on the terminal. With ``as_json``: silence, and one line of JSON at the end."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = Console(stderr=as_json, highlight=False, quiet=as_json)
+        self._status = self._console.status("starting") if sys.stdout.isatty() and not as_json else None
+        self._target_ev = 0.0
+        self._tolerance_ev = 0.0
+        self._units: dict[str, str] = {}
+        self._recipes: dict[int, tuple[str, Mapping[str, float]]] = {}
+        self._catching_up = 0
+
+    def say(self, words: str) -> None:
+        """A remark outside the stream of experiments."""
+        self._console.print(words, style="dim", markup=False)
+
+    def event(self, event: Event) -> None:
+        """Hear of one journalled event."""
+        data = event.data
+        stage = STAGES.get(event.kind)
+        if self._status is not None and stage is not None:
+            self._status.update(f"{_clock(event.t_s)}  {stage} …")
+        if event.kind == "run_started":
+            self._begin(data)
+        elif event.kind == "proposed":
+            label = f"repeat of {data['of']}" if data["of"] is not None else str(data["phase"])
+            self._recipes[data["n"]] = (label, data["recipe"])
+        elif event.kind == "refused":
+            self._line(data["n"], event.t_s, Text(f"refused: {data['reason']}", style="yellow"))
+        elif event.kind == "analysed":
+            self._line(data["n"], event.t_s, self._reading(data))
+        elif event.kind == "in_doubt":
+            self.say(f"experiment {data['n']} was interrupted: its reagent is debited, and it runs again")
+        elif event.kind == "trip":
+            self._console.print(
+                Text(
+                    f"INTERLOCK {data['interlock']} on {data['device']}: {data['value']} {data['unit']}",
+                    style="bold red",
+                )
+            )
+        elif event.kind == "safe_step" and not data["ok"]:
+            self._console.print(Text(f"safe sequence: {data['step']} failed: {data['detail']}", style="bold red"))
+        elif event.kind == "ended" and self._status is not None:
+            self._status.stop()
+
+    def finished(self, result: RunResult) -> None:
+        """The end: recipe, reason, report."""
+        if self._status is not None:
+            self._status.stop()
+        if self._as_json:
+            print(json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False))  # noqa: T201 - the JSON line itself
+            return
+        facts = result.as_dict()
+        reached = result.exit_code == 0
+        headline = STOP_WORDS.get(str(facts["stop_reason"]), str(facts["stop_reason"]))
+        self._console.print()
+        self._console.print(Text(headline[0].upper() + headline[1:], style="bold green" if reached else "bold yellow"))
+        if result.detail:
+            self._console.print(Text(f"  {result.detail}", style="dim"))
+        if facts["recipe"]:
+            self._console.print(_recipe_table(facts))
+        self._console.print(
+            f"  {facts['experiments']} experiments, {_clock(facts['reactor_s'])} of reactor time, "
+            f"{sum(facts['reagent_ul'].values()) / 1000:.1f} mL of liquids, {facts['wall_s']:.1f} s on the wall's clock"
+        )
+        self._console.print(f"  journal  {facts['journal']}", soft_wrap=True)
+        if result.report is not None:
+            self._console.print(f"  report   {result.report}", soft_wrap=True)
+
+    def compared(self, comparison: Comparison) -> None:
+        """Hear of one decision of a replay."""
+        subject = comparison.what if comparison.n is None else f"{comparison.what} {comparison.n}"
+        verdict = "same" if comparison.agrees else f"DIFFERS by {comparison.largest_difference:.3g} of the range"
+        self._console.print(Text(f"      {subject}: {verdict}", style="dim" if comparison.agrees else "bold yellow"))
+
+    def replayed(self, result: ReplayResult) -> None:
+        """The end of a replay."""
+        if self._status is not None:
+            self._status.stop()
+        if self._as_json:
+            print(json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False))  # noqa: T201 - the JSON line itself
+            return
+        self._console.print()
+        self._console.print(Text(result.words(), style="bold green" if result.same else "bold yellow"))
+
+    def _begin(self, data: Mapping[str, Any]) -> None:
+        self._target_ev, self._tolerance_ev = data["target_ev"], data["tolerance_ev"]
+        self._units = {entry["name"]: entry["unit"] for entry in data["inputs"]}
+        where = "on twins" if data["mode"] == "twin" else "ON HARDWARE"
+        self._console.print(
+            Text.assemble(
+                (str(data["campaign_name"]), "bold"),
+                f": {self._target_ev:g} eV ± {1000 * self._tolerance_ev:g} meV, planner {data['strategy']}, "
+                f"seed {data['seed']}, {where}",
+            )
+        )
+        if self._status is not None:
+            self._status.start()
+
+    def _line(self, n: int, t_s: float, reading: Text) -> None:
+        label, recipe = self._recipes.get(n, ("", {}))
+        inputs = "  ".join(
+            f"{name} {_number(recipe[name], unit)}" for name, unit in self._units.items() if name in recipe
+        )
+        self._console.print(
+            Text.assemble((f"{n:>4} {_clock(t_s)}  ", "dim"), f"{label:<12} ", reading, (f"  {inputs}", "dim"))
+        )
+
+    def _reading(self, data: Mapping[str, Any]) -> Text:
+        if data["peak_ev"] is None:
+            return Text(f"{'no reading: ' + str(data['reason']):<44}", style="yellow")
+        error = data["peak_ev"] - self._target_ev
+        bright = "   –  " if data["quantum_yield"] is None else f"{100 * data['quantum_yield']:4.0f} %"
+        words = f"{data['peak_ev']:.4f} eV {1000 * error:+8.1f} meV  {1000 * data['fwhm_ev']:4.0f} meV wide {bright}"
+        if not data["accepted"]:
+            return Text(f"{words} ({data['reason']})", style="yellow")
+        return Text(words, style="bold green" if abs(error) <= self._tolerance_ev else "")
+
+
+def _recipe_table(facts: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", min_width=2)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, entry in facts["recipe"].items():
+        table.add_row("", name, _number(entry["value"], entry["unit"]))
+    if facts["peak_ev"] is not None:
+        table.add_row("", "peak", Text(f"{facts['peak_ev']:.4f} eV ({facts['error_mev']:+.2f} meV)", style="bold"))
+    if facts["fwhm_mev"] is not None:
+        table.add_row("", "width (FWHM)", f"{facts['fwhm_mev']:.0f} meV")
+    if facts["yield"] is not None:
+        table.add_row("", "relative yield", f"{100 * facts['yield']:.0f} %")
+    return table
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.4g} {unit}".rstrip()
+
+
+def _clock(seconds: float) -> str:
+    """Reactor time as h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

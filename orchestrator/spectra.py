@@ -1,0 +1,344 @@
+"""Spectral analysis: detector counts to peak energy, line width and relative quantum yield, each with its uncertainty.
+
+Pure functions of arrays; no device, no clock, no file. The optical layout assumed is one excitation lamp whose residual
+line reaches the spectrometer through the flow cell next to the sample's emission:
+
+* ``dark``: lamp off. Subtracted at the same integration time.
+* ``blank``: lamp on, solvent in the cell. Gives the incident lamp line ``I0`` and the stray-light background.
+* ``sample``: lamp on. The lamp line is attenuated to ``I0 10^-A``, so ``A = -log10(I / I0)``; what is left of the
+  background after scaling with the transmitted lamp light is emission.
+
+Relative yield is emitted counts over absorbed lamp counts, times one factor of the instrument that a reference dye of
+known yield calibrates (the comparative method of A. T. R. Williams et al., Analyst 1983, 108, 1067).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+HC_EV_NM = 1239.841984
+"""Planck's constant times the speed of light, in eV nm (CODATA 2018)."""
+
+LN2_WIDTH = 2.0 * math.sqrt(2.0 * math.log(2.0))
+
+
+@dataclass(frozen=True)
+class OpticalLayout:
+    """Where the lamp's line ends and the emission may begin, and what the instrument was calibrated to.
+
+    ``yield_factor`` turns (emitted counts) / (absorbed lamp counts) into quantum yield.
+    """
+
+    lamp_low_nm: float = 393.0
+    lamp_high_nm: float = 417.0
+    emission_low_nm: float = 418.0
+    emission_high_nm: float = 800.0
+    full_scale: float = 65535.0
+    yield_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class QualityRules:
+    """What a spectrum must satisfy before anyone believes it."""
+
+    saturation_fraction: float = 0.98
+    min_signal_to_noise: float = 20.0
+    max_fwhm_ev: float = 0.4
+    min_absorbance: float = 0.003
+    second_peak_fraction: float = 0.25
+    max_repeat_scatter_ev: float = 0.02
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Counts of one measurement. ``samples`` and ``darks``: shape (repeats, pixels); ``wavelengths_nm``: (pixels,).
+
+    ``blank_rate``: (pixels,) counts per second of the solvent with its own dark removed, or None before it was taken.
+    """
+
+    wavelengths_nm: Array
+    samples: Array
+    darks: Array
+    integration_s: float
+    blank_rate: Array | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Result of one measurement; a number that could not be had is None, and ``flags`` say why.
+
+    ``peak_sd_ev`` is the standard error of the mean over the repeats, never below the error of the fit.
+    """
+
+    peak_ev: float | None
+    peak_sd_ev: float | None
+    fwhm_ev: float | None
+    fwhm_sd_ev: float | None
+    quantum_yield: float | None
+    quantum_yield_sd: float | None
+    absorbance: float | None
+    signal_to_noise: float
+    flags: tuple[str, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """True when the peak may be scored."""
+        return self.peak_ev is not None and not self.flags
+
+
+@dataclass(frozen=True)
+class Line:
+    """One emission line: its apex, the apex's standard error, and its full width at half maximum, all in eV."""
+
+    peak_ev: float
+    peak_sd_ev: float
+    fwhm_ev: float
+    second_peak_fraction: float
+
+
+def brightest_fraction(counts: Array, wavelengths_nm: Array, layout: OpticalLayout) -> float:
+    """Largest count of the emission window as a fraction of full scale, a few hot pixels disregarded."""
+    import numpy as np
+
+    window = (wavelengths_nm >= layout.emission_low_nm) & (wavelengths_nm <= layout.emission_high_nm)
+    return float(np.partition(counts[window], -4)[-4] / layout.full_scale)
+
+
+def emission_counts(frames: Frames, sample: Array, dark: Array, layout: OpticalLayout) -> tuple[Array, float]:
+    """Emission of one sample frame in counts, shape (pixels,), and the transmitted fraction of the lamp's line."""
+    net = sample - dark
+    if frames.blank_rate is None:
+        return net, 1.0
+    blank = frames.blank_rate * frames.integration_s
+    lit = sample < 0.98 * layout.full_scale
+    transmitted = _transmitted(net, blank, lit, frames.wavelengths_nm, layout)
+    return net - blank * transmitted, transmitted
+
+
+def find_line(wavelengths_nm: Array, emission: Array, layout: OpticalLayout) -> Line | None:
+    """Locate the strongest line of ``emission`` (counts, shape (pixels,)) in energy space; None if there is none.
+
+    Counts per pixel become photons per energy with the Jacobian lambda^2/(hc) and the pixel's width. The apex is
+    that of a fourth-degree polynomial fitted to the logarithm above half maximum (exact for a Gaussian, and free to
+    follow a skewed or mixed line), weighted for shot noise; its standard error follows from the covariance of the fit.
+    """
+    import numpy as np
+
+    window = (wavelengths_nm >= layout.emission_low_nm) & (wavelengths_nm <= layout.emission_high_nm)
+    wavelength = wavelengths_nm[window]
+    energy = HC_EV_NM / wavelength
+    pixel_nm = np.gradient(wavelengths_nm)[window]
+    spectral = emission[window] * wavelength**2 / pixel_nm
+    smooth = _smooth(spectral, 9)
+    top = int(np.argmax(smooth))
+    if smooth[top] <= 0.0:
+        return None
+    half = _half_window(smooth, top)
+    if half.stop - half.start < 8:
+        return None
+    fit = _fit_apex(energy[half], spectral[half], emission[window][half])
+    width = _width_at_half(energy, smooth, top)
+    if fit is None or width is None:
+        return None
+    # Six smoothing half-widths beyond the half-maximum window a second line counts as one of its own.
+    outside = np.abs(energy - fit[0]) > 1.2 * width
+    second = float(np.max(_smooth(spectral, 31)[outside], initial=0.0) / smooth[top])
+    return Line(fit[0], fit[1], width, second)
+
+
+def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analysis:
+    """Peak, width and yield of one measurement with its quality flags.
+
+    Flags: ``saturated``, ``dark`` (no emission above the noise), ``no line``, ``broad``, ``multi-peak``, ``drifting``
+    (the repeats disagree), ``bubble`` (the cell transmits more lamp light than pure solvent, or next to none).
+    """
+    import numpy as np
+
+    flags: list[str] = []
+    dark = np.mean(frames.darks, axis=0)
+    if brightest_fraction(np.max(frames.samples, axis=0), frames.wavelengths_nm, layout) >= rules.saturation_fraction:
+        flags.append("saturated")
+    lines: list[Line] = []
+    yields: list[float] = []
+    emissions: list[Array] = []
+    transmissions: list[float] = []
+    for sample in frames.samples:
+        emission, transmitted = emission_counts(frames, sample, dark, layout)
+        emissions.append(emission)
+        transmissions.append(transmitted)
+        relative = _relative_yield(frames, emission, transmitted, layout, rules)
+        if relative is not None:
+            yields.append(relative)
+    mean_emission = np.mean(emissions, axis=0)
+    ratio = signal_to_noise(frames.wavelengths_nm, mean_emission, layout)
+    transmitted = float(np.mean(transmissions))
+    absorbance = -math.log10(transmitted) if frames.blank_rate is not None and transmitted > 0.0 else None
+    if frames.blank_rate is not None and not 0.01 <= transmitted <= 1.15:
+        flags.append("bubble")
+    if ratio < rules.min_signal_to_noise:
+        return Analysis(None, None, None, None, None, None, absorbance, ratio, (*flags, "dark"))
+    for emission in emissions:
+        line = find_line(frames.wavelengths_nm, emission, layout)
+        if line is not None:
+            lines.append(line)
+    if len(lines) < len(emissions):
+        return Analysis(None, None, None, None, None, None, absorbance, ratio, (*flags, "no line"))
+    peak, scatter = mean_and_error([line.peak_ev for line in lines])
+    fit_error = float(np.mean([line.peak_sd_ev for line in lines])) / math.sqrt(len(lines))
+    fwhm, fwhm_error = mean_and_error([line.fwhm_ev for line in lines])
+    if scatter * math.sqrt(len(lines)) > rules.max_repeat_scatter_ev:
+        flags.append("drifting")
+    if fwhm > rules.max_fwhm_ev:
+        flags.append("broad")
+    if max(line.second_peak_fraction for line in lines) > rules.second_peak_fraction:
+        flags.append("multi-peak")
+    quantum_yield, yield_error = mean_and_error(yields) if len(yields) == len(lines) else (None, None)
+    return Analysis(
+        peak, max(scatter, fit_error), fwhm, fwhm_error, quantum_yield, yield_error, absorbance, ratio, tuple(flags)
+    )
+
+
+def with_wander(analysis: Analysis, looks_ev: Sequence[float | None]) -> Analysis:
+    """The analysis with a peak error that covers how far the line wandered while it was being watched.
+
+    Repeats follow each other within seconds, and the slow pulse of a syringe pump moves the line over minutes: the
+    scatter of the looks and of the measured peak together says how well a single measurement stands for the recipe.
+    """
+    looks = [look for look in looks_ev if look is not None]
+    if analysis.peak_ev is None or analysis.peak_sd_ev is None or not looks:
+        return analysis
+    values = [*looks, analysis.peak_ev]
+    _, error_of_mean = mean_and_error(values)
+    return replace(analysis, peak_sd_ev=max(analysis.peak_sd_ev, error_of_mean * math.sqrt(len(values))))
+
+
+def signal_to_noise(wavelengths_nm: Array, emission: Array, layout: OpticalLayout) -> float:
+    """Height of the smoothed emission over its noise, the noise read off pixel-to-pixel differences (MAD)."""
+    import numpy as np
+
+    window = (wavelengths_nm >= layout.emission_low_nm) & (wavelengths_nm <= layout.emission_high_nm)
+    signal = emission[window]
+    noise = 1.4826 * float(np.median(np.abs(np.diff(signal)))) / math.sqrt(2.0)
+    return float(np.max(_smooth(signal, 9)) / max(noise, 1e-9))
+
+
+def _relative_yield(
+    frames: Frames, emission: Array, transmitted: float, layout: OpticalLayout, rules: QualityRules
+) -> float | None:
+    """Emitted over absorbed counts times the instrument's factor; None where too little is absorbed to tell."""
+    import numpy as np
+
+    if frames.blank_rate is None or transmitted <= 0.0 or -math.log10(transmitted) < rules.min_absorbance:
+        return None
+    wavelength = frames.wavelengths_nm
+    lamp = (wavelength >= layout.lamp_low_nm) & (wavelength <= layout.lamp_high_nm)
+    window = (wavelength >= layout.emission_low_nm) & (wavelength <= layout.emission_high_nm)
+    incident = float(np.sum(frames.blank_rate[lamp])) * frames.integration_s
+    emitted = float(np.sum(emission[window]))
+    return layout.yield_factor * emitted / (incident * (1.0 - transmitted))
+
+
+def _transmitted(
+    net: Array, blank: Array, unsaturated: NDArray[np.bool_], wavelengths_nm: Array, layout: OpticalLayout
+) -> float:
+    """Least-squares scale of the blank's lamp line in the sample (both dark-corrected counts).
+
+    A long exposure may drive the lamp's own line into saturation; its flanks then still tell.
+    """
+    import numpy as np
+
+    lamp = (wavelengths_nm >= layout.lamp_low_nm) & (wavelengths_nm <= layout.lamp_high_nm) & unsaturated
+    reference = blank[lamp]
+    strength = float(np.dot(reference, reference))
+    return float(np.dot(net[lamp], reference)) / strength if strength > 0.0 else 1.0
+
+
+def _smooth(values: Array, pixels: int) -> Array:
+    """Moving average over an odd number of pixels; the ends repeat the outermost value."""
+    import numpy as np
+
+    padded = np.pad(values, pixels // 2, mode="edge")
+    sums = np.cumsum(np.concatenate(([0.0], padded)))
+    return np.asarray((sums[pixels:] - sums[:-pixels]) / pixels)
+
+
+def _half_window(smooth: Array, top: int) -> slice:
+    """The contiguous pixels around ``top`` that stay above half of its height."""
+    import numpy as np
+
+    below = np.flatnonzero(smooth < 0.5 * smooth[top])
+    left = below[below < top]
+    right = below[below > top]
+    return slice(int(left[-1]) + 1 if left.size else 0, int(right[0]) if right.size else smooth.size)
+
+
+def _fit_apex(energy_ev: Array, spectral: Array, counts: Array) -> tuple[float, float] | None:
+    """Apex of a quartic through ln(spectral) and its standard error, both in eV; None if it has no maximum inside."""
+    import numpy as np
+
+    good = (spectral > 0.0) & (counts > 0.0)
+    if int(np.count_nonzero(good)) < 8:
+        return None
+    centre = float(np.mean(energy_ev[good]))
+    half_span = 0.5 * float(np.ptp(energy_ev[good]))
+    x = (energy_ev[good] - centre) / half_span
+    # Shot noise: the variance of ln(counts) goes as 1/counts; the residuals set the scale of the covariance.
+    weight = np.sqrt(counts[good] / np.max(counts[good]))
+    design = np.vander(x, 5, increasing=True) * weight[:, None]
+    target = np.log(spectral[good]) * weight
+    normal = design.T @ design
+    try:
+        inverse = np.linalg.inv(normal)
+    except np.linalg.LinAlgError:
+        return None
+    coefficients = inverse @ (design.T @ target)
+    residual = target - design @ coefficients
+    covariance = inverse * float(residual @ residual) / max(x.size - 5, 1)
+    _, b, c, d, e = (float(value) for value in coefficients)
+    roots = np.roots([4.0 * e, 3.0 * d, 2.0 * c, b])
+    candidates = [float(root.real) for root in roots if abs(root.imag) < 1e-9 and abs(root.real) <= 1.0]
+    candidates = [root for root in candidates if 2.0 * c + 6.0 * d * root + 12.0 * e * root**2 < 0.0]
+    if not candidates:
+        return None
+    apex = max(candidates, key=lambda root: float(np.polyval(coefficients[::-1], root)))
+    curvature = 2.0 * c + 6.0 * d * apex + 12.0 * e * apex**2
+    gradient = np.array([0.0, 1.0, 2.0 * apex, 3.0 * apex**2, 4.0 * apex**3]) / -curvature
+    variance = float(gradient @ covariance @ gradient)
+    return centre + half_span * apex, half_span * math.sqrt(max(variance, 0.0))
+
+
+def _width_at_half(energy_ev: Array, smooth: Array, top: int) -> float | None:
+    """Full width at half maximum by linear interpolation of both flanks; None if a flank leaves the window."""
+    import numpy as np
+
+    level = 0.5 * smooth[top]
+    below = np.flatnonzero(smooth < level)
+    left, right = below[below < top], below[below > top]
+    if left.size == 0 or right.size == 0:
+        return None
+
+    def crossing(outer: int, inner: int) -> float:
+        share = (level - smooth[outer]) / (smooth[inner] - smooth[outer])
+        return float(energy_ev[outer] + share * (energy_ev[inner] - energy_ev[outer]))
+
+    low = crossing(int(left[-1]), int(left[-1]) + 1)
+    high = crossing(int(right[0]), int(right[0]) - 1)
+    return abs(high - low)
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard error of the mean; one value alone has error 0 here and its fit's error elsewhere."""
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, 0.0
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return mean, math.sqrt(variance / len(values))

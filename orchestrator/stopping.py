@@ -1,0 +1,109 @@
+"""When a campaign is over, and whether the next experiment explores or repeats. Pure functions of what was told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.config import CampaignConfig
+from orchestrator.fold import Experiment, RunState
+
+STOP_REASONS = (
+    "target_reproduced",
+    "budget_experiments",
+    "budget_time",
+    "reagent",
+    "plateau",
+    "operator",
+    "fault",
+)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a campaign ends. ``detail`` is a sentence for a person."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """One recipe and its replicates, in the order they were told."""
+
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def first(self) -> Experiment:
+        return self.experiments[0]
+
+    def inside(self, target_ev: float, tolerance_ev: float) -> bool:
+        """True when every member was accepted with its peak inside the tolerance."""
+        return all(
+            member.accepted and member.peak_ev is not None and abs(member.peak_ev - target_ev) <= tolerance_ev
+            for member in self.experiments
+        )
+
+
+def groups(experiments: Sequence[Experiment]) -> tuple[Group, ...]:
+    """Told experiments gathered by recipe: an explored one with the replicates that name it."""
+    members: dict[int, list[Experiment]] = {}
+    for experiment in experiments:
+        if experiment.told:
+            base = experiment.n if experiment.of is None else experiment.of
+            members.setdefault(base, []).append(experiment)
+    return tuple(Group(tuple(group)) for group in members.values())
+
+
+def wanted_replicate(config: CampaignConfig, state: RunState) -> Experiment | None:
+    """The experiment that should be repeated next: on target, all of its replicates so far too, but too few of them."""
+    target, tolerance = config.objective.peak.target_ev, config.objective.peak.tolerance_ev
+    for group in reversed(groups(state.experiments)):
+        if group.inside(target, tolerance) and len(group.experiments) < 1 + config.stop.reproduce:
+            return group.first
+    return None
+
+
+def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | None:
+    """Whether the campaign is over before another experiment begins."""
+    target, tolerance = config.objective.peak.target_ev, config.objective.peak.tolerance_ev
+    for group in groups(state.experiments):
+        if group.inside(target, tolerance) and len(group.experiments) >= 1 + config.stop.reproduce:
+            peaks = [member.peak_ev for member in group.experiments if member.peak_ev is not None]
+            mean = math.fsum(peaks) / len(peaks)
+            return Stop(
+                "target_reproduced",
+                f"experiment {group.first.n} and {len(peaks) - 1} replicates lie within {1e3 * tolerance:g} meV of "
+                f"{target:g} eV; their mean is {1e3 * (mean - target):+.2f} meV off",
+            )
+    told = [experiment for experiment in state.experiments if experiment.told]
+    if len(told) >= config.budget.experiments:
+        return Stop("budget_experiments", f"{len(told)} experiments were allowed and are done")
+    if reactor_s >= config.budget.reactor_time_s:
+        return Stop("budget_time", f"{config.budget.reactor_time_s / 3600:g} h of reactor time were allowed")
+    for pump, allowed in (config.budget.reagent_ul or {}).items():
+        used = state.reagent_ul.get(pump, 0.0)
+        if used >= allowed:
+            return Stop("reagent", f"{pump} has used {used / 1000:.2f} mL of the {allowed / 1000:.2f} mL allowed")
+    return _plateau(config, told)
+
+
+def _plateau(config: CampaignConfig, told: Sequence[Experiment]) -> Stop | None:
+    """No better peak for as many experiments as the file calls a plateau."""
+    rule = config.stop.plateau
+    if rule is None or len(told) <= rule.experiments:
+        return None
+    target = config.objective.peak.target_ev
+
+    def best(experiments: Sequence[Experiment]) -> float:
+        errors = [abs(e.peak_ev - target) for e in experiments if e.accepted and e.peak_ev is not None]
+        return min(errors, default=math.inf)
+
+    before, now = best(told[: -rule.experiments]), best(told)
+    if math.isfinite(before) and before - now < rule.improvement_ev:
+        return Stop(
+            "plateau",
+            f"the best error has gone from {1e3 * before:.2f} to {1e3 * now:.2f} meV in {rule.experiments} experiments",
+        )
+    return None

@@ -1,0 +1,81 @@
+"""Expected improvement with the target inside: the utility of every member's raw outputs, averaged over members."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from botorch.utils.safe_math import log_fatplus
+from numpy.typing import NDArray
+from torch import Tensor
+
+from planners.candidates import around, keep
+from planners.objective import Objective
+from planners.records import Request
+
+_SMOOTHING = 0.1
+_REFINE_RADII = (0.06, 0.03, 0.015, 0.006)
+_REFINE_STARTS = 4
+_REFINE_EACH = 40
+
+Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Unit points [N, d] -> raw outputs of every member [M, N, 3] and the chance of a reading [N]."""
+
+NAME = "log expected improvement of utility × chance of a reading"
+
+
+def utilities(objective: Objective, outputs: Tensor) -> Tensor:
+    """Raw outputs [..., 3] -> utility [...]."""
+    return objective.utility(outputs[..., 0], outputs[..., 1], outputs[..., 2])
+
+
+def log_expected_improvement(values: Tensor, incumbent: Tensor) -> Tensor:
+    """log E[max(U - U*, 0)] over members, from utilities [M, N] and each member's incumbent [M, 1]: [N].
+
+    The maximum is smoothed with a fat tail, so that its logarithm ranks candidates that no member calls an improvement
+    (Ament et al., NeurIPS 2023, "Unexpected improvements to expected improvement").
+    """
+    improvement: Tensor = log_fatplus(values - incumbent, tau=_SMOOTHING)
+    return torch.logsumexp(improvement, dim=0) - math.log(len(values))
+
+
+class Acquisition:
+    """Ranks unit points.
+
+    Each member's incumbent is the best it believes in among what was measured and what is pending: noise is averaged
+    out, and a pending experiment leaves little to gain nearby (Balandat et al. 2020, qNEI).
+    """
+
+    def __init__(self, request: Request, predict: Predict, measured: NDArray[np.float64]) -> None:
+        self._objective = request.objective
+        self._predict = predict
+        pending = request.space.to_unit(request.pending) if request.pending else np.empty((0, measured.shape[1]))
+        outputs, _ = predict(torch.from_numpy(np.concatenate([measured, pending])))
+        self._incumbent = utilities(request.objective, outputs).amax(1, keepdim=True)
+
+    def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Unit points [N, d] -> acquisition values [N]."""
+        outputs, chance = self._predict(torch.from_numpy(unit))
+        value = log_expected_improvement(utilities(self._objective, outputs), self._incumbent)
+        return np.asarray((value + chance.clip(1e-6, None).log()).numpy(), dtype=np.float64)
+
+
+def maximise(
+    request: Request,
+    acquisition: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    points: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], float, int]:
+    """The best of candidates [N, d] after local refinement: the point [d], its value, and how many were compared."""
+    values = acquisition(points)
+    compared = len(points)
+    for radius in _REFINE_RADII:
+        starts = points[np.argsort(-values, kind="stable")[:_REFINE_STARTS]]
+        fresh = keep(request, np.concatenate([around(start, radius, _REFINE_EACH, rng) for start in starts]))
+        if len(fresh) == 0:
+            continue
+        points = np.concatenate([points, fresh])
+        values = np.concatenate([values, acquisition(fresh)])
+        compared += len(fresh)
+    best = int(np.argmax(values))
+    return points[best], float(values[best]), compared

@@ -1,0 +1,77 @@
+"""Where to look for the next experiment: space-filling, local and bracketing candidates in the unit cube."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planners.records import Request
+from planners.sampling import allowed, snap, sobol, unvisited, visited
+
+APART = 1e-3
+"""A new experiment differs from every earlier one by more than this in some unit coordinate."""
+
+_LOCAL_RADII = (0.2, 0.1, 0.05, 0.02, 0.008)
+_ALONG = 24
+
+
+def pool(
+    request: Request,
+    unit: NDArray[np.float64],
+    peaks_ev: NDArray[np.float64],
+    *,
+    spread: int,
+    local: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Allowed, unvisited candidates [N, d], N up to about spread + 2 local.
+
+    A third is space-filling; a third surrounds the readings nearest to the target at five radii; a third lies on
+    segments between readings below and above the target, where the peak passes through the target and a surrogate
+    interpolates.
+
+    Args:
+        request: the request.
+        unit: unit points of the readings [n, d].
+        peaks_ev: their peaks [n].
+        spread: number of space-filling points.
+        local: number of local points, and of points on segments.
+        rng: the source of every random number.
+    """
+    d = request.space.dimension
+    parts = [sobol(d, spread, rng)]
+    order = np.argsort(np.abs(peaks_ev - request.objective.target_peak_ev), kind="stable")
+    each = max(1, local // (min(3, len(order)) * len(_LOCAL_RADII)))
+    for centre in unit[order[:3]]:
+        parts += [around(centre, radius, each, rng) for radius in _LOCAL_RADII]
+    parts.append(_segments(request, unit[order], peaks_ev[order], local // _ALONG, rng))
+    return keep(request, np.concatenate(parts))
+
+
+def around(centre: NDArray[np.float64], radius: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """`count` Gaussian points [count, d] around a centre [d]; each moves a random half of the coordinates, or one."""
+    d = len(centre)
+    moves = rng.random((count, d)) < 0.5
+    moves[np.arange(count), rng.integers(0, d, count)] = True
+    return np.clip(centre + radius * rng.standard_normal((count, d)) * moves, 0.0, 1.0)
+
+
+def _segments(
+    request: Request, unit: NDArray[np.float64], peaks_ev: NDArray[np.float64], pairs: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Points on the segments between readings on either side of the target, the pairs nearest to it first."""
+    error = peaks_ev - request.objective.target_peak_ev
+    below, above = np.flatnonzero(error < 0), np.flatnonzero(error >= 0)
+    if len(below) == 0 or len(above) == 0:
+        return np.empty((0, unit.shape[1]))
+    first, second = (side.ravel() for side in np.meshgrid(below, above, indexing="ij"))
+    chosen = np.argsort(np.abs(error[first]) + np.abs(error[second]), kind="stable")[:pairs]
+    first, second = first[chosen], second[chosen]
+    along = (np.arange(_ALONG) + rng.random((len(first), _ALONG))) / _ALONG
+    start, end = unit[first][:, None, :], unit[second][:, None, :]
+    return (start + along[:, :, None] * (end - start)).reshape(-1, unit.shape[1])
+
+
+def keep(request: Request, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Candidates moved to what the space can realise, without those visited or not allowed."""
+    points = snap(request, unit)
+    points = points[unvisited(points, visited(request), APART)]
+    return points[allowed(request, points)]

@@ -1,0 +1,92 @@
+"""The ensemble strategy: many small networks, fitted as one batch, with the target inside the acquisition."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planners.errors import PlannerError
+from planners.modelled import Belief, Fitted, Modelled, Ranking
+from planners.objective import Objective
+from planners.records import Request
+
+if TYPE_CHECKING:
+    from planners.surrogate import Data, EnsembleSurrogate
+
+_DOUBT_AWAY = 0.1
+"""Share of a peak's distance from the target that counts as its noise: readings far from the target guide the fit
+without bending it where it must be exact."""
+
+
+@dataclass(frozen=True)
+class Ensemble(Modelled):
+    """An ensemble of `members`, each with one network of two layers of `hidden` units for each raw output.
+
+    Raises:
+        PlannerError: fewer than two members, or a size or number of steps below one.
+    """
+
+    members: int = 24
+    hidden: int = 32
+    steps: int = 40
+
+    def __post_init__(self) -> None:
+        for setting, value, least in (
+            ("members", self.members, 2),
+            ("hidden", self.hidden, 1),
+            ("steps", self.steps, 1),
+            ("spread", self.spread, 1),
+            ("local", self.local, 1),
+        ):
+            if value < least:
+                raise PlannerError(f"ensemble: {setting} must be at least {least}, not {value}")
+
+    @property
+    def name(self) -> str:
+        """See `planners.Strategy`."""
+        return "ensemble"
+
+    def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> Fitted:
+        """Fit the ensemble."""
+        from planners.surrogate import fit_ensemble
+
+        away_ev = np.abs(data.readings[:, 0] - request.objective.target_peak_ev)
+        doubted = np.hypot(data.peak_sd_ev, _DOUBT_AWAY * np.nan_to_num(away_ev))
+        surrogate = fit_ensemble(
+            replace(data, peak_sd_ev=doubted), members=self.members, hidden=self.hidden, steps=self.steps, rng=rng
+        )
+        return FittedEnsemble(surrogate, request.objective, self.members, float(np.median(data.peak_sd_ev)))
+
+
+class FittedEnsemble(Fitted):
+    """See `planners.modelled.Fitted`."""
+
+    def __init__(
+        self, surrogate: "EnsembleSurrogate", objective: Objective, members: int, peak_noise_ev: float
+    ) -> None:
+        from planners.acquisition import NAME
+
+        self.acquisition = NAME
+        self.described = f"The ensemble of {members} networks"
+        self._surrogate = surrogate
+        self._objective = objective
+        self._peak_noise_ev = peak_noise_ev
+
+    def believe(self, unit: NDArray[np.float64]) -> Belief:
+        """See `planners.modelled.Fitted`."""
+        import torch
+
+        from planners.acquisition import utilities
+
+        outputs, chance = self._surrogate.predict(torch.from_numpy(unit))
+        sd = np.hypot(outputs.std(0).numpy(), self._surrogate.noise)
+        sd[:, 0] = np.hypot(sd[:, 0], self._peak_noise_ev)
+        utility = utilities(self._objective, outputs).mean(0)
+        return Belief(outputs.mean(0).numpy(), sd, chance.numpy(), utility.numpy())
+
+    def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
+        """See `planners.modelled.Fitted`."""
+        from planners.acquisition import Acquisition
+
+        return Acquisition(request, self._surrogate.predict, measured)

@@ -1,0 +1,156 @@
+"""What every model-based strategy shares: initial design, candidates, acquisition, the reason, the recommendation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planners import designs
+from planners.evidence import Measured
+from planners.objective import Objective
+from planners.records import OUTPUTS, Interval, Proposal, Recommendation, Request
+from planners.sampling import distinct, generator, next_in_stream, sobol_stream, visited
+
+if TYPE_CHECKING:
+    from planners.surrogate import Data
+
+_NORMAL_95 = 1.6449
+_LEAST_READINGS = 2
+
+Ranking = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Unit points [N, d] -> values [N], higher is better."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A fitted model's view of some points: mean and sd of each output [N, 3], chance of a reading [N] and expected
+    utility [N]. The sd is that of a reading, noise included."""
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    chance: NDArray[np.float64]
+    utility: NDArray[np.float64]
+
+    def intervals(self, row: int) -> Mapping[str, Interval]:
+        """The 90 % intervals at one point; widths and yields do not go below zero."""
+        mean, half = self.mean[row], _NORMAL_95 * self.sd[row]
+        low = np.maximum(mean - half, 0.0)
+        return MappingProxyType(
+            {
+                name: Interval(float(max(mean[i], 0.0)), float(low[i]), float(max(mean[i] + half[i], 0.0)))
+                for i, name in enumerate(OUTPUTS)
+                if np.isfinite(mean[i]) and np.isfinite(half[i])
+            }
+        )
+
+
+class Fitted(ABC):
+    """A model fitted to the readings of one request."""
+
+    acquisition: str
+    described: str
+
+    @abstractmethod
+    def believe(self, unit: NDArray[np.float64]) -> Belief:
+        """The model's view of unit points [N, d]."""
+
+    @abstractmethod
+    def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
+        """The acquisition function, given the measured unit points [G, d]."""
+
+
+@dataclass(frozen=True)
+class Modelled(ABC):
+    """A Sobol initial design, then the maximum of an acquisition function over candidates.
+
+    The initial design goes on until `request.initial` different recipes are done or pending and two of them gave a
+    reading: before that there is nothing to fit.
+    """
+
+    spread: int = 768
+    local: int = 768
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The strategy's public name."""
+
+    @abstractmethod
+    def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> Fitted:
+        """Fit the surrogate."""
+
+    def propose(self, request: Request) -> Proposal:
+        """See `planners.Strategy`."""
+        measured = Measured.of(request)
+        seen = visited(request)
+        started = len(set(distinct(seen).tolist()))
+        if started < request.initial or len(measured) < _LEAST_READINGS:
+            return designs.initial_proposal(request, self.name, started, len(measured))
+        from planners.acquisition import maximise
+        from planners.candidates import pool
+        from planners.surrogate import Data
+
+        rng = generator(request.seed, len(request.observations), len(request.pending), 1)
+        fitted = self.fit(request, Data.of(request), rng)
+        ranking = fitted.ranking(request, measured.unit)
+        peaks = measured.readings[:, 0]
+        points = pool(request, measured.unit, peaks, spread=self.spread, local=self.local, rng=rng)
+        if len(points) == 0:
+            point, looked = next_in_stream(request, sobol_stream(request), self.name)
+            value, compared = float(ranking(point[None, :])[0]), looked
+        else:
+            point, value, compared = maximise(request, ranking, points, rng)
+        belief = fitted.believe(point[None, :])
+        return Proposal(
+            x=as_recipe(request, point),
+            strategy=self.name,
+            phase="model",
+            predicted=belief.intervals(0),
+            probability_feasible=float(belief.chance[0]),
+            acquisition=fitted.acquisition,
+            acquisition_value=value,
+            compared=compared,
+            reason=_reason(request.objective, fitted.described, belief, measured=measured, compared=compared),
+        )
+
+    def recommend(self, request: Request) -> Recommendation:
+        """See `planners.Strategy`."""
+        from planners.recommending import recommend
+
+        return recommend(self, request)
+
+
+def as_recipe(request: Request, unit: NDArray[np.float64]) -> tuple[float, ...]:
+    """A unit point [d] -> a recipe in raw units."""
+    return tuple(float(value) for value in request.space.from_unit(unit)[0])
+
+
+def _reason(
+    objective: Objective,
+    described: str,
+    belief: Belief,
+    *,
+    measured: Measured,
+    compared: int,
+) -> str:
+    predicted, chance = belief.intervals(0), float(belief.chance[0])
+    target_ev = objective.target_peak_ev
+    gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - objective.target_peak_ev)))
+    peak = predicted.get("peak_ev")
+    expects = described
+    if peak is not None:
+        off_mev = 1000.0 * (peak.mean - objective.target_peak_ev)
+        expects += (
+            f" expects {peak.mean:.4f} eV (90 % within {peak.low:.4f} to {peak.high:.4f}), "
+            f"{abs(off_mev):.1f} meV {'above' if off_mev >= 0 else 'below'} the target of {target_ev:.4f} eV"
+        )
+    else:
+        expects += f" expects the best score for the target of {target_ev:.4f} eV"
+    return (
+        f"{expects}, with a {100 * chance:.0f} % chance of a reading; "
+        f"the nearest reading so far is {gap_mev:.1f} meV off; best of {compared} candidates."
+    )

@@ -1,0 +1,165 @@
+"""What goes into a planner and what comes out: frozen records, raw units throughout."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planners.errors import PlannerError
+from planners.objective import Objective
+from planners.space import SearchSpace
+
+OUTPUTS = ("peak_ev", "fwhm_ev", "quantum_yield")
+"""The raw outputs that surrogates predict, in the order of every output axis."""
+
+Feasible = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+"""Rows of raw units [n, d] -> which of them the rig may run [n]."""
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One finished experiment. `x` is in raw units, in the order of the space.
+
+    A reading that is NaN or infinite counts as absent. An observation without a peak is a failure whatever `failed`
+    says; one that `failed` teaches the feasibility model only, even if it carries numbers.
+    """
+
+    x: tuple[float, ...]
+    peak_ev: float | None = None
+    fwhm_ev: float | None = None
+    quantum_yield: float | None = None
+    peak_sd_ev: float | None = None
+    failed: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in self.x):
+            raise PlannerError(f"an observation at {self.x}: every coordinate must be finite")
+        for name in (*OUTPUTS, "peak_sd_ev"):
+            object.__setattr__(self, name, _finite_or_none(self._value(name)))
+        if self.peak_ev is None:
+            object.__setattr__(self, "failed", True)
+
+    def _value(self, name: str) -> float | None:
+        return {
+            "peak_ev": self.peak_ev,
+            "fwhm_ev": self.fwhm_ev,
+            "quantum_yield": self.quantum_yield,
+            "peak_sd_ev": self.peak_sd_ev,
+        }[name]
+
+    @property
+    def readings(self) -> tuple[float, float, float]:
+        """Peak, width, yield; NaN where absent or where the experiment failed."""
+        if self.failed:
+            return (math.nan, math.nan, math.nan)
+        peak, fwhm, bright = (math.nan if v is None else v for v in (self.peak_ev, self.fwhm_ev, self.quantum_yield))
+        return (peak, fwhm, bright)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that a proposal depends on.
+
+    `pending` holds experiments proposed but not told; `initial` is the number of different recipes of the initial
+    design; `feasible` says which recipes the rig may run now (None: all of the space).
+
+    Raises:
+        PlannerError: a recipe with another number of coordinates than the space, or outside of it; a negative seed or
+            fewer than one initial point.
+    """
+
+    space: SearchSpace
+    objective: Objective
+    observations: tuple[Observation, ...] = ()
+    pending: tuple[tuple[float, ...], ...] = ()
+    seed: int = 0
+    initial: int = 8
+    feasible: Feasible | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise PlannerError(f"the seed must be zero or positive, not {self.seed}")
+        if self.initial < 1:
+            raise PlannerError(f"the initial design needs at least one point, not {self.initial}")
+        for kind, recipes in (("observation", [o.x for o in self.observations]), ("pending recipe", self.pending)):
+            for recipe in recipes:
+                if len(recipe) != self.space.dimension:
+                    raise PlannerError(
+                        f"{kind} {recipe} has {len(recipe)} coordinates for the {self.space.dimension} variables "
+                        f"{', '.join(self.space.names)}"
+                    )
+                if not bool(np.all(np.isfinite(recipe))):
+                    raise PlannerError(f"{kind} {recipe}: every coordinate must be finite")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A prediction: its mean and the ends of its 90 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def _no_predictions() -> Mapping[str, Interval]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next experiment, and why. `x` is in raw units; `predicted` is keyed by OUTPUTS and empty in the initial
+    phase; `acquisition_value` is in the units of `acquisition`; `compared` counts the candidates that were compared."""
+
+    x: tuple[float, ...]
+    strategy: str
+    phase: Literal["initial", "model"]
+    predicted: Mapping[str, Interval] = field(default_factory=_no_predictions)
+    probability_feasible: float | None = None
+    acquisition: str = ""
+    acquisition_value: float | None = None
+    compared: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The recipe to hand to the chemist: `reproduced` (measured more than once), `measured` (once) or `model` (the
+    surrogate's best guess, never run)."""
+
+    x: tuple[float, ...]
+    predicted: Mapping[str, Interval]
+    basis: Literal["reproduced", "measured", "model"]
+    reason: str
+
+
+class Strategy(Protocol):
+    """A way of choosing experiments. Both methods are pure: the same request gives the same answer on one machine."""
+
+    @property
+    def name(self) -> str:
+        """The name under which `planners.strategy` builds it."""
+        ...
+
+    def propose(self, request: Request) -> Proposal:
+        """The next experiment.
+
+        Raises:
+            PlannerError: no recipe of the space is allowed.
+        """
+        ...
+
+    def recommend(self, request: Request) -> Recommendation:
+        """The best recipe known so far.
+
+        Raises:
+            PlannerError: there is nothing to recommend, because no experiment gave a reading.
+        """
+        ...

@@ -1,0 +1,56 @@
+"""Strategies by name."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from planners.designs import random_design, sobol_design
+from planners.ensemble import Ensemble
+from planners.errors import PlannerError, did_you_mean
+from planners.gp import CompositeGP, ScalarGP
+from planners.records import Strategy
+
+_BUILDERS: dict[str, Callable[..., Strategy]] = {
+    "ensemble": Ensemble,
+    "gp": CompositeGP,
+    "gp_scalar": ScalarGP,
+    "random": random_design,
+    "sobol": sobol_design,
+}
+
+
+def strategy(name: str, **settings: int) -> Strategy:
+    """The strategy of that name, with its settings (see the class of each for what it takes).
+
+    Raises:
+        PlannerError: an unknown name or setting (with the nearest known one), or a value out of range.
+    """
+    builder = _BUILDERS.get(name)
+    if builder is None:
+        raise PlannerError(f"no strategy {name!r}: {did_you_mean(name, _BUILDERS)}")
+    known = strategy_settings(name)
+    for setting, value in settings.items():
+        if setting not in known:
+            raise PlannerError(f"strategy {name!r} has no setting {setting!r}: {did_you_mean(setting, known)}")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise PlannerError(f"strategy {name!r}: {setting} must be a whole number, not {value!r}")
+    return builder(**settings)
+
+
+def strategy_names() -> tuple[str, ...]:
+    """Every name that `strategy` knows."""
+    return tuple(_BUILDERS)
+
+
+def strategy_settings(name: str) -> dict[str, int]:
+    """The settings of a strategy with their defaults.
+
+    Raises:
+        PlannerError: an unknown name.
+    """
+    builder: Any = _BUILDERS.get(name)
+    if builder is None:
+        raise PlannerError(f"no strategy {name!r}: {did_you_mean(name, _BUILDERS)}")
+    if not dataclasses.is_dataclass(builder):
+        return {}
+    return {field.name: field.default for field in dataclasses.fields(builder) if isinstance(field.default, int)}

@@ -1,0 +1,99 @@
+"""A whole campaign on twins in virtual time, small enough for a test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.build import build_rig
+from orchestrator.campaign import Campaign
+from orchestrator.config import LoadedCampaign, parse_campaign
+from orchestrator.deciders import LiveDecider, ResumingDecider
+from orchestrator.fold import RunState
+from orchestrator.header import Overrides, header_of
+from orchestrator.journal import Event, Journal
+from orchestrator.rig import Rig
+from orchestrator.tracing import RecordingTracer
+from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+Watch = Callable[[Campaign, Rig, Event], None]
+
+
+def small(experiments: int = 3, strategy: str = "sobol", **edits: str) -> LoadedCampaign:
+    """The quickstart campaign with another planner and budget; ``edits`` replace texts of the two files."""
+    campaign = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
+    rig = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
+    for old, new in edits.items():
+        assert old in campaign + rig, f"the files do not say {old!r}"
+        campaign, rig = campaign.replace(old, new), rig.replace(old, new)
+    loaded = parse_campaign(campaign, "quickstart.yaml", rig, "perovskite-bench.yaml")
+    budget = loaded.config.budget.model_copy(update={"experiments": experiments})
+    planner = loaded.config.planner.model_copy(update={"strategy": strategy})
+    config = loaded.config.model_copy(update={"budget": budget, "planner": planner})
+    return LoadedCampaign(
+        config,
+        loaded.rig,
+        loaded.campaign_path,
+        loaded.rig_path,
+        campaign,
+        rig,
+        loaded.campaign_source,
+        loaded.rig_source,
+    )
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What came of it, and the rig as it was left."""
+
+    state: RunState
+    events: tuple[Event, ...]
+    rig: Rig
+    dump: str
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+
+def rehearse(loaded: LoadedCampaign, path: Path, *, watch: Watch | None = None, resume: str | None = None) -> Rehearsed:
+    """Run it, or go on with it: ``resume`` is "exactly" (twins catch up) or "in doubt" (as on steel)."""
+
+    async def main() -> Rehearsed:
+        loop = asyncio.get_running_loop()
+        clock = UtcClock(loop)
+        with Journal.open(path, clock) if resume else Journal.create(path, clock) as journal:
+            recorded = tuple(journal.events())
+            history = recorded if resume == "in doubt" else ()
+            if resume == "exactly":
+                journal.catch_up()
+            header = recorded[0].data if recorded else header_of(loaded, Overrides(), hardware=False)
+            rig = build_rig(
+                loaded,
+                RecordingTracer(journal, clock),
+                hardware=False,
+                clock=blocking_clock(loop),
+                start_s=loop.time(),
+                history=history,
+            )
+            live = LiveDecider(loaded)
+            campaign = Campaign(
+                loaded,
+                rig,
+                journal,
+                ResumingDecider(journal, live) if resume == "exactly" else live,
+                header=header,
+                history=history,
+                on_event=(lambda event: watch(campaign, rig, event)) if watch else None,
+            )
+            state = await campaign.run()
+            return Rehearsed(state, tuple(journal.events()), rig, journal.dump())
+
+    start_s = 0.0
+    if resume == "in doubt":
+        with Journal.open(path, readonly=True) as earlier:
+            start_s = earlier.last_t_s
+    return run_virtual(main(), start_s=start_s)
