@@ -54,11 +54,16 @@ class ResumingDecider:
 
     async def propose(self, state: RunState, n: int) -> Data:
         recorded = self._journal.peek_next("proposed")
-        return dict(recorded.data) if recorded is not None else await self._live.propose(state, n)
+        return await self._live.propose(state, n) if recorded is None else await _handed_over(dict(recorded.data))
 
     async def recommend(self, state: RunState) -> Data | None:
         recorded = self._journal.peek_next("recommended")
-        return dict(recorded.data) if recorded is not None else await self._live.recommend(state)
+        return await self._live.recommend(state) if recorded is None else await _handed_over(dict(recorded.data))
+
+
+async def _handed_over(data: Data) -> Data:
+    """The data by way of a worker thread, as a live decision takes: other tasks must meet the same interleaving."""
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: data)
 
 
 @dataclass(frozen=True)

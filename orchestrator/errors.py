@@ -136,6 +136,12 @@ class LimitRefused(LumiflowError):  # noqa: N818 - a refusal, not a malfunction
 class JournalError(LumiflowError):
     """A journal cannot be read, trusted or written."""
 
+    exit_code = EXIT_REFUSED
+
+
+class JournalLost(LumiflowError):  # noqa: N818 - what happened
+    """A run's journal could not be written any more; the run was ended and the rig brought to its safe state."""
+
 
 class RigFault(LumiflowError):  # noqa: N818 - the word of the trade
     """The rig did something that no recipe explains."""

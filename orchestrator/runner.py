@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,15 @@ from orchestrator.build import build_rig
 from orchestrator.campaign import Campaign
 from orchestrator.config import LoadedCampaign, load_campaign
 from orchestrator.deciders import LiveDecider, ResumingDecider
-from orchestrator.errors import EXIT_FAULT, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, PreflightError, UsageRefused
+from orchestrator.errors import (
+    EXIT_FAULT,
+    EXIT_TARGET_REACHED,
+    EXIT_WITHOUT_TARGET,
+    JournalError,
+    JournalLost,
+    PreflightError,
+    UsageRefused,
+)
 from orchestrator.fold import RunState, fold, summary
 from orchestrator.header import Overrides, header_of, loaded_from
 from orchestrator.journal import Journal, JournalLocked, RecordDiffers
@@ -147,7 +156,10 @@ async def _sitting(
         decider = ResumingDecider(journal, live) if resume and exactly else live
         campaign = Campaign(loaded, rig, journal, decider, header=header, history=history, on_event=show.event)
         with _operator(loop, campaign.interrupt):
-            state = await campaign.run()
+            try:
+                state = await campaign.run()
+            except JournalError as error:
+                raise JournalLost(f"{error}. The run was ended and the rig brought to its safe state") from error
         ended = clock.wall()
         await journal.note_host("wall_s", (ended - began).total_seconds())
         return state, (ended - began).total_seconds()
@@ -196,7 +208,7 @@ def _choose_journal(
     options: RunOptions, loaded: LoadedCampaign, show: Show, ask: Callable[[str], bool] | None
 ) -> tuple[Path, bool]:
     """The journal to write, and whether it is an interrupted run's."""
-    name = loaded.config.name
+    name = re.sub(r"[^\w.-]+", "-", loaded.config.name).strip(".-") or "campaign"
     if options.journal is not None:
         path = options.journal
         if not path.exists():
@@ -236,7 +248,7 @@ def _choose_journal(
 def _how_it_ended(path: Path) -> str:
     """``interrupted`` (no end in the journal), ``stopped`` (by operator or fault), ``finished`` or ``running``."""
     try:
-        Journal.open(path, UtcClock(asyncio.new_event_loop())).close()
+        Journal.open(path).close()
     except JournalLocked:
         return "running"
     with Journal.open(path, readonly=True) as journal:

@@ -39,11 +39,18 @@ class Group:
         return self.experiments[0]
 
     def inside(self, target_ev: float, tolerance_ev: float) -> bool:
-        """True when every member was accepted with its peak inside the tolerance."""
-        return all(
-            member.accepted and member.peak_ev is not None and abs(member.peak_ev - target_ev) <= tolerance_ev
-            for member in self.experiments
-        )
+        """True when every member's peak, with its standard error, lies inside the tolerance."""
+        return all(on_target(member, target_ev, tolerance_ev) for member in self.experiments)
+
+
+def on_target(experiment: Experiment, target_ev: float, tolerance_ev: float) -> bool:
+    """Whether an experiment was accepted with its peak and that peak's standard error inside the tolerance.
+
+    A reading on the very edge would be as likely outside as inside.
+    """
+    if not experiment.accepted or experiment.peak_ev is None:
+        return False
+    return abs(experiment.peak_ev - target_ev) + (experiment.peak_sd_ev or 0.0) <= tolerance_ev
 
 
 def groups(experiments: Sequence[Experiment]) -> tuple[Group, ...]:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from botorch.utils.safe_math import log_fatplus
 from numpy.typing import NDArray
 from torch import Tensor
 
 from planners.candidates import around, keep
+from planners.heavy import log_fatplus
 from planners.objective import Objective
 from planners.records import Request
 

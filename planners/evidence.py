@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planners.records import Request
+from planners.records import Observation, Request
 from planners.sampling import distinct
 
 DEFAULT_PEAK_SD_EV = 0.001
 """Noise of one peak reading, taken when readings do not state it."""
+
+LEAST_PEAK_SD_EV = 0.0003
+"""Noise of one peak reading, taken when it claims less: nothing repeats better than this."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,13 @@ class Measured:
         groups = distinct(unit)
         readings = np.array([o.readings for o in observations]).reshape(-1, 3)
         seen = ~np.isnan(readings[:, 0])
-        stated = np.array([np.nan if o.peak_sd_ev is None else o.peak_sd_ev for o in observations], dtype=np.float64)
+        stated = np.array([peak_noise_ev(o) for o in observations], dtype=np.float64)
         kept = [g for g in range(len(set(groups.tolist()))) if seen[groups == g].any()]
         means, errors, counts, failures, recipes, places = [], [], [], [], [], []
         for g in kept:
             rows = np.flatnonzero((groups == g) & seen)
             means.append([_mean(readings[rows, i]) for i in range(3)])
-            sd = stated[rows][np.isfinite(stated[rows])]
-            single = float(np.sqrt(np.mean(sd**2))) if len(sd) else DEFAULT_PEAK_SD_EV
+            single = float(np.sqrt(np.mean(stated[rows] ** 2)))
             scatter = float(np.std(readings[rows, 0], ddof=1)) if len(rows) > 1 else 0.0
             errors.append(max(single, scatter) / np.sqrt(len(rows)))
             counts.append(len(rows))
@@ -59,6 +61,12 @@ class Measured:
             np.array(counts, dtype=np.int64),
             np.array(failures, dtype=np.int64),
         )
+
+
+def peak_noise_ev(observation: Observation) -> float:
+    """The noise of one peak reading: what it states, within reason."""
+    stated = observation.peak_sd_ev
+    return DEFAULT_PEAK_SD_EV if stated is None else max(stated, LEAST_PEAK_SD_EV)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -44,7 +44,7 @@ def allowed(request: Request, unit: NDArray[np.float64]) -> NDArray[np.bool_]:
     answer = np.asarray(request.feasible(request.space.from_unit(unit)))
     if answer.shape != (len(unit),) or answer.dtype != np.bool_:
         raise PlannerError(
-            f"feasible answered {answer.dtype} of shape {answer.shape} for {len(unit)} rows, not one bool a row"
+            f"feasible answered {answer.dtype} of shape {answer.shape} for {len(unit)} rows, not one bool for each"
         )
     return answer
 

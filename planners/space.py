@@ -129,9 +129,7 @@ class SearchSpace:
             return np.empty((0, self.dimension))
         array = np.atleast_2d(array)
         if array.ndim != 2 or array.shape[1] != self.dimension:
-            raise PlannerError(
-                f"a recipe of shape {array.shape} for {self.dimension} variables: {', '.join(self.names)}"
-            )
+            raise PlannerError(f"a recipe of shape {array.shape} for the variables {', '.join(self.names)}")
         return array
 
     def to_unit(self, x: ArrayLike) -> NDArray[np.float64]:

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from botorch.models.ensemble import EnsembleModel
 from numpy.typing import NDArray
 from torch import Tensor
 
 from planners import network
+from planners.evidence import peak_noise_ev
+from planners.heavy import EnsembleModel
 from planners.records import OUTPUTS, Request
 
 _SPREAD_FLOOR = np.array([0.02, 0.005, 0.02])
 """Least standard deviation that outputs are standardised by (eV, eV, 1): constant data must not look certain."""
 
-_NOISE_FLOOR = np.array([0.0003, 0.0005, 0.005])
-"""Noise taken for a reading that does not state its own (eV, eV, 1)."""
+_APPEARANCE_NOISE = (0.0005, 0.005)
+"""Least noise of a width and of a yield reading (eV, 1); more is fitted where the readings show more."""
 
 _FOLDS = 5
 """Every member leaves one of this many parts of the data out of its hidden weights, to be checked on it."""
@@ -43,11 +44,10 @@ class Data:
     @classmethod
     def of(cls, request: Request) -> "Data":
         observations = request.observations
-        floor = float(_NOISE_FLOOR[0])
         return cls(
             request.space.to_unit([o.x for o in observations]),
             np.array([o.readings for o in observations], dtype=np.float64).reshape(-1, len(OUTPUTS)),
-            np.array([max(floor, o.peak_sd_ev or floor) for o in observations], dtype=np.float64),
+            np.array([peak_noise_ev(o) for o in observations], dtype=np.float64),
         )
 
     @property
@@ -112,8 +112,7 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
         mean = filled.sum(0) / counts
         spread = np.sqrt((np.where(present, filled - mean, 0.0) ** 2).sum(0) / counts)
     spread = np.maximum(spread, _SPREAD_FLOOR)
-    noise = np.tile(_NOISE_FLOOR, (len(data.unit), 1))
-    noise[:, 0] = data.peak_sd_ev
+    noise = np.column_stack([data.peak_sd_ev, *(np.full(len(data.unit), sd) for sd in _APPEARANCE_NOISE)])
     targets = [((filled - mean) / spread)[:, i] for i in range(len(OUTPUTS))]
     noises = [np.where(present[:, i], noise[:, i] / spread[i], math.inf) for i in range(len(OUTPUTS))]
     if not data.succeeded.all():

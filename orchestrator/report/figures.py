@@ -127,10 +127,8 @@ def inputs(state: RunState) -> list[tuple[str, Markup]]:
 def temperature_and_pressure(material: Material) -> list[tuple[str, Markup]]:
     """What the heater and the pressure transmitter said over the run's time, with the experiments behind."""
     panels = []
-    groups = [
-        (f"{words(name)} / °C", series, material.set_point_c.get(name))
-        for name, series in material.temperature_c.items()
-    ]
+    set_points_of = material.set_point_c
+    groups = [(f"{words(name)} / °C", it, set_points_of.get(name)) for name, it in material.temperature_c.items()]
     groups += [(f"{words(name)} / kPa", series, None) for name, series in material.pressure_kpa.items()]
     end_s = max(material.state.last_s, *(series[-1][0] for _, series, _ in groups)) if groups else 0.0
     if end_s <= 0.0:

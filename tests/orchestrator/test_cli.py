@@ -1,0 +1,224 @@
+"""The command line as a person and a script meet it: words, JSON, exit codes, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICKSTART = ROOT / "configs" / "campaigns" / "quickstart.yaml"
+KEYS = {
+    "stop_reason",
+    "experiments",
+    "recipe",
+    "peak_ev",
+    "error_mev",
+    "fwhm_mev",
+    "yield",
+    "reactor_s",
+    "wall_s",
+    "reagent_ul",
+    "journal",
+}
+
+
+def lumiflow(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    code = "from orchestrator.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart campaign cut to three spread-out experiments."""
+    folder = tmp_path_factory.mktemp("files")
+    text = QUICKSTART.read_text().replace("experiments: 40", "experiments: 3").replace("initial: 8", "initial: 3")
+    text = text.replace("../rigs/perovskite-bench.yaml", str(ROOT / "configs" / "rigs" / "perovskite-bench.yaml"))
+    path = folder / "short.yaml"
+    path.write_text(text.replace("name: quickstart", "name: short").replace("strategy: ensemble", "strategy: sobol"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(campaign: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    runs = tmp_path_factory.mktemp("runs")
+    return runs, lumiflow("run", str(campaign), "--runs", str(runs), "--json")
+
+
+def test_a_run_ends_with_one_line_of_json_that_has_every_key(
+    ran: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    runs, done = ran
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stdout.splitlines()
+    result = json.loads(line)
+    assert set(result) >= KEYS
+    assert result["stop_reason"] == "budget_experiments"
+    assert result["experiments"] == 3
+    assert result["recipe"]["residence_time"]["unit"] == "s"
+    assert set(result["reagent_ul"]) == {"caesium_oleate", "lead_bromide", "zinc_iodide", "toluene"}
+    assert Path(result["journal"]) == runs / "short-0001.sqlite"
+    assert Path(result["report"]).read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_the_journal_of_a_finished_run_replays_to_the_same(
+    ran: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    done = lumiflow("replay", str(ran[0] / "short-0001.sqlite"), "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["same"] is True
+    assert result["events"] == result["recorded"] > 20
+    assert [decision["agrees"] for decision in result["decisions"]] == [True] * 4
+
+
+def test_status_and_report_read_the_journal_alone(
+    ran: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    journal = ran[0] / "short-0001.sqlite"
+    status = json.loads(lumiflow("status", str(journal), "--json").stdout)
+    assert (status["ended"], status["experiments"], status["in_doubt"]) == (True, 3, None)
+    page = tmp_path / "page.html"
+    done = lumiflow("report", str(journal), "--out", str(page), "--json")
+    assert json.loads(done.stdout) == {"report": str(page)}
+    assert page.stat().st_size > 20_000
+
+
+def test_a_finished_run_is_not_resumed_and_a_new_one_gets_its_own_journal(
+    campaign: Path, ran: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    done = lumiflow("run", str(campaign), "--runs", str(ran[0]), "--resume")
+    assert done.returncode == 2
+    assert "nothing to resume" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "missing.yaml"], "missing.yaml"),
+        (["run", str(QUICKSTART), "--target", "2.25"], "--target"),
+        (["run", str(QUICKSTART), "--target", "2.25 kPa"], "--target"),
+        (["run", str(QUICKSTART), "--strategy", "ensemle"], "--strategy"),
+        (["run", str(QUICKSTART), "--speed", "-1"], "--speed"),
+        (["run", str(QUICKSTART), "--resume", "--fresh"], "contradict"),
+        (["run", str(QUICKSTART), "--hardware", "--speed", "2"], "--speed"),
+        (["validate", str(ROOT / "README.md")], "README.md"),
+        (["replay", str(ROOT / "README.md")], "README.md"),
+        (["status", "missing.sqlite"], "missing.sqlite"),
+        (["report", str(ROOT / "README.md"), "--out", os.devnull], "README.md"),
+        (["schema", "riig"], "riig"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_exit_code_2_and_no_traceback(words: list[str], said: str) -> None:
+    done = lumiflow(*words)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    refused = lumiflow(*words, "--json")
+    assert refused.returncode == 2
+    assert json.loads(refused.stdout)["error"]["message"]
+
+
+def test_every_shipped_file_validates() -> None:
+    for path in sorted((ROOT / "configs").glob("*/*.yaml")):
+        done = lumiflow("validate", str(path), "--json")
+        assert done.returncode == 0, done.stdout
+        assert json.loads(done.stdout)["ok"] is True
+
+
+def test_explain_says_what_a_campaign_would_cost() -> None:
+    done = lumiflow("explain", str(QUICKSTART))
+    assert done.returncode == 0
+    for word in ("2.25 eV", "zinc_iodide", "heaters_off", "h of reactor time"):
+        assert word in done.stdout
+
+
+def test_the_schemas_are_json(tmp_path: Path) -> None:
+    for kind in ("campaign", "rig"):
+        assert json.loads(lumiflow("schema", kind).stdout)["$schema"].startswith("https://json-schema.org/")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["validate", str(QUICKSTART)], ["run", "--help"]])
+def test_nothing_heavy_is_imported_to_help_or_to_validate(words: list[str]) -> None:
+    code = (
+        "import sys, atexit\n"
+        "heavy = ('torch', 'botorch', 'scipy', 'pymodbus', 'seabreeze', 'plotly', 'jinja2', 'matplotlib', 'pint')\n"
+        "atexit.register(lambda: print('HEAVY', [name for name in heavy if name in sys.modules]))\n"
+        "from orchestrator.cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def start(campaign: Path, runs: Path) -> subprocess.Popen[str]:
+    """A run paced so that it is still going when it is spoken to."""
+    code = "from orchestrator.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = ["run", str(campaign), "--runs", str(runs), "--speed", "400", "--json", "--no-report"]
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    journal = runs / "short-0001.sqlite"
+    for _ in range(300):
+        if journal.exists() and _dosing(journal):
+            return running
+        time.sleep(0.05)  # a wall-clock wait for another process, which has no loop of ours
+    running.kill()
+    raise AssertionError("the run never began")
+
+
+def _dosing(journal: Path) -> bool:
+    import sqlite3
+
+    try:
+        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as connection:
+            row = connection.execute("SELECT count(*) FROM events WHERE kind = 'dosing'").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(row[0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_polite_kill_end_a_run_safely_as_the_operators_wish(
+    campaign: Path, tmp_path: Path, kind: signal.Signals
+) -> None:
+    running = start(campaign, tmp_path)
+    running.send_signal(kind)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 1, err
+    result = json.loads(out)
+    assert result["stop_reason"] == "operator"
+    status = json.loads(lumiflow("status", result["journal"], "--json").stdout)
+    assert status["ended"] is True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
+def test_an_interrupted_run_asks_for_resume_or_fresh_and_resumes(campaign: Path, tmp_path: Path) -> None:
+    running = start(campaign, tmp_path)
+    busy = lumiflow("run", str(campaign), "--runs", str(tmp_path), "--resume")
+    assert busy.returncode == 2
+    assert "another process" in busy.stderr
+    running.kill()
+    running.communicate()
+    undecided = lumiflow("run", str(campaign), "--runs", str(tmp_path), "--json")
+    assert undecided.returncode == 2
+    assert "--resume" in undecided.stderr and "--fresh" in undecided.stderr
+    other = lumiflow("run", str(campaign), "--runs", str(tmp_path), "--resume", "--seed", "9")
+    assert other.returncode == 2
+    resumed = json.loads(lumiflow("run", str(campaign), "--runs", str(tmp_path), "--resume", "--json").stdout)
+    assert resumed["experiments"] == 3
+    assert Path(resumed["journal"]).name == "short-0001.sqlite"

@@ -1,0 +1,81 @@
+"""The final recipe."""
+
+import dataclasses
+
+import pytest
+
+from planners import Observation, PlannerError, Request, strategy
+from tests.planners.reactor import OBJECTIVE, SPACE, design
+
+PLANNER = strategy("ensemble", members=10, hidden=16, steps=20, spread=256, local=256)
+ON_TARGET = (0.31, 97.0, 40.0)
+ALSO_NEAR = (0.62, 70.0, 12.0)
+
+
+def readings(x: tuple[float, ...], *peaks_ev: float, bright: float = 0.5) -> tuple[Observation, ...]:
+    return tuple(Observation(x, peak, 0.1, bright, 0.0005) for peak in peaks_ev)
+
+
+def far(count: int = 6) -> tuple[Observation, ...]:
+    """Readings that are all well away from the target."""
+    kept = [o for o in design(60) if o.peak_ev is not None and abs(o.peak_ev - OBJECTIVE.target_peak_ev) > 0.05]
+    return tuple(kept[:count])
+
+
+def test_a_reproduced_recipe_is_preferred_to_a_slightly_better_single_reading() -> None:
+    sure = readings(ON_TARGET, 2.2508, 2.2512)
+    request = Request(SPACE, OBJECTIVE, far() + sure + readings(ALSO_NEAR, 2.2500))
+    recommendation = PLANNER.recommend(request)
+    assert recommendation.basis == "reproduced"
+    assert recommendation.x == ON_TARGET
+    assert "2 times" in recommendation.reason
+
+
+def test_a_recipe_reproduced_at_the_edge_of_the_tolerance_yields_to_a_central_one() -> None:
+    edge = readings(ON_TARGET, 2.2548, 2.2551)
+    request = Request(SPACE, OBJECTIVE, far() + edge + readings(ALSO_NEAR, 2.2501))
+    assert PLANNER.recommend(request).x == ALSO_NEAR
+
+
+def test_a_lucky_single_reading_does_not_hide_that_its_replicates_disagree() -> None:
+    scattered = readings(ON_TARGET, 2.2500, 2.2800, 2.2300)
+    request = Request(SPACE, OBJECTIVE, far() + scattered + readings(ALSO_NEAR, 2.2520))
+    assert PLANNER.recommend(request).x == ALSO_NEAR
+
+
+def test_a_recipe_that_sometimes_fails_yields_to_one_that_does_not() -> None:
+    fickle = (*readings(ON_TARGET, 2.2500), Observation(ON_TARGET, failed=True))
+    request = Request(SPACE, OBJECTIVE, far() + fickle + readings(ALSO_NEAR, 2.2520))
+    assert PLANNER.recommend(request).x == ALSO_NEAR
+
+
+def test_of_two_reproduced_recipes_the_brighter_is_recommended() -> None:
+    dull, bright = readings(ON_TARGET, 2.2500, 2.2502, bright=0.2), readings(ALSO_NEAR, 2.2508, 2.2510, bright=0.9)
+    assert PLANNER.recommend(Request(SPACE, OBJECTIVE, far() + dull + bright)).x == ALSO_NEAR
+
+
+def test_without_a_reading_near_the_target_the_model_is_asked() -> None:
+    recommendation = PLANNER.recommend(Request(SPACE, OBJECTIVE, far(12)))
+    assert recommendation.basis == "model"
+    assert abs(recommendation.predicted["peak_ev"].mean - OBJECTIVE.target_peak_ev) < 0.02
+    assert "Never run" in recommendation.reason
+
+
+def test_the_model_recommends_only_what_the_rig_allows() -> None:
+    request = Request(SPACE, OBJECTIVE, far(12), feasible=lambda x: x[:, 1] > 100.0)
+    recommendation = PLANNER.recommend(request)
+    if recommendation.basis == "model":
+        assert recommendation.x[1] > 100.0
+
+
+@pytest.mark.parametrize("name", ["sobol", "random"])
+def test_a_strategy_without_a_model_recommends_its_nearest_reading(name: str) -> None:
+    observations = far() + readings(ON_TARGET, 2.26)
+    recommendation = strategy(name).recommend(Request(SPACE, OBJECTIVE, observations))
+    assert (recommendation.x, recommendation.basis) == (ON_TARGET, "measured")
+
+
+def test_with_no_reading_at_all_there_is_nothing_to_recommend() -> None:
+    failed = tuple(dataclasses.replace(o, failed=True) for o in design(4))
+    with pytest.raises(PlannerError, match="none of 4 experiments"):
+        PLANNER.recommend(Request(SPACE, OBJECTIVE, failed))
