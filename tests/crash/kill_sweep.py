@@ -27,7 +27,7 @@ from orchestrator.runner import RunOptions, run_campaign
 from orchestrator.show import Show
 
 ROOT = Path(__file__).resolve().parents[2]
-CAMPAIGN = ROOT / "configs" / "campaigns" / "quickstart.yaml"
+CONFIGS = ROOT / "configs"
 
 
 class _Deadly(Show):
@@ -54,6 +54,22 @@ class Killed:
     last_kind: str
 
 
+def campaign_file(folder: Path, experiments: int) -> Path:
+    """The quickstart campaign with its rig, cut to a number of experiments."""
+    text = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
+    for old, new in (
+        ("experiments: 25", f"experiments: {experiments}"),
+        ("initial: 8", f"initial: {min(8, experiments)}"),
+        ("../rigs/perovskite-bench.yaml", "rig.yaml"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "rig.yaml").write_text((CONFIGS / "rigs" / "perovskite-bench.yaml").read_text())
+    path = folder / "campaign.yaml"
+    path.write_text(text)
+    return path
+
+
 def sitting(journal: Path, strategy: str, *, resume: bool, die_after: int | None = None) -> int:
     """Run one sitting in a process of its own; returns that process's id."""
     child = os.fork()
@@ -61,7 +77,7 @@ def sitting(journal: Path, strategy: str, *, resume: bool, die_after: int | None
         return child
     try:
         overrides = Overrides() if resume else Overrides(seed=3, strategy=strategy)
-        options = RunOptions(CAMPAIGN, overrides=overrides, journal=journal, resume=resume, report=False)
+        options = RunOptions(journal.parent / "campaign.yaml", overrides=overrides, journal=journal, resume=resume, report=False)
         run_campaign(options, _Deadly(die_after), ask=None)
     except BaseException as error:  # noqa: BLE001 - the child must not run on into its parent's code
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
@@ -94,12 +110,13 @@ def strike(journal: Path, strategy: str, generator: random.Random, events: int, 
     os.waitpid(child, 0)
 
 
-def sweep(kills: int, strategy: str, seed: int) -> list[Killed]:
+def sweep(kills: int, strategy: str, seed: int, experiments: int) -> list[Killed]:
     """Kill and resume; raises SystemExit with words at the first run that ends otherwise."""
     generator = random.Random(seed)
     report: list[Killed] = []
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.sqlite"
+        campaign_file(Path(folder), experiments)
         began = time.monotonic()
         finish(sitting(whole, strategy, resume=False))
         wall_s = time.monotonic() - began
@@ -138,8 +155,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--strategy", default="ensemble")
     parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--experiments", type=int, default=25)
     options = parser.parse_args()
-    report = sweep(options.kills, options.strategy, options.seed)
+    report = sweep(options.kills, options.strategy, options.seed, options.experiments)
     kinds = sorted({killed.last_kind for killed in report})
     print(
         f"{len(report)} kills: 0 acknowledged events lost, 0 experiments repeated, {len(report)} ends equal to the "

@@ -41,7 +41,7 @@ def lumiflow(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart campaign cut to three spread-out experiments."""
     folder = tmp_path_factory.mktemp("files")
-    text = QUICKSTART.read_text().replace("experiments: 40", "experiments: 3").replace("initial: 8", "initial: 3")
+    text = QUICKSTART.read_text().replace("experiments: 25", "experiments: 3").replace("initial: 8", "initial: 3")
     text = text.replace("../rigs/perovskite-bench.yaml", str(ROOT / "configs" / "rigs" / "perovskite-bench.yaml"))
     path = folder / "short.yaml"
     path.write_text(text.replace("name: quickstart", "name: short").replace("strategy: ensemble", "strategy: sobol"))

@@ -63,7 +63,7 @@ def test_figures_are_those_of_the_recipes() -> None:
             assert its.highest_flow_ul_min <= corner.flows_ul_min[pump] * (1.0 + 1e-9)
     shortest, mean, longest = figures.experiment_s
     assert shortest < mean < longest
-    assert figures.reactor_s == pytest.approx(40 * (mean + 180.0))
+    assert figures.reactor_s == pytest.approx(25 * (mean + 180.0))
     assert figures.dead_volume_ul == pytest.approx(510.5, abs=0.1)
 
 
@@ -116,16 +116,16 @@ def warnings_of(report: PreflightReport) -> str:
 
 
 def test_a_syringe_that_runs_dry_before_the_budget_is_a_warning() -> None:
-    report = preflight(changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 40 ml, diameter: 38.4 mm")))
+    report = preflight(changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 20 ml, diameter: 38.4 mm")))
     assert report.ok
-    assert "'solvent' (toluene) last for about 30 of 40 experiments" in warnings_of(report)
+    assert "'solvent' (toluene) last for about 14 of 25 experiments" in warnings_of(report)
 
 
 def test_a_syringe_too_small_for_the_initial_experiments_is_a_problem() -> None:
     loaded = changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 5 ml, diameter: 12 mm"))
     (problem,) = preflight(loaded).problems
     assert "'solvent' (toluene) last for about 3" in problem.message
-    assert problem.line == line_of(LOADED.campaign_text, "experiments: 40")
+    assert problem.line == line_of(LOADED.campaign_text, "experiments: 25")
 
 
 def test_more_reagent_allowed_than_a_syringe_holds_is_a_problem() -> None:
@@ -137,7 +137,7 @@ def test_more_reagent_allowed_than_a_syringe_holds_is_a_problem() -> None:
 def test_too_little_reactor_time_is_a_warning() -> None:
     report = preflight(changed(campaign=("reactor_time: 24 h", "reactor_time: 2 h")))
     assert report.ok
-    assert "40 experiments take about 6.2 h, and 2 h are allowed" in warnings_of(report)
+    assert "25 experiments take about 3.9 h, and 2 h are allowed" in warnings_of(report)
 
 
 def test_a_time_out_shorter_than_the_looks_is_a_warning() -> None:

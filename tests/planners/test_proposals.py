@@ -22,7 +22,7 @@ from planners import (
     strategy_names,
     strategy_settings,
 )
-from tests.planners.reactor import OBJECTIVE, SPACE, campaign, design, nearest_ev, observe
+from tests.planners.reactor import OBJECTIVE, SPACE, campaign, design, nearest_ev
 
 SMALL: dict[str, dict[str, int]] = {
     "ensemble": {"members": 10, "hidden": 16, "steps": 20, "spread": 256, "local": 256},
@@ -145,13 +145,25 @@ def test_the_target_inside_the_acquisition_beats_a_score_learnt_as_a_whole() -> 
     assert np.median(composite) < 0.5 * np.median(scalar)
 
 
-def test_the_failing_corner_is_avoided_after_failures() -> None:
-    bright = tuple(o for o in design(40) if not o.failed)[:8]
-    dark = tuple(o for o in design(200) if o.failed)[:6]
-    aim = Objective(target_peak_ev=2.84, tolerance_ev=0.005)  # the bluest peaks lie next to the dark corner
-    for seed in range(3):
-        proposal = small("ensemble").propose(Request(SPACE, aim, bright + dark, seed=seed, initial=6))
-        assert not observe(proposal.x).failed
+def test_a_target_beyond_the_edge_of_the_failures_does_not_lure_it_in() -> None:
+    space = SearchSpace((Variable("ratio", 0.0, 1.0),))
+    bright = tuple(Observation((x,), 2.0 + 0.4 * x, 0.1, 0.5, 0.001) for x in (0.0, 0.1, 0.25, 0.4, 0.5, 0.6))
+    dark = tuple(Observation((x,), failed=True) for x in (0.75, 0.8, 0.9, 1.0))
+    aim = Objective(target_peak_ev=2.38, tolerance_ev=0.005)  # where the line through the peaks has long gone dark
+    for name in ("ensemble", "gp"):
+        lured = small(name).propose(Request(space, aim, bright, initial=2))
+        taught = small(name).propose(Request(space, aim, bright + dark, initial=2))
+        assert lured.x[0] > 0.9
+        assert taught.x[0] < 0.75
+        assert taught.probability_feasible is not None
+
+
+def test_of_a_grid_almost_all_visited_the_last_recipe_is_proposed() -> None:
+    space = SearchSpace((Variable("a", 1, 4, kind="integer"), Variable("b", 1, 4, kind="integer")))
+    cells = [(float(a), float(b)) for a in range(1, 5) for b in range(1, 5)]
+    done = tuple(Observation(c, 2.1 + 0.05 * c[0], 0.1, 0.5) for c in cells if c != (1.0, 4.0))
+    for name in ("ensemble", "gp", "sobol"):
+        assert small(name).propose(Request(space, OBJECTIVE, done, initial=3)).x == (1.0, 4.0)
 
 
 def _observations(kind: str) -> tuple[Observation, ...]:

@@ -44,7 +44,7 @@ def test_a_lucky_single_reading_does_not_hide_that_its_replicates_disagree() -> 
 
 
 def test_a_recipe_that_sometimes_fails_yields_to_one_that_does_not() -> None:
-    fickle = (*readings(ON_TARGET, 2.2500), Observation(ON_TARGET, failed=True))
+    fickle = (*readings(ON_TARGET, 2.2500, 2.2502), Observation(ON_TARGET, failed=True))
     request = Request(SPACE, OBJECTIVE, far() + fickle + readings(ALSO_NEAR, 2.2520))
     assert PLANNER.recommend(request).x == ALSO_NEAR
 
