@@ -37,7 +37,7 @@ class Checked:
         if self.report is None:
             return f"{self.path}: a sound {self.what} file"
         lines = [f"problem: {problem}" for problem in self.report.problems]
-        lines += [f"note: {warning}" for warning in self.report.warnings]
+        lines += [f"note: {warning.summary()}" for warning in self.report.warnings]
         lines.append(f"{self.path}: {'ready to run' if self.ok else 'cannot run as it stands'}")
         return "\n".join(lines)
 

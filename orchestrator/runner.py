@@ -97,7 +97,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     if checked.problems:
         raise PreflightError(checked.problems)
     for warning in checked.warnings:
-        show.say(f"note: {warning}")
+        show.say(f"note: {warning.summary()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         state, wall_s = _sit(options, loaded, path, show, resume=resume, exactly=resume)

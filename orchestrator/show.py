@@ -141,12 +141,12 @@ class Show:
 
     def _line(self, n: int, t_s: float, reading: Text) -> None:
         label, recipe = self._recipes.get(n, ("", {}))
-        inputs = "  ".join(
-            f"{name} {_number(recipe[name], unit)}" for name, unit in self._units.items() if name in recipe
-        )
-        self._console.print(
-            Text.assemble((f"{n:>4} {_clock(t_s)}  ", "dim"), f"{label:<12} ", reading, (f"  {inputs}", "dim"))
-        )
+        named = [(name, unit) for name, unit in self._units.items() if name in recipe]
+        inputs = "  ".join(f"{name} {_number(recipe[name], unit)}" for name, unit in named)
+        head = Text.assemble((f"{n:>4}  {_clock(t_s)}  ", "dim"), f"{label:<12} ", reading)
+        # A recipe that fits beside its reading stands there, else below it.
+        beside = head.cell_len + 2 + len(inputs) <= self._console.width
+        self._console.print(Text.assemble(head, "  " if beside else f"\n{'':15}", (inputs, "dim")), soft_wrap=True)
 
     def _reading(self, data: Mapping[str, Any]) -> Text:
         if data["peak_ev"] is None:

@@ -74,6 +74,12 @@ def test_one_seed_gives_one_journal_byte_for_byte(finished: Rehearsed, tmp_path:
     assert again.dump == finished.dump
 
 
+def test_the_ensembles_own_proposals_are_the_same_again_too(tmp_path: Path) -> None:
+    first = rehearse(small(10, "ensemble"), tmp_path / "first.sqlite")
+    assert [e.phase for e in first.state.told][-1] in ("model", "replicate")
+    assert rehearse(small(10, "ensemble"), tmp_path / "second.sqlite").dump == first.dump
+
+
 def test_another_seed_gives_another_journal(finished: Rehearsed, tmp_path: Path) -> None:
     other = rehearse(small(**{"seed: 1 ": "seed: 2 "}), tmp_path / "other.sqlite")
     assert other.dump != finished.dump
