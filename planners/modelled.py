@@ -90,6 +90,20 @@ class Modelled(ABC):
         started = len(set(distinct(seen).tolist()))
         if started < request.initial or len(measured) < _LEAST_READINGS:
             return designs.initial_proposal(request, self.name, started, len(measured))
+        from planners.heavy import one_thread
+
+        with one_thread():
+            return self._modelled(request, measured)
+
+    def recommend(self, request: Request) -> Recommendation:
+        """See `planners.Strategy`."""
+        from planners.heavy import one_thread
+        from planners.recommending import recommend
+
+        with one_thread():
+            return recommend(self, request)
+
+    def _modelled(self, request: Request, measured: Measured) -> Proposal:
         from planners.acquisition import maximise
         from planners.candidates import pool
         from planners.surrogate import Data
@@ -116,12 +130,6 @@ class Modelled(ABC):
             compared=compared,
             reason=_reason(request.objective, fitted.described, belief, measured=measured, compared=compared),
         )
-
-    def recommend(self, request: Request) -> Recommendation:
-        """See `planners.Strategy`."""
-        from planners.recommending import recommend
-
-        return recommend(self, request)
 
 
 def as_recipe(request: Request, unit: NDArray[np.float64]) -> tuple[float, ...]:

@@ -24,8 +24,8 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     """The best recipe known.
 
     Each measured peak is drawn towards the model's by their variances, at most half way. Then, in this order: recipes
-    measured more than once and within the tolerance with 90 % probability; recipes measured within the tolerance; any
-    recipe, measured or not, by expected utility. Within a class the highest expected utility wins.
+    measured more than once, never failed, and within the tolerance with 90 % probability; recipes measured within the
+    tolerance; any recipe, measured or not, by expected utility. Within a class the highest expected utility wins.
 
     Args:
         strategy: its surrogate is used; None recommends measured recipes only.
@@ -42,8 +42,7 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     utility = belief.utility
     inside = _probability_inside(request.objective, belief)
     near = np.abs(belief.mean[:, 0] - request.objective.target_peak_ev) <= request.objective.tolerance_ev
-    near &= measured.failures == 0
-    confirmed = near & (measured.count > 1) & (inside >= _CONFIDENT)
+    confirmed = near & (measured.count > 1) & (measured.failures == 0) & (inside >= _CONFIDENT)
     for rows in (np.flatnonzero(confirmed), np.flatnonzero(near)):
         if len(rows):
             return _measured(request, measured, belief, int(rows[np.argmax(utility[rows])]))

@@ -87,13 +87,16 @@ class EnsembleSurrogate(EnsembleModel):
         self._labelled = networks.last.shape[0] > members * len(OUTPUTS)
 
     def forward(self, X: Tensor) -> Tensor:  # noqa: N803 - the name that BoTorch calls by
-        values, _ = self.predict(X.reshape(-1, X.shape[-1]).to(torch.float64))
+        values, _ = self._outputs(X.reshape(-1, X.shape[-1]).to(torch.float64))
         shaped = values.reshape(self._members, *X.shape[:-1], len(OUTPUTS))
         return shaped.movedim(0, -3)
 
     @torch.no_grad()
     def predict(self, unit: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit points [N, d] -> raw outputs of every member [M, N, 3] and the chance of a reading [N]."""
+        """Unit points [N, d] -> raw outputs of every member [M, N, 3] and the chance of a reading [N]; no gradients."""
+        return self._outputs(unit)
+
+    def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         raw = self._networks(unit).reshape(-1, self._members, len(unit))
         values = raw[: len(OUTPUTS)].permute(1, 2, 0)
         centre = values.mean(0, keepdim=True)
