@@ -74,6 +74,7 @@ class RunResult:
         return {
             **summary(self.state),
             "wall_s": round(self.wall_s, 3),
+            "safe": self.state.safe,
             "journal": str(self.journal),
             "report": None if self.report is None else str(self.report),
         }

@@ -99,6 +99,9 @@ class Show:
         self._console.print(Text(headline[0].upper() + headline[1:], style="bold green" if reached else "bold yellow"))
         if result.detail:
             self._console.print(Text(f"  {result.detail}", style="dim"))
+        if result.state.safe is False:
+            words = "  The safe sequence did not complete. Look at the rig: heater off? pumps stopped?"
+            self._console.print(Text(words, style="bold red"))
         if facts["recipe"]:
             self._console.print(_recipe_table(facts))
         self._console.print(
