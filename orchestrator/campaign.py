@@ -7,7 +7,8 @@ rule, the operator, an interlock, a defect), the rig's safe sequence runs before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator import planning
@@ -15,16 +16,18 @@ from orchestrator.errors import JournalError
 from orchestrator.fold import Experiment, RunState, fold
 from orchestrator.measuring import Detector
 from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
+from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.rig import make_safe
 from orchestrator.safety import Interlocks, Trip
 from orchestrator.settling import BOUND_MARGIN, dead_time_s, reach_temperature, settle, washout_s
-from orchestrator.spectra import Analysis, QualityRules, with_wander
+from orchestrator.spectra import with_wander
 from orchestrator.stopping import Stop, decide_stop, wanted_replicate
 
 if TYPE_CHECKING:
-    from orchestrator.config import CampaignConfig, LoadedCampaign
+    from orchestrator.config import LoadedCampaign
     from orchestrator.journal import Event, Journal
     from orchestrator.rig import Rig
+    from orchestrator.virtual_time import UtcClock
 
 Data = dict[str, Any]
 MEASURING_ALLOWANCE_S = 300.0
@@ -66,7 +69,7 @@ class Campaign:
         self._events: list[Event] = list(history)
         self._on_event = on_event
         self._interlocks = Interlocks(rig)
-        self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, _quality_rules(self._config))
+        self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config))
         self._earlier_s = self.state.reactor_s
         self._began_s = 0.0
         self._conducting: asyncio.Task[Stop] | None = None
@@ -91,6 +94,13 @@ class Campaign:
         elif self._making_safe is not None and not self._making_safe.done():
             self._making_safe.cancel()
 
+    def interrupt_as_recorded(self, recorded: Iterable[Event], clock: UtcClock) -> None:
+        """Let the operator of an earlier run interrupt this repetition of it at the same moments."""
+        loop = asyncio.get_running_loop()
+        for event in recorded:
+            if event.kind == "stopping" and event.data["stop_reason"] == "operator":
+                loop.call_at(clock.loop_time(event.t_s), self.interrupt)
+
     async def run(self) -> RunState:
         """Conduct the campaign to its end and leave the rig safe. Returns the final state."""
         self._began_s = asyncio.get_running_loop().time()
@@ -103,6 +113,8 @@ class Campaign:
         except BaseException:
             # The journal itself failed, or the loop is going down: nothing can be written, the rig still goes safe.
             await make_safe(self._rig, _unreported, hurry=True)
+            with contextlib.suppress(Exception):
+                await self._rig.close()
             raise
         await self._finish(stop)
         return self.state
@@ -254,10 +266,10 @@ class Campaign:
             },
         )
         analysis = with_wander(measurement.analysis, settled.looks_ev[-self._config.settle.looks :])
-        await self._append("analysed", _analysed(n, analysis, drifting=settled.outcome == "timeout"))
+        await self._append("analysed", analysed_data(n, analysis, drifting=settled.outcome == "timeout"))
 
     async def _unread(self, n: int, flag: str, reason: str) -> None:
-        await self._append("analysed", {**_analysed(n, _NOTHING, drifting=False), "flags": [flag], "reason": reason})
+        await self._append("analysed", unread_data(n, flag, reason))
 
     async def _tell(self, n: int) -> Stop | None:
         before = self.state.counted_ul
@@ -358,43 +370,15 @@ class Campaign:
         return min(max(wanted_ul_min, low, slowest), high, fastest)
 
     async def _append(self, kind: str, data: Data) -> Event:
+        """Write an event. A caller that is cancelled meanwhile goes, the event is written and known all the same."""
+        return await asyncio.shield(asyncio.ensure_future(self._write(kind, data)))
+
+    async def _write(self, kind: str, data: Data) -> Event:
         event = await self._journal.append(kind, data)
         self._events.append(event)
         if self._on_event is not None:
             self._on_event(event)
         return event
-
-
-def _quality_rules(config: CampaignConfig) -> QualityRules:
-    rules = config.quality
-    return QualityRules(
-        saturation_fraction=rules.saturation_fraction,
-        min_signal_to_noise=rules.min_signal_to_noise,
-        max_fwhm_ev=rules.max_fwhm_ev,
-        max_repeat_scatter_ev=rules.max_repeat_scatter_ev,
-    )
-
-
-_NOTHING = Analysis(None, None, None, None, None, None, None, 0.0, ())
-
-
-def _analysed(n: int, analysis: Analysis, *, drifting: bool) -> Data:
-    flags = [*analysis.flags, *(["drifting"] if drifting and "drifting" not in analysis.flags else [])]
-    accepted = analysis.peak_ev is not None and not flags
-    return {
-        "n": n,
-        "peak_ev": analysis.peak_ev,
-        "peak_sd_ev": analysis.peak_sd_ev,
-        "fwhm_ev": analysis.fwhm_ev,
-        "fwhm_sd_ev": analysis.fwhm_sd_ev,
-        "quantum_yield": analysis.quantum_yield,
-        "quantum_yield_sd": analysis.quantum_yield_sd,
-        "absorbance": analysis.absorbance,
-        "signal_to_noise": analysis.signal_to_noise,
-        "flags": flags,
-        "accepted": accepted,
-        "reason": "" if accepted else ", ".join(flags),
-    }
 
 
 async def _unreported(step: str, ok: bool, detail: str) -> None:

@@ -95,6 +95,7 @@ async def _replay(path: Path, show: Show) -> ReplayResult:
         rig = recorded_rig(loaded, ReplayTracer(journal, clock))
         decider = ReplayDecider(journal, LiveDecider(loaded), loaded, compared)
         campaign = Campaign(loaded, rig, journal, decider, header=recorded[0].data, on_event=heard)
+        campaign.interrupt_as_recorded(recorded, clock)
         divergence: str | None = None
         try:
             await campaign.run()

@@ -157,6 +157,8 @@ async def _sitting(
         decider = ResumingDecider(journal, live) if resume and exactly else live
         campaign = Campaign(loaded, rig, journal, decider, header=header, history=history, on_event=show.event)
         with _operator(loop, campaign.interrupt):
+            if exactly:
+                campaign.interrupt_as_recorded(recorded, clock)
             try:
                 state = await campaign.run()
             except JournalError as error:

@@ -11,7 +11,9 @@ from orchestrator.campaign import Campaign
 from orchestrator.errors import JournalError
 from orchestrator.fold import fold
 from orchestrator.journal import Event
+from orchestrator.replay import replay_run
 from orchestrator.rig import Rig
+from orchestrator.show import Show
 from tests.orchestrator.rehearsal import Rehearsed, rehearse, small
 
 
@@ -139,6 +141,7 @@ def test_an_interrupted_run_ends_by_the_operator_in_the_safe_state(tmp_path: Pat
     assert run.state.stop_reason == "operator"
     assert [e.n for e in run.state.told] == [1]
     assert_left_safe(run)
+    assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
 
 
 def test_a_second_interrupt_leaves_out_the_flush_and_nothing_else(tmp_path: Path) -> None:
@@ -163,6 +166,7 @@ def test_over_pressure_trips_latches_and_ends_in_the_safe_state(tmp_path: Path) 
     assert run.state.stop_reason == "fault"
     assert [trip["interlock"] for trip in run.state.trips] == ["over-pressure"]
     assert run.state.trips[0]["device"] == "mixer_pressure"
+    assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
     verbs = [verb for verb in last_calls(run, "solvent") if verb in ("infuse", "stop")]
     assert verbs[-1] == "stop"
 
