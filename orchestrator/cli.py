@@ -167,7 +167,7 @@ def _print(value: Any, as_json: bool, *, indent: int | None = None) -> None:
     if as_json or indent is not None:
         import json
 
-        value = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+        value = json.dumps(value, indent=indent, allow_nan=False)
     typer.echo(value)
 
 

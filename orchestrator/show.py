@@ -90,7 +90,7 @@ class Show:
         if self._status is not None:
             self._status.stop()
         if self._as_json:
-            print(json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False))  # noqa: T201 - the JSON line itself
+            print(json.dumps(result.as_dict(), allow_nan=False))  # noqa: T201 - the JSON line itself
             return
         facts = result.as_dict()
         reached = result.exit_code == 0
@@ -123,7 +123,7 @@ class Show:
         if self._status is not None:
             self._status.stop()
         if self._as_json:
-            print(json.dumps(result.as_dict(), ensure_ascii=False, allow_nan=False))  # noqa: T201 - the JSON line itself
+            print(json.dumps(result.as_dict(), allow_nan=False))  # noqa: T201 - the JSON line itself
             return
         self._console.print()
         self._console.print(Text(result.words(), style="bold green" if result.same else "bold yellow"))
