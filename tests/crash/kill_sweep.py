@@ -77,7 +77,9 @@ def sitting(journal: Path, strategy: str, *, resume: bool, die_after: int | None
         return child
     try:
         overrides = Overrides() if resume else Overrides(seed=3, strategy=strategy)
-        options = RunOptions(journal.parent / "campaign.yaml", overrides=overrides, journal=journal, resume=resume, report=False)
+        options = RunOptions(
+            journal.parent / "campaign.yaml", overrides=overrides, journal=journal, resume=resume, report=False
+        )
         run_campaign(options, _Deadly(die_after), ask=None)
     except BaseException as error:  # noqa: BLE001 - the child must not run on into its parent's code
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
