@@ -37,6 +37,10 @@ class _Deadly(Show):
         super().__init__(as_json=True)
         self._left = after
 
+    def say(self, words: str) -> None:
+        """What a person would be told goes to the log of the sweep."""
+        print(words, file=sys.stderr, flush=True)
+
     def event(self, event: Event) -> None:
         super().event(event)
         if self._left is not None:
@@ -76,7 +80,8 @@ def sitting(journal: Path, strategy: str, *, resume: bool, die_after: int | None
     if child:
         return child
     try:
-        overrides = Overrides() if resume else Overrides(seed=3, strategy=strategy)
+        # Killed before its first event, a run has not yet written down what the command line asked for.
+        overrides = Overrides() if resume and contents(journal) else Overrides(seed=3, strategy=strategy)
         options = RunOptions(
             journal.parent / "campaign.yaml", overrides=overrides, journal=journal, resume=resume, report=False
         )
@@ -97,6 +102,16 @@ def finish(child: int) -> None:
 def contents(journal: Path) -> str:
     with Journal.open(journal, readonly=True) as opened:
         return opened.dump()
+
+
+def _first_difference(expected: str, got: str) -> str:
+    """The first line that differs, around the first character that does."""
+    for wanted, found in zip(expected.splitlines(), got.splitlines(), strict=False):
+        if wanted != found:
+            at = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), 0)
+            around = slice(max(at - 200, 0), at + 200)
+            return f"{wanted[:60]}\nwanted … {wanted[around]}\nfound  … {found[around]}"
+    return f"{expected.count(chr(10))} events wanted, {got.count(chr(10))} found"
 
 
 def strike(journal: Path, strategy: str, generator: random.Random, events: int, wall_s: float, *, inside: bool) -> None:
@@ -142,7 +157,10 @@ def sweep(kills: int, strategy: str, seed: int, experiments: int) -> list[Killed
             if before != expected:  # a kill may come too late to hurt anything
                 finish(sitting(journal, strategy, resume=journal.exists()))
             if contents(journal) != expected:
-                raise SystemExit(f"kill {number}: the resumed run did not end like the uninterrupted one")
+                raise SystemExit(
+                    f"kill {number} ({report[-1]}): the resumed run did not end like the uninterrupted one:\n"
+                    f"{_first_difference(expected, contents(journal))}"
+                )
             with Journal.open(journal, readonly=True) as opened:
                 told = [experiment.n for experiment in fold(opened.events()).told]
             if told != list(range(1, len(told) + 1)):
