@@ -3,50 +3,101 @@
 Importing this costs little: pyserial, pymodbus and seabreeze are imported when a port is opened.
 """
 
+from drivers.alicat import AlicatController
+from drivers.bronkhorst import BronkhorstController
+from drivers.cavro import CavroPair, CavroPump
 from drivers.errors import (
     BrokenWireError,
     DeviceAlarmError,
     DriverError,
+    LostDeviceError,
     NotConnectedError,
     OutOfRangeError,
     PortError,
     ProtocolError,
     ReadBackError,
     RefusedError,
+    SupersededError,
     WireTimeoutError,
 )
 from drivers.eurotherm import EurothermController, HeaterReading
+from drivers.folder_spectrometer import FolderSpectrometer
+from drivers.gas import GasReading
+from drivers.harvard import HarvardPump
+from drivers.ika import IkaHotplate
+from drivers.julabo import JulaboCirculator
 from drivers.modbus import ModbusBus, RtuLink, TcpLink
-from drivers.new_era import NewEraPump, PumpState, PumpStatus
+from drivers.nanodac import NanodacController
+from drivers.new_era import NewEraPump
+from drivers.novus import NovusController
+from drivers.ocean_models import LampLine, corrected
 from drivers.ocean_optics import OceanSpectrometer, SpectrometerIdentity
+from drivers.omega import OmegaController
+from drivers.phase_sensor import Phase, PhaseReading, PhaseSensor
 from drivers.pressure import PressureReading, PressureTransmitter
+from drivers.readings import PumpState, PumpStatus
+from drivers.recovering import RecoveringHeater, RecoveringPressure, RecoveringSpectrometer
+from drivers.recovering_pump import LostMotion, RecoveringPump
+from drivers.recovery import Quality, Reading, RecoveryRules, Rung
 from drivers.transport import BlockingClock, Line, SerialTransport, Transport
+from drivers.vici import ViciSelector
+from drivers.watlow import WatlowController
 
 __all__ = [
+    "AlicatController",
     "BlockingClock",
     "BrokenWireError",
+    "BronkhorstController",
+    "CavroPair",
+    "CavroPump",
     "DeviceAlarmError",
     "DriverError",
     "EurothermController",
+    "FolderSpectrometer",
+    "GasReading",
+    "HarvardPump",
     "HeaterReading",
+    "IkaHotplate",
+    "JulaboCirculator",
+    "LampLine",
     "Line",
+    "LostDeviceError",
+    "LostMotion",
     "ModbusBus",
+    "NanodacController",
     "NewEraPump",
     "NotConnectedError",
+    "NovusController",
     "OceanSpectrometer",
+    "OmegaController",
     "OutOfRangeError",
+    "Phase",
+    "PhaseReading",
+    "PhaseSensor",
     "PortError",
     "PressureReading",
     "PressureTransmitter",
     "ProtocolError",
     "PumpState",
     "PumpStatus",
+    "Quality",
     "ReadBackError",
+    "Reading",
+    "RecoveringHeater",
+    "RecoveringPressure",
+    "RecoveringPump",
+    "RecoveringSpectrometer",
+    "RecoveryRules",
     "RefusedError",
     "RtuLink",
+    "Rung",
     "SerialTransport",
     "SpectrometerIdentity",
+    "SupersededError",
     "TcpLink",
     "Transport",
+    "ViciSelector",
+    "WatlowController",
     "WireTimeoutError",
+    "corrected",
 ]

@@ -94,6 +94,31 @@ class NotConnectedError(DriverError):
     """A verb was used before ``connect`` or after the device was lost."""
 
 
+class LostDeviceError(DriverError):
+    """A device stayed away longer than its outage may last; ``outage_s`` says how long.
+
+    Attributes:
+        outage_s: seconds since the device was last heard.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        outage_s: float,
+        device: str = "",
+        port: str = "",
+        asked: object = "",
+        answered: object = "",
+    ):
+        super().__init__(message, device=device, port=port, asked=asked, answered=answered)
+        self.outage_s = outage_s
+
+
+class SupersededError(DriverError):
+    """A setting that waited for its device to come back was overtaken by a newer one, and was not sent."""
+
+
 def _text(value: object) -> str:
     if isinstance(value, (bytes, bytearray)):
         return repr(bytes(value)) if value else ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from drivers.errors import DriverError, OutOfRangeError, ReadBackError
+from drivers.heater_reading import HeaterReading
 from drivers.modbus import ModbusBus
+
+__all__ = ["EurothermController", "HeaterReading"]
 
 PROCESS_VALUE: Final = 1
 TARGET_SET_POINT: Final = 2
@@ -25,23 +27,6 @@ _AUTOMATIC: Final = 0
 _MANUAL: Final = 1
 _REMOTE: Final = 1
 _FLOAT_BASE: Final = 0x8000
-
-
-@dataclass(frozen=True)
-class HeaterReading:
-    """One look at the controller. ``temperature_c`` is nan while the sensor is broken.
-
-    ``alarm`` is true while any of the controller's four alarms is active.
-    """
-
-    temperature_c: float
-    set_point_c: float
-    output_fraction: float
-    sensor_break: bool
-    loop_break: bool
-    heater_fail: bool
-    out_of_range: bool
-    alarm: bool
 
 
 class EurothermController:

@@ -172,6 +172,8 @@ class ModbusBus:
     ) -> list[int]:
         """A caller may be cancelled; the exchange is not, and holds the line until it is over."""
         exchange = asyncio.get_running_loop().create_task(self._exchange(request, check, asked, device))
+        # Its failure belongs to nobody once the caller is gone.
+        exchange.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(exchange)
 
     async def _exchange(

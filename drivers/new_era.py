@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, TypeVar
 
 from drivers.errors import (
@@ -33,7 +31,10 @@ from drivers.new_era_frames import (
     receive_basic,
     receive_safe,
 )
+from drivers.readings import PumpState, PumpStatus
 from drivers.transport import Line
+
+__all__ = ["NewEraPump", "PumpState", "PumpStatus"]
 
 T = TypeVar("T")
 
@@ -46,19 +47,10 @@ MAX_DIAMETER_MM: Final = 50.0
 MICROLITRE_DIAMETER_MM: Final = 14.0
 """Up to this syringe diameter the pump counts volumes in µL, above it in mL."""
 FLOW_TOLERANCE: Final = 0.005
-
-
-class PumpState(StrEnum):
-    """What the pump's motor does."""
-
-    INFUSING = "infusing"
-    WITHDRAWING = "withdrawing"
-    STOPPED = "stopped"
-    PAUSED = "paused"
-    TIMED_PAUSE = "timed pause"
-    WAITING = "waiting for trigger"
-    PURGING = "purging"
-
+ATTEMPTS: Final = 3
+"""How often a command is sent before its silence is believed."""
+GARBLED_ATTEMPTS: Final = 6
+"""How often it is sent in all while garbage comes back: then the line is bad, and not dead."""
 
 _STATES: Final = {
     "I": PumpState.INFUSING,
@@ -69,16 +61,6 @@ _STATES: Final = {
     "U": PumpState.WAITING,
     "X": PumpState.PURGING,
 }
-
-
-@dataclass(frozen=True)
-class PumpStatus:
-    """State, volumes moved since ``connect`` (never reset in between), and a latched alarm in words."""
-
-    state: PumpState
-    infused_ul: float
-    withdrawn_ul: float
-    alarm: str | None
 
 
 class NewEraPump:
@@ -332,7 +314,7 @@ class NewEraPump:
         """Return the pump to the basic protocol, whichever it speaks, then arm safe mode where it is wanted."""
         # SAF0 in a safe frame is understood in both modes and answered in basic mode; a pending alarm may answer
         # the first one, in the old framing.
-        await self._ask("SAF0", frame_safe=True, read_safe=False, acknowledge=True, attempts=3)
+        await self._ask("SAF0", frame_safe=True, read_safe=False, acknowledge=True)
         self._safe = False
         if safe_mode_timeout_s is not None:
             await self._ask(f"SAF{safe_mode_timeout_s}", frame_safe=True, read_safe=True)
@@ -342,13 +324,13 @@ class NewEraPump:
         self,
         command: str,
         *,
-        attempts: int = 2,
+        attempts: int = ATTEMPTS,
         acknowledge: bool = False,
         latch: bool = False,
         frame_safe: bool | None = None,
         read_safe: bool | None = None,
     ) -> Reply:
-        """One command and its answer; all commands but RUN may be repeated.
+        """One command and its answer; all commands but RUN may be repeated, more often when the line is alive but bad.
 
         A pending alarm answers in the command's place, and is thereby acknowledged: with ``acknowledge`` or ``latch``
         the command is then sent again (``latch`` remembers the alarm), otherwise DeviceAlarmError is raised.
@@ -357,7 +339,7 @@ class NewEraPump:
         safe_in = self._safe if read_safe is None else read_safe
         request = encode_safe(self._address, command) if safe_out else encode_basic(self._address, command)
         alarms = 0
-        failures = 0
+        failures = garbled = 0
         while True:
             try:
                 answer = await self._line.exchange(request, receive_safe if safe_in else receive_basic)
@@ -365,8 +347,9 @@ class NewEraPump:
                 if reply.error == "COM":
                     raise ProtocolError(ERRORS["COM"], answered=answer)
             except (WireTimeoutError, ProtocolError) as error:
+                garbled += isinstance(error, ProtocolError)
                 failures += 1
-                if failures >= attempts:
+                if failures - garbled >= attempts or failures >= (attempts if attempts == 1 else GARBLED_ATTEMPTS):
                     raise self._fault(type(error), error.message, command, error.answered) from error
                 continue
             if reply.alarm is None:

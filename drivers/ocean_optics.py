@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import errno
 import math
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from drivers.errors import (
@@ -17,38 +17,26 @@ from drivers.errors import (
     OutOfRangeError,
     PortError,
     ProtocolError,
+    ReadBackError,
+    RefusedError,
     WireTimeoutError,
 )
+from drivers.ocean_models import LONGEST_INTEGRATION_S, STATUS_IN_MICROSECONDS, LampLine, SpectrometerIdentity
+from drivers.ocean_obp import ANSWER_BYTES, SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+__all__ = ["OceanSpectrometer", "SpectrometerIdentity"]
+
 T = TypeVar("T")
 
-LONGEST_INTEGRATION_S: Final = {"USB2000PLUS": 65.0, "FLAMES": 65.0}
-"""The data sheets' limits; seabreeze's tables allow ten times more."""
+_LAMP_OPCODE: Final = 0x03
+_STATUS_OPCODE: Final = 0xFE
 _FIRST_INTEGRATION_S: Final = 0.1
 _USB_TIMEOUT_S: Final = 1.0
 """pyusb's own default, which seabreeze adds to the integration time."""
-
-
-@dataclass(frozen=True)
-class SpectrometerIdentity:
-    """What the spectrometer says of itself. An integration time t is valid for low <= t < high."""
-
-    model: str
-    serial_number: str
-    pixels: int
-    full_scale_counts: float
-    integration_range_s: tuple[float, float]
-
-    def __str__(self) -> str:
-        low, high = self.integration_range_s
-        return (
-            f"{self.model} {self.serial_number}, {self.pixels} pixels, full scale {self.full_scale_counts:g} counts, "
-            f"{low:g} to {high:g} s"
-        )
 
 
 class OceanSpectrometer:
@@ -57,12 +45,19 @@ class OceanSpectrometer:
     Counts are raw: neither dark nor non-linearity is corrected. The first spectrum after a change of integration time
     or lamp began before the change: discard it.
 
+    Proven against twins: USB2000+, Flame-S, USB4000 (and Flame-T), STS, QE Pro and HDX, which differ in protocol,
+    pixels, full scale and integration range. seabreeze switches the lamp line of the first two only; for the others the
+    opcode of the USB4000 data sheet and the message of the STS data sheet are sent (for QE Pro and HDX assumed to be
+    the same). Integration times are read back, or acknowledged, on all six. Families with the second version of the
+    binary protocol (SR, HR, ST) are refused: their messages are other ones.
+
     USB devices are listed directly, not through ``seabreeze.list_devices``, which also searches the network by
     multicast.
 
     Args:
         serial_number: which spectrometer, or None for the only one.
         backend: pyusb backend, the ``X`` of ``usb.backend.X``; None for the system's libusb.
+        lamp: what hangs on the lamp line.
         margin_s: how much longer than the integration one spectrum may take before the device counts as hung.
         name: the device's name in messages.
     """
@@ -72,6 +67,7 @@ class OceanSpectrometer:
         serial_number: str | None = None,
         backend: str | None = None,
         *,
+        lamp: LampLine | None = None,
         margin_s: float = 2.0,
         name: str = "spectrometer",
     ) -> None:
@@ -79,6 +75,7 @@ class OceanSpectrometer:
             raise OutOfRangeError("margin in s", low=0, high=math.inf, device=name, asked=margin_s)
         self._serial_number = serial_number
         self._backend = backend
+        self._lamp = lamp or LampLine()
         self._margin_s = margin_s
         self._name = name
         self._port = f"usb:{serial_number or 'any'}"
@@ -101,6 +98,11 @@ class OceanSpectrometer:
         return self._identity
 
     @property
+    def lamp(self) -> LampLine:
+        """What hangs on the lamp line."""
+        return self._lamp
+
+    @property
     def full_scale_counts(self) -> float:
         """Largest count. Raises NotConnectedError before ``connect``."""
         return self.identity.full_scale_counts
@@ -121,7 +123,8 @@ class OceanSpectrometer:
             self._device, self._identity = await self._call(self._open, 10.0, "connect")
             # Until a time is set, seabreeze waits for a spectrum as long as the longest integration.
             await self.set_integration(_FIRST_INTEGRATION_S)
-            await self.set_lamp(False)
+            if self._lamp.wired:
+                await self.set_lamp(False)
         except BaseException:
             await self.close()
             raise
@@ -136,7 +139,7 @@ class OceanSpectrometer:
     async def set_integration(self, duration_s: float) -> float:
         """Be integrating for ``duration_s``, rounded to a microsecond; returns what took effect.
 
-        Raises OutOfRangeError.
+        Raises OutOfRangeError, ReadBackError or RefusedError where the spectrometer has its own opinion.
         """
         low, high = self.identity.integration_range_s
         if not low <= duration_s < high:
@@ -150,17 +153,25 @@ class OceanSpectrometer:
             )
         device = self._opened()
         duration_us = round(duration_s * 1e6)
-        await self._call(
-            lambda: device.f.spectrometer.set_integration_time_micros(duration_us), 5.0, "set integration time"
-        )
+        await self._call(lambda: self._integrate(device, duration_us), 5.0, "set integration time")
         self._under_way_s = max(self._under_way_s, self._integration_s)
         self._integration_s = duration_us / 1e6
         return self._integration_s
 
     async def set_lamp(self, on: bool) -> None:
-        """Drive the lamp-enable line (opcode 0x03), to which the excitation lamp or its shutter is wired."""
+        """Have the lamp, or its shutter, on or off by the lamp-enable line; waits until the light is steady.
+
+        Raises RefusedError for a lamp that cannot be switched off.
+        """
         device = self._opened()
-        await self._call(lambda: device.f.continuous_strobe.set_enable(on), 5.0, f"lamp {'on' if on else 'off'}")
+        if not self._lamp.wired:
+            if not on:
+                raise RefusedError("the lamp has no line", device=self._name, port=self._port, asked="lamp off")
+            return
+        high = on == self._lamp.high_is_on
+        await self._call(lambda: _drive_lamp_line(device, high), 5.0, f"lamp {'on' if on else 'off'}")
+        if on and self._lamp.settle_s > 0.0:
+            await asyncio.sleep(self._lamp.settle_s)
 
     async def acquire(self) -> NDArray[np.float64]:
         """One spectrum: raw counts, shape (pixels,), 0 to full scale.
@@ -209,11 +220,12 @@ class OceanSpectrometer:
 
     def _open(self) -> tuple[Any, SpectrometerIdentity]:
         from seabreeze.pyseabreeze.devices import SeaBreezeDevice
+        from seabreeze.pyseabreeze.protocol import OBP2Protocol
         from seabreeze.pyseabreeze.transport import USBTransport, USBTransportDeviceInUse
 
         found: list[str] = []
         for handle in USBTransport.list_devices(pyusb_backend=self._backend):
-            device = SeaBreezeDevice(handle)
+            device: Any = SeaBreezeDevice(handle)
             try:
                 device.open()
             except USBTransportDeviceInUse:
@@ -223,6 +235,9 @@ class OceanSpectrometer:
             found.append(serial_number)
             if self._serial_number is None or serial_number == self._serial_number:
                 spectrometer = device.f.spectrometer
+                if isinstance(spectrometer.protocol, OBP2Protocol):
+                    device.close()
+                    raise self._unknown(device.model)
                 low_us, high_us = spectrometer.get_integration_time_micros_limits()
                 longest_s = LONGEST_INTEGRATION_S.get(device.model, high_us / 1e6)
                 return device, SpectrometerIdentity(
@@ -231,6 +246,8 @@ class OceanSpectrometer:
                     pixels=len(spectrometer.get_wavelengths()),
                     full_scale_counts=float(spectrometer.get_maximum_intensity()),
                     integration_range_s=(low_us / 1e6, min(high_us / 1e6, longest_s)),
+                    dark_pixels=_dark_pixels(spectrometer.get_electric_dark_pixel_indices()),
+                    nonlinearity=_nonlinearity(device),
                 )
             device.close()
         raise PortError(
@@ -240,6 +257,27 @@ class OceanSpectrometer:
             asked=self._serial_number or "any",
             answered=", ".join(found) or "none",
         )
+
+    def _integrate(self, device: Any, duration_us: int) -> None:
+        """Set, and make sure that it took: seabreeze itself swallows a refusal, and never reads back."""
+        spectrometer = device.f.spectrometer
+        if _is_binary(device):
+            _command(device, SET_INTEGRATION_US, struct.pack("<L", duration_us))
+        spectrometer.set_integration_time_micros(duration_us)
+        if device.model in STATUS_IN_MICROSECONDS:
+            status = spectrometer.protocol.query(_STATUS_OPCODE, size=16)
+            actual_us = struct.unpack_from("<L", status, 2)[0]
+            if actual_us != duration_us:
+                raise ReadBackError(
+                    "the integration time did not take",
+                    device=self._name,
+                    port=self._port,
+                    asked=f"{duration_us} µs",
+                    answered=f"{actual_us} µs",
+                )
+
+    def _unknown(self, model: str) -> RefusedError:
+        return RefusedError(f"a {model} speaks a protocol not driven here", device=self._name, port=self._port)
 
     def _opened(self) -> Any:
         if self._device is None:
@@ -260,6 +298,10 @@ class OceanSpectrometer:
             )
         try:
             return future.result()
+        except (ProtocolError, RefusedError) as error:
+            raise type(error)(
+                error.message, device=self._name, port=self._port, asked=error.asked or asked, answered=error.answered
+            ) from error
         except DriverError:
             raise
         except Exception as error:
@@ -278,6 +320,43 @@ class OceanSpectrometer:
         elif isinstance(error, OSError) or number is not None:
             kind = PortError
         return kind(message, device=self._name, port=self._port, asked=asked, answered=f"{error}")
+
+
+def _is_binary(device: Any) -> bool:
+    from seabreeze.pyseabreeze.protocol import OBPProtocol
+
+    return isinstance(device.f.spectrometer.protocol, OBPProtocol)
+
+
+def _drive_lamp_line(device: Any, high: bool) -> None:
+    if _is_binary(device):
+        _command(device, SET_LAMP_ENABLE, bytes((high,)))
+    else:
+        device.f.spectrometer.protocol.send(_LAMP_OPCODE, int(high))
+
+
+def _command(device: Any, kind: int, data: bytes) -> None:
+    """Send a command of the binary protocol and take its acknowledgement."""
+    transport = device.f.spectrometer.protocol.transport
+    transport.write(encode_command(kind, data))
+    check_acknowledged(bytes(transport.read(size=ANSWER_BYTES)), kind)
+
+
+def _dark_pixels(indices: Any) -> tuple[int, ...]:
+    """seabreeze 2.11 nests the indices of a USB4000 one level too deep."""
+    flat: list[int] = []
+    for entry in indices:
+        flat.extend(entry if isinstance(entry, tuple) else (entry,))
+    return tuple(flat)
+
+
+def _nonlinearity(device: Any) -> tuple[float, ...]:
+    feature = device.f.nonlinearity_coefficients
+    try:
+        return () if feature is None else tuple(float(value) for value in feature.get_nonlinearity_coefficients())
+    except ValueError:
+        # An EEPROM slot that was never written.
+        return ()
 
 
 def _forget(future: asyncio.Future[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
@@ -154,7 +155,8 @@ class SerialTransport:
         port, self._port = self._port, None
         executor, self._executor = self._executor, None
         if port is not None and executor is not None:
-            await asyncio.get_running_loop().run_in_executor(executor, port.close)
+            with contextlib.suppress(OSError):  # a port that went away cannot be closed in good order
+                await asyncio.get_running_loop().run_in_executor(executor, port.close)
         if executor is not None:
             executor.shutdown(wait=False)
 
@@ -195,8 +197,8 @@ class Line:
     """A byte line shared by chained devices: one exchange at a time.
 
     After an exchange that ended badly (time-out, garbage, cancelled caller) a late answer may still be on its way, so
-    the next exchange first waits ``quiet_s`` and drops what has come. ``open`` and ``close`` count their callers: the
-    last one to close closes the port.
+    the next exchange first waits ``quiet_s`` and drops what has come. A port that went away is opened anew by the next
+    exchange. ``open`` and ``close`` count their callers: the last one to close closes the port.
     """
 
     def __init__(self, transport: Transport, *, timeout_s: float = 0.5, quiet_s: float = 0.5) -> None:
@@ -207,6 +209,7 @@ class Line:
         self._quiet_s = quiet_s
         self._lock = asyncio.Lock()
         self._unsettled = False
+        self._broken = False
         self._users = 0
 
     @property
@@ -217,7 +220,7 @@ class Line:
     async def open(self) -> None:
         """Open the port for one more user."""
         async with self._lock:
-            await self._transport.open()
+            await self._ensure_open()
             self._users += 1
 
     async def close(self) -> None:
@@ -230,11 +233,25 @@ class Line:
     async def exchange(self, request: bytes, receive: Callable[[Transport, float], Awaitable[bytes]]) -> bytes:
         """Send ``request`` and return what ``receive(transport, timeout_s)`` reads as its answer."""
         async with self._lock:
+            if self._users and self._broken:
+                await self._ensure_open()
             if self._unsettled:
                 await asyncio.sleep(self._quiet_s)
             self._unsettled = True
-            await self._transport.discard_input()
-            await self._transport.write(request)
-            answer = await receive(self._transport, self._timeout_s)
+            try:
+                await self._transport.discard_input()
+                await self._transport.write(request)
+                answer = await receive(self._transport, self._timeout_s)
+            except PortError:
+                self._broken = True
+                raise
             self._unsettled = False
             return answer
+
+    async def _ensure_open(self) -> None:
+        """Open the port; one that went away is closed first."""
+        if self._broken:
+            await self._transport.close()
+        self._broken = True
+        await self._transport.open()
+        self._broken = False

@@ -20,6 +20,7 @@ from simulators.chemistry import Array
 from simulators.errors import SpecError, TimeReversalError
 from simulators.noise import NoiseTable, generator
 from simulators.specs import PumpSpec, TubeSpec
+from simulators.steps import Steps
 
 _RANDOM_SHARE_OF_RIPPLE = 0.3
 _TIME_SLACK_S = 1e-6
@@ -36,8 +37,8 @@ def pressure_drop_kpa(tube: TubeSpec, flow_ul_min: float, viscosity_mpa_s: float
 class SyringePump:
     """Motor, plunger and finite syringe of one pump (a `PumpPlant`).
 
-    The plunger stops at either end of the syringe; the motor stalls `stall_delay_s` later. A new command clears the
-    stall.
+    The plunger stops at either end of the syringe, or where it is jammed; the motor stalls `stall_delay_s` later. A new
+    command clears the stall.
     """
 
     def __init__(self, spec: PumpSpec, seed: int, start_s: float) -> None:
@@ -46,6 +47,8 @@ class SyringePump:
         self._displaced = [0.0]
         self._infused = [0.0]
         self._flows = [0.0]
+        self._jammed = [False]
+        self._fill_ul = spec.initial_fill_ul
         self._phase = float(generator(seed, spec.name, "ripple phase").uniform(0.0, 2.0 * math.pi))
 
     def _piece(self, t_s: float) -> int:
@@ -58,7 +61,9 @@ class SyringePump:
 
     def _room_ul(self, index: int) -> float:
         """How far the plunger can still go in the commanded direction from the start of a piece, µL, never negative."""
-        content = self.spec.initial_fill_ul - self._displaced[index]
+        if self._jammed[index]:
+            return 0.0
+        content = self._fill_ul - self._displaced[index]
         room = content if self._flows[index] > 0.0 else self.spec.syringe_volume_ul - content
         return max(room, 0.0)
 
@@ -78,12 +83,32 @@ class SyringePump:
             raise TimeReversalError(self.spec.name, t_s, self._times[-1])
         if not math.isfinite(flow_ul_min) or abs(flow_ul_min) > FASTEST_FLOW_UL_MIN:
             raise SpecError(f"{self.spec.name}: flow_ul_min", flow_ul_min, f"within {FASTEST_FLOW_UL_MIN:g} of 0")
+        self._begin_piece(t_s, float(flow_ul_min), self._jammed[-1])
+
+    def jam(self, t_s: float, jammed: bool = True) -> None:
+        """Block the plunger from `t_s` on, or free it."""
+        self._begin_piece(t_s, self._flows[-1], jammed)
+
+    def set_content(self, t_s: float, content_ul: float) -> None:
+        """Have `content_ul` left in the syringe at `t_s`. Raises: SpecError for more than it holds."""
+        if not 0.0 <= content_ul <= self.spec.syringe_volume_ul:
+            raise SpecError(f"{self.spec.name}: content_ul", content_ul, f"0 to {self.spec.syringe_volume_ul:g}")
+        self._begin_piece(t_s, self._flows[-1], self._jammed[-1])
+        self._fill_ul = content_ul + self._displaced[-1]
+
+    def _begin_piece(self, t_s: float, flow_ul_min: float, jammed: bool) -> None:
         t_s = max(t_s, self._times[-1])
         moved = self._moved_ul(-1, t_s)
         self._infused.append(self._infused[-1] + max(moved, 0.0))
         self._displaced.append(self._displaced[-1] + moved)
         self._times.append(t_s)
-        self._flows.append(float(flow_ul_min))
+        self._flows.append(flow_ul_min)
+        self._jammed.append(jammed)
+
+    @property
+    def commanded_ul_min(self) -> float:
+        """What the motor was last told, µL/min."""
+        return self._flows[-1]
 
     def displaced_ul(self, t_s: float) -> float:
         """Net motor displacement since the start, µL, infuse positive."""
@@ -97,7 +122,7 @@ class SyringePump:
 
     def content_ul(self, t_s: float) -> float:
         """What is left in the syringe, µL."""
-        return self.spec.initial_fill_ul - self.displaced_ul(t_s)
+        return self._fill_ul - self.displaced_ul(t_s)
 
     def stalled(self, t_s: float) -> bool:
         """Whether the motor has been driven against an end of the syringe for longer than it can bear."""
@@ -128,6 +153,7 @@ class _Delivery:
         self.tick_s = tick_s
         self.taken_ul = 0.0
         self.flow_ul_s = 0.0
+        self.leak = Steps(0.0)
 
     def tick(self, index: int, end_s: float) -> float:
         """Volume that enters the mixer during tick `index`, µL."""
@@ -143,6 +169,8 @@ class _Delivery:
         self.flow_ul_s = motor_ul_s + excess * self.decay
         if abs(self.flow_ul_s) < 1e-9:
             self.flow_ul_s = 0.0
+        if self.leak:
+            volume *= 1.0 - self.leak.at(end_s)
         return max(volume, 0.0)
 
 
@@ -161,6 +189,14 @@ class Network:
         self._history: Array = np.zeros((len(pumps) + 1, 4096))
         self._running = [0.0] * (len(pumps) + 1)
         self._dead_ul = np.array([0.0 if spec.primed else spec.line_volume_ul for spec in pumps])
+
+    def leak(self, t_s: float, share: float, pump: str | None = None) -> None:
+        """Have this share of what a pump pushes (None: every pump) drip out before the mixer, from `t_s` on."""
+        if not 0.0 <= share <= 1.0:
+            raise SpecError("leak share", share, "0 to 1")
+        for delivery in self._deliveries:
+            if pump in (None, delivery.pump.spec.name):
+                delivery.leak.set(t_s, share)
 
     def advance(self, t_s: float) -> int:
         """Work out every whole tick up to `t_s`; the number of ticks that have ended by then.

@@ -48,14 +48,30 @@ class StreamTwin(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """A port that can go away under whoever has it open; see :class:`simulators.wire_faults.WireFaults`."""
+
+    @property
+    def lost(self) -> bool: ...
+
+    def watch(self, went_away: Callable[[], None]) -> None: ...
+
+
 class MemoryTransport:
     """A :class:`drivers.transport.Transport` that ends in a twin.
 
     Bytes take the time that ``baud_rate`` gives them, and the twin thinks for ``turnaround_s`` before it answers.
+    ``gate`` can take the port away.
     """
 
     def __init__(
-        self, twin: StreamTwin, *, name: str = "memory", baud_rate: int = 19200, turnaround_s: float = 0.002
+        self,
+        twin: StreamTwin,
+        *,
+        name: str = "memory",
+        baud_rate: int = 19200,
+        turnaround_s: float = 0.002,
+        gate: Gate | None = None,
     ) -> None:
         if baud_rate <= 0 or turnaround_s < 0:
             raise ValueError(f"baud rate {baud_rate} and turnaround {turnaround_s} s must be positive")
@@ -67,12 +83,17 @@ class MemoryTransport:
         self._on_the_way: deque[tuple[float, bytes]] = deque()
         self._buffer = b""
         self._waiting: asyncio.Future[None] | None = None
+        self._gate = gate
+        if gate is not None:
+            gate.watch(self._went_away)
 
     @property
     def name(self) -> str:
         return self._name
 
     async def open(self) -> None:
+        if self._gate is not None and self._gate.lost:
+            raise PortError("the port cannot be opened", port=self._name)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._twin.attach(self._loop, self._emitted)
@@ -102,6 +123,13 @@ class MemoryTransport:
             self._on_the_way.clear()
             self._buffer = b""
 
+    def _went_away(self) -> None:
+        self._loop = None
+        self._on_the_way.clear()
+        self._buffer = b""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
     def _opened(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             raise PortError("the port is not open", port=self._name)
@@ -126,6 +154,7 @@ class MemoryTransport:
         loop = self._opened()
         deadline_s = loop.time() + timeout_s
         while True:
+            self._opened()
             now_s = loop.time()
             self._take(now_s)
             if length := complete():
@@ -151,6 +180,8 @@ class _Receiver(Protocol):
 
     def data_received(self, data: bytes) -> None: ...
 
+    def connection_lost(self, exc: Exception | None) -> None: ...
+
 
 class _MemoryModbus(asyncio.Transport):
     """An asyncio transport between pymodbus's protocol and a twin's port."""
@@ -162,6 +193,7 @@ class _MemoryModbus(asyncio.Transport):
         twin: StreamTwin,
         byte_s: float,
         turnaround_s: float,
+        gate: Gate | None,
     ) -> None:
         super().__init__()
         self._loop = loop
@@ -170,6 +202,8 @@ class _MemoryModbus(asyncio.Transport):
         self._byte_s = byte_s
         self._turnaround_s = turnaround_s
         self._closed = False
+        if gate is not None:
+            gate.watch(self._went_away)
         twin.attach(loop, self._emitted)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -185,6 +219,11 @@ class _MemoryModbus(asyncio.Transport):
     def is_closing(self) -> bool:
         return self._closed
 
+    def _went_away(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._protocol.connection_lost(OSError("the port went away"))
+
     def _emitted(self, data: bytes) -> None:
         self._loop.call_later(self._turnaround_s + len(data) * self._byte_s, self._deliver, data)
 
@@ -194,21 +233,24 @@ class _MemoryModbus(asyncio.Transport):
 
 
 def memory_modbus_connect(
-    twin: StreamTwin, *, baud_rate: int | None = 9600, turnaround_s: float = 0.005
+    twin: StreamTwin, *, baud_rate: int | None = 9600, turnaround_s: float = 0.005, gate: Gate | None = None
 ) -> Callable[[Callable[[], asyncio.BaseProtocol]], Awaitable[tuple[asyncio.Transport, asyncio.BaseProtocol]]]:
     """What ``ModbusBus(connect=...)`` takes: pymodbus's own framing and time-outs, with a twin at the other end.
 
     ``baud_rate`` None is a network: bytes take no time, only ``turnaround_s`` passes.
+    ``gate`` can take the port away.
     """
     byte_s = BITS_PER_BYTE / baud_rate if baud_rate else 0.0
 
     async def connect(
         make_protocol: Callable[[], asyncio.BaseProtocol],
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        if gate is not None and gate.lost:
+            raise OSError("the port cannot be opened")
         protocol = make_protocol()
         if not isinstance(protocol, _Receiver):
             raise TypeError(f"{type(protocol).__name__} does not take a stream of bytes")
-        transport = _MemoryModbus(asyncio.get_running_loop(), protocol, twin, byte_s, turnaround_s)
+        transport = _MemoryModbus(asyncio.get_running_loop(), protocol, twin, byte_s, turnaround_s, gate)
         protocol.connection_made(transport)
         return transport, protocol
 

@@ -19,10 +19,15 @@ from simulators.emission import HC_EV_NM, CellLight, absorbance, emission_per_ev
 from simulators.errors import SpecError, TimeReversalError
 from simulators.noise import generator
 from simulators.specs import SpectrometerSpec
+from simulators.steps import Steps
 
 _TIME_SLACK_S = 1e-6
 _BASELINE_PATTERN_COUNTS = 8.0
 _DARK_PATTERN = 0.25
+_BUBBLE_EMISSION = 0.001
+_BUBBLE_LEAK = 0.005
+"""What a bubble in the cell leaves of the emission (a film on the wall) and of the LED's line, which it scatters; both
+assumed."""
 _SQRT_TWO_PI = math.sqrt(2.0 * math.pi)
 _SIGMA_PER_FWHM = 1.0 / (2.0 * math.sqrt(2.0 * math.log(2.0)))
 
@@ -44,11 +49,31 @@ class FlowCell:
         self._lamp_times = [start_s]
         self._lamp_on = [False]
         self._lamp_lit_s = [0.0]
+        self._brightness = Steps(1.0)
+        self._extra_drift = Steps(0.0)
+        self._film = Steps(0.0)
+        self._bubble = Steps(False)
         self._wavelengths: Array = np.array(spec.wavelengths_list_nm())
         self._widths: Array = np.gradient(self._wavelengths)
         pattern = generator(seed, spec.name, "dark pattern").standard_normal((2, spec.pixels))
         self._baseline = spec.baseline_counts + _BASELINE_PATTERN_COUNTS * pattern[0]
         self._dark_rate = spec.dark_counts_per_s * np.maximum(1.0 + _DARK_PATTERN * pattern[1], 0.0)
+
+    def brighten(self, t_s: float, factor: float) -> None:
+        """Have the LED this many times as bright as it should be."""
+        self._brightness.set(t_s, factor)
+
+    def drift(self, t_s: float, share_per_h: float) -> None:
+        """Have the LED's power change by this share of it per hour from now on, besides its own drift."""
+        self._extra_drift.set(t_s, share_per_h)
+
+    def foul(self, t_s: float, absorbance_per_h: float) -> None:
+        """Have a film grow on the windows, grey, from now on; 0 takes it away."""
+        self._film.set(t_s, absorbance_per_h)
+
+    def bubble(self, t_s: float, there: bool) -> None:
+        """Put a bubble into the cell, or let it go."""
+        self._bubble.set(t_s, there)
 
     def lamp(self, t_s: float, on: bool) -> None:
         """Switch the LED. Raises: TimeReversalError before the previous switching."""
@@ -94,7 +119,16 @@ class FlowCell:
         power = spec.led_power_counts_s * max(1.0 + spec.led_drift_per_h * hours, 0.0)
         nm = self._wavelengths + spec.wavelength_drift_nm_per_h * hours
         energies = HC_EV_NM / nm
+        if self._brightness:
+            power *= self._brightness.at(t_s)
+        if self._extra_drift:
+            power *= max(1.0 + self._extra_drift.at(t_s) * self._extra_drift.since(t_s) / 3600.0, 0.0)
+        if self._film:
+            power *= 10.0 ** -(self._film.at(t_s) * self._film.since(t_s) / 3600.0)
+        bubble = bool(self._bubble) and self._bubble.at(t_s)
         light = emission_per_ev(cell, energies) * energies / nm
+        if bubble:
+            light *= _BUBBLE_EMISSION
         sigma = spec.led_fwhm_nm * _SIGMA_PER_FWHM
         near = np.flatnonzero(np.abs(nm - spec.led_wavelength_nm) < 5.0 * sigma)
         if near.size:
@@ -102,6 +136,8 @@ class FlowCell:
             line = np.exp(-0.5 * ((nm[band] - spec.led_wavelength_nm) / sigma) ** 2) / (
                 sigma * math.sqrt(2.0 * math.pi)
             )
+            if bubble:
+                line *= _BUBBLE_LEAK
             light[band] += spec.led_leak_fraction * line * 10.0 ** -absorbance(self._chemistry, cell, energies[band])
         light *= power * self._widths
         light += spec.stray_fraction * float(light.sum())

@@ -70,3 +70,43 @@ class OpticsPlant(Protocol):
         Signal, dark, stray light, shot and read noise are included.
         """
         ...
+
+
+class ValvePlant(Protocol):
+    """What a selector valve's actuator can do to its valve."""
+
+    def turn(self, t_s: float, position: int) -> None:
+        """Start turning to ``position``, 1 for the first."""
+        ...
+
+    def position(self, t_s: float) -> int | None:
+        """Where the rotor is; None between two positions."""
+        ...
+
+
+class GasPlant(Protocol):
+    """What a gas flow controller sees and does. Flows are normal mL/min: at 0 °C and 101.325 kPa."""
+
+    def command(self, t_s: float, flow_mln_min: float) -> None:
+        """Take a set-point; 0 closes the valve."""
+        ...
+
+    def flow_mln_min(self, t_s: float) -> float:
+        """Flow through the sensor; less than the set-point when the supply is too low."""
+        ...
+
+    def temperature_c(self, t_s: float) -> float:
+        """Temperature of the gas."""
+        ...
+
+    def pressure_kpa(self, t_s: float) -> float:
+        """Absolute pressure of the gas."""
+        ...
+
+
+class PhasePlant(Protocol):
+    """What a bubble sensor sees."""
+
+    def gas_share(self, t_s: float) -> float:
+        """Share of the sensor's field that is gas, 0 to 1."""
+        ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -16,8 +17,13 @@ from simulators.chemistry import Array
 from simulators.errors import SpecError, TimeReversalError
 from simulators.noise import NoiseTable
 from simulators.specs import HeaterSpec
+from simulators.steps import Steps
 
 _TIME_SLACK_S = 1e-6
+_DETACHED_LAG_S = 20.0
+"""How fast a thermocouple that came off its block takes the temperature of the air; assumed."""
+
+SensorState = Literal["sound", "broken", "detached"]
 
 
 class HeatedBlock:
@@ -34,9 +40,20 @@ class HeatedBlock:
         self._block = [spec.ambient_c]
         self._sensor = [spec.ambient_c]
         self._output = [0.0]
+        self._sensor_state: Steps[SensorState] = Steps("sound")
+        self._welded = Steps(False)
         tick = spec.tick_s
         self._block_gain = 1.0 - math.exp(-tick * spec.loss_w_k / spec.heat_capacity_j_k)
+        self._detached_gain = 1.0 - math.exp(-tick / _DETACHED_LAG_S)
         self._sensor_gain = 1.0 - math.exp(-tick / spec.sensor_lag_s) if spec.sensor_lag_s > 0.0 else 1.0
+
+    def sensor(self, t_s: float, state: SensorState) -> None:
+        """Break the thermocouple (the controller then takes its output away), detach it from the block, or mend it."""
+        self._sensor_state.set(t_s, state)
+
+    def weld_relay(self, t_s: float, welded: bool = True) -> None:
+        """Have the heater at full power whatever the controller's output, or under its control again."""
+        self._welded.set(t_s, welded)
 
     def command(self, t_s: float, set_point_c: float, automatic: bool) -> None:
         """Give the controller a set-point; `automatic` False turns its output off.
@@ -66,6 +83,9 @@ class HeatedBlock:
         while self._in_force + 1 < len(times) and times[self._in_force + 1] <= now_s + _TIME_SLACK_S:
             self._in_force += 1
         set_point_c, automatic = self._commands[self._in_force]
+        sensor_state = self._sensor_state.at(now_s) if self._sensor_state else "sound"
+        if sensor_state == "broken":
+            automatic = False
         sensor, block = self._sensor[-1], self._block[-1]
         output = 0.0
         if automatic:
@@ -77,14 +97,20 @@ class HeatedBlock:
                 self._integral += spec.proportional_per_k * error * spec.tick_s / spec.integral_s
         else:
             self._integral = 0.0
-        settled = spec.ambient_c + spec.power_w * output / spec.loss_w_k
+        heating = 1.0 if self._welded and self._welded.at(now_s) else output
+        settled = spec.ambient_c + spec.power_w * heating / spec.loss_w_k
         self._block.append(block + (settled - block) * self._block_gain)
-        self._sensor.append(sensor + (block - sensor) * self._sensor_gain)
+        if sensor_state == "detached":
+            self._sensor.append(sensor + (spec.ambient_c - sensor) * self._detached_gain)
+        else:
+            self._sensor.append(sensor + (block - sensor) * self._sensor_gain)
         self._output.append(output)
 
     def process_value_c(self, t_s: float) -> float:
-        """The thermocouple as the controller reads it at its latest tick, °C."""
+        """The thermocouple as the controller reads it at its latest tick, °C; nan when it is broken."""
         tick = self.advance(t_s)
+        if self._sensor_state and self._sensor_state.at(t_s) == "broken":
+            return math.nan
         return self._sensor[tick] + self.spec.sensor_noise_k * self._noise(tick)
 
     def block_c(self, t_s: float) -> float:

@@ -22,12 +22,13 @@ import numpy as np
 from simulators.chemistry import Array, Parcels, build_chemistry
 from simulators.emission import HC_EV_NM, CellLight, cell_light, emission_per_ev, line_centre_and_width
 from simulators.errors import SpecError, TimeReversalError, UnknownNameError
-from simulators.fluidics import FASTEST_FLOW_UL_MIN, Network, pressure_drop_kpa
+from simulators.fluidics import FASTEST_FLOW_UL_MIN, Network, SyringePump, pressure_drop_kpa
 from simulators.noise import NoiseTable
 from simulators.optics import FlowCell
 from simulators.plant import HeaterPlant, OpticsPlant, PressurePlant, PumpPlant
 from simulators.rtd import age_classes
 from simulators.specs import WorldSpec
+from simulators.steps import Steps
 from simulators.thermal import HeatedBlock, RateIntegral
 
 _REACTOR_CLASSES = 24
@@ -86,7 +87,7 @@ class SteadyTruth:
         return np.asarray(self.spectrum_per_ev * self.energies_ev**2 / HC_EV_NM)
 
 
-class _PressureTap:
+class PressureTap:
     """Gauge pressure at the mixer (a `PressurePlant`)."""
 
     def __init__(self, spec: WorldSpec, network: Network, seed: int, start_s: float) -> None:
@@ -96,11 +97,25 @@ class _PressureTap:
         drops = (pressure_drop_kpa(tube, 1.0, spec.pressure.viscosity_mpa_s) for tube in (spec.reactor, spec.transit))
         self._kpa_per_ul_min = sum(drops)
         self._noise = NoiseTable(seed, f"{spec.pressure.name} reading")
+        self._clog: Steps[float | None] = Steps(None)
+
+    def clog(self, t_s: float, doubling_s: float | None) -> None:
+        """Have the resistance behind the mixer double every `doubling_s` from now on; None clears it."""
+        if doubling_s is not None and not doubling_s > 0.0:
+            raise SpecError(f"{self._spec.name}: doubling_s", doubling_s, "above 0")
+        self._clog.set(t_s, doubling_s)
+
+    def _narrowed(self, t_s: float) -> float:
+        doubling_s = self._clog.at(t_s)
+        return 1.0 if doubling_s is None else 2.0 ** min(self._clog.since(t_s) / doubling_s, 60.0)
 
     def pressure_kpa(self, t_s: float) -> float:
         flow = self._network.flow_ul_min(t_s)
         noise = self._spec.noise_kpa * self._noise(max(int((t_s - self._start_s) / _PRESSURE_NOISE_TICK_S), 0))
-        return self._spec.back_pressure_kpa + self._kpa_per_ul_min * flow + noise
+        resistance = self._kpa_per_ul_min
+        if self._clog:
+            resistance *= self._narrowed(t_s)
+        return self._spec.back_pressure_kpa + resistance * flow + noise
 
 
 class World:
@@ -120,7 +135,7 @@ class World:
         self._network = Network(spec.pumps, seed, start_s, spec.fluid_tick_s)
         self._block = HeatedBlock(spec.heater, seed, start_s)
         self._integral = RateIntegral(self._block, self._chemistry.rates)
-        self._pressure = _PressureTap(spec, self._network, seed, start_s)
+        self._pressure = PressureTap(spec, self._network, seed, start_s)
         self._cell = FlowCell(spec.spectrometer, self._chemistry, self._cell_at, seed, start_s)
         self._reactor = age_classes(spec.reactor, _REACTOR_CLASSES)
         self._transit = age_classes(spec.transit, _TRANSIT_CLASSES)
@@ -151,6 +166,33 @@ class World:
         """The lamp and cell in front of a spectrometer. Raises: UnknownNameError."""
         self._expect("spectrometer", name, self.spec.spectrometer.name)
         return self._cell
+
+    @property
+    def network(self) -> Network:
+        """Pumps and mixer, for faults."""
+        return self._network
+
+    @property
+    def block(self) -> HeatedBlock:
+        """Heated block with its sensor and relay, for faults."""
+        return self._block
+
+    @property
+    def tap(self) -> PressureTap:
+        """Line from the mixer on, for faults."""
+        return self._pressure
+
+    @property
+    def cell(self) -> FlowCell:
+        """Lamp and flow cell, for faults."""
+        return self._cell
+
+    def syringe(self, name: str) -> SyringePump:
+        """Motor, plunger and syringe of a pump, for faults. Raises: UnknownNameError."""
+        found = self._network.pumps.get(name)
+        if found is None:
+            raise UnknownNameError("pump", name, self._network.pumps)
+        return found
 
     @staticmethod
     def _expect(kind: str, asked: str, known: str) -> None:

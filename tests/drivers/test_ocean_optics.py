@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers import (
     DriverError,
@@ -14,9 +17,15 @@ from drivers import (
     OceanSpectrometer,
     OutOfRangeError,
     PortError,
+    ReadBackError,
+    RefusedError,
+    SpectrometerIdentity,
     WireTimeoutError,
 )
+from drivers.ocean_models import LampLine, corrected
+from drivers.ocean_obp import SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
 from orchestrator.virtual_time import blocking_clock, run_virtual
+from simulators import wire_ocean_obp as obp
 from simulators.wire_ocean import OceanTwin, usb_bus
 from tests.contract.plants import LampAndPeak
 
@@ -186,3 +195,215 @@ def test_a_verb_before_connect_says_so() -> None:
             await OceanSpectrometer(backend="none").acquire()
 
     run_virtual(main())
+
+
+# ---- the other families ----------------------------------------------------------------------------------------------
+
+FAMILIES = {
+    "USB2000PLUS": (2048, 65535.0, (0.001, 65.0), 15),
+    "FLAMES": (2048, 65535.0, (0.001, 65.0), 15),
+    "USB4000": (3840, 65535.0, (1e-05, 65.0), 11),
+    "STS": (1024, 16383.0, (1e-05, 85.0), 0),
+    "QEPRO": (1044, 262143.0, (0.008, 1600.0), 8),
+    "HDX": (2068, 65535.0, (0.006, 10.0), 0),
+}
+every_family = pytest.mark.parametrize("model", FAMILIES)
+
+
+def family_bench(model: str, **changes: float) -> tuple[OceanTwin, LampAndPeak]:
+    plant = LampAndPeak(pixels=FAMILIES[model][0], **changes)  # type: ignore[arg-type]
+    return OceanTwin(plant, model=model, serial_number=f"{model[:4]}00042"), plant
+
+
+@every_family
+def test_each_family_says_what_it_is_and_measures(model: str) -> None:
+    twin, plant = family_bench(model)
+    pixels, full_scale, integration_range_s, dark_pixels = FAMILIES[model]
+
+    async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, _: LampAndPeak) -> None:
+        identity = spectrometer.identity
+        assert (identity.model, identity.pixels, identity.full_scale_counts) == (model, pixels, full_scale)
+        assert identity.integration_range_s == integration_range_s
+        assert len(identity.dark_pixels) == dark_pixels
+        assert await spectrometer.wavelengths_nm() == pytest.approx(twin.wavelengths_nm, rel=1e-6)
+        assert await spectrometer.set_integration(0.05) == 0.05
+        await spectrometer.set_lamp(True)
+        assert plant.on
+        await spectrometer.acquire()
+        began_s = asyncio.get_running_loop().time()
+        counts = await spectrometer.acquire()
+        assert plant.exposures[-1] == (began_s, 0.05, True)
+        assert counts.shape == (pixels,)
+        assert counts.max() == round(1000.25 + 10_000.0)
+        assert int(counts.argmax()) == 1000
+        assert counts.min() == 1000.0
+        await spectrometer.set_lamp(False)
+        assert not plant.on
+
+    play(scenario, twin=twin)
+
+
+@every_family
+def test_each_family_saturates_at_its_own_full_scale(model: str) -> None:
+    twin, _ = family_bench(model, counts_per_s=1e7)
+
+    async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, plant: LampAndPeak) -> None:
+        await spectrometer.set_lamp(True)
+        await spectrometer.acquire()
+        counts = await spectrometer.acquire()
+        assert np.count_nonzero(counts == FAMILIES[model][1]) > 20
+        assert counts.max() == FAMILIES[model][1]
+
+    play(scenario, twin=twin)
+
+
+@every_family
+def test_each_family_refuses_what_its_detector_cannot_do(model: str) -> None:
+    twin, _ = family_bench(model)
+
+    async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, plant: LampAndPeak) -> None:
+        low, high = spectrometer.identity.integration_range_s
+        for duration_s in (low * 0.9, high):
+            with pytest.raises(OutOfRangeError, match=f"{low:g} <= t < {high:g} s"):
+                await spectrometer.set_integration(duration_s)
+        assert await spectrometer.set_integration(low) == low
+        await spectrometer.acquire()
+
+    play(scenario, twin=twin)
+
+
+@every_family
+def test_each_family_survives_a_hang_and_an_unplug(model: str) -> None:
+    twin, _ = family_bench(model)
+
+    async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, plant: LampAndPeak) -> None:
+        twin.hang()
+        with pytest.raises(WireTimeoutError):
+            await spectrometer.acquire()
+        twin.hang(False)
+        await spectrometer.connect()
+        twin.unplug()
+        with pytest.raises(PortError, match="unplugged"):
+            await spectrometer.acquire()
+        twin.plug()
+        await spectrometer.connect()
+        assert (await spectrometer.acquire()).shape == (FAMILIES[model][0],)
+
+    play(scenario, twin=twin)
+
+
+@pytest.mark.parametrize("model", ["USB4000", "STS"])
+def test_a_device_that_keeps_its_old_integration_time_is_caught(model: str) -> None:
+    """seabreeze itself reads nothing back and swallows the refusal of a binary device."""
+    twin, _ = family_bench(model)
+    # A firmware that allows less than its family's data sheet.
+    twin.model = replace(twin.model, longest_us=2_000_000)
+
+    async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, plant: LampAndPeak) -> None:
+        with pytest.raises((ReadBackError, RefusedError), match=r"did not take|payload data invalid"):
+            await spectrometer.set_integration(5.0)
+
+    play(scenario, twin=twin)
+
+
+def test_an_absorption_shutter_that_a_high_line_closes() -> None:
+    async def main() -> None:
+        plant = LampAndPeak(pixels=1024)
+        twin = OceanTwin(plant, model="STS", serial_number="S00001", lamp_high_is_on=False)
+        lamp = LampLine("absorption", high_is_on=False, settle_s=2.0)
+        loop = asyncio.get_running_loop()
+        with usb_bus([twin], blocking_clock(loop)) as backend:
+            spectrometer = OceanSpectrometer(backend=backend, lamp=lamp)
+            await spectrometer.connect()
+            assert spectrometer.lamp.mode == "absorption"
+            lit = [plant.on]
+            began_s = loop.time()
+            for on in (True, False):
+                await spectrometer.set_lamp(on)
+                lit.append(plant.on)
+            assert lit == [False, True, False]
+            assert loop.time() - began_s == pytest.approx(2.0)
+            await spectrometer.close()
+
+    run_virtual(main())
+
+
+def test_a_lamp_without_a_line_cannot_be_switched_off() -> None:
+    async def main() -> None:
+        twin, plant = family_bench("QEPRO")
+        plant.on = True
+        with usb_bus([twin], blocking_clock(asyncio.get_running_loop())) as backend:
+            spectrometer = OceanSpectrometer(backend=backend, lamp=LampLine("absorption", wired=False))
+            await spectrometer.connect()
+            await spectrometer.set_lamp(True)
+            assert plant.on
+            with pytest.raises(RefusedError, match="the lamp has no line"):
+                await spectrometer.set_lamp(False)
+            await spectrometer.close()
+
+    run_virtual(main())
+
+
+def test_corrections_are_those_of_the_model() -> None:
+    twin = OceanTwin(LampAndPeak(dark_counts=500.0), serial_number="U1", nonlinearity=(1.0, -1e-6))
+
+    async def scenario(spectrometer: OceanSpectrometer, twin: OceanTwin, plant: LampAndPeak) -> None:
+        await spectrometer.set_lamp(True)
+        await spectrometer.acquire()
+        counts = await spectrometer.acquire()
+        peak = float(counts.max()) - 500.0
+        fixed = corrected(counts, spectrometer.identity)
+        assert fixed.min() == 0.0
+        assert fixed.max() == pytest.approx(peak / (1.0 - 1e-6 * peak))
+        assert corrected(counts, spectrometer.identity, nonlinearity=False).max() == peak
+        assert corrected(counts, spectrometer.identity, dark_pixels=False).min() == 500.0
+
+    play(scenario, twin=twin)
+    bare = SpectrometerIdentity("STS", "S1", 1024, 16383.0, (1e-5, 85.0))
+    with pytest.raises(RefusedError, match="no dark pixels"):
+        corrected(np.zeros(1024), bare)
+    with pytest.raises(RefusedError, match="no linearity polynomial"):
+        corrected(np.zeros(1024), bare, dark_pixels=False)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        bytes(64),
+        encode_command(SET_LAMP_ENABLE, b"\x01"),
+        obp.acknowledgement(SET_INTEGRATION_US),
+        obp.refusal(SET_LAMP_ENABLE, 6),
+    ],
+)
+def test_only_an_acknowledgement_of_the_command_is_one(answer: bytes) -> None:
+    with pytest.raises(DriverError):
+        check_acknowledged(answer, SET_LAMP_ENABLE)
+    check_acknowledged(obp.acknowledgement(SET_LAMP_ENABLE), SET_LAMP_ENABLE)
+
+
+@given(st.binary(min_size=64, max_size=64) | st.binary(max_size=80))
+def test_no_answer_whatever_breaks_the_acknowledgement(answer: bytes) -> None:
+    with pytest.raises(DriverError):
+        check_acknowledged(answer, SET_LAMP_ENABLE)
+
+
+class ListeningTwin(OceanTwin):
+    """Keeps what the host sends."""
+
+    heard: tuple[bytes, ...] = ()
+
+    def write(self, t_s: float, data: bytes) -> None:
+        self.heard = (*self.heard, data)
+        super().write(t_s, data)
+
+
+def test_our_command_is_the_one_seabreeze_builds() -> None:
+    twin = ListeningTwin(LampAndPeak(pixels=1024), model="STS")
+
+    async def scenario(spectrometer: OceanSpectrometer, _: OceanTwin, plant: LampAndPeak) -> None:
+        await spectrometer.set_integration(0.25)
+        ours, theirs = twin.heard[-2:]
+        assert ours == theirs == encode_command(SET_INTEGRATION_US, (250_000).to_bytes(4, "little"))
+
+    play(scenario, twin=twin)

@@ -1,0 +1,43 @@
+"""What a gas flow controller reports, whoever made it, in one reference condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+ZERO_CELSIUS_K: Final = 273.15
+NORMAL_KPA: Final = 101.325
+_MOLAR_VOLUME_ML_MMOL: Final = 22.41396954
+"""Ideal gas at 0 °C and 101.325 kPa (CODATA 2018)."""
+
+
+@dataclass(frozen=True)
+class GasReading:
+    """One look at a gas flow controller.
+
+    Flows are normal millilitres per minute: the volume that the gas would have at 0 °C and 101.325 kPa. Makers differ
+    in their reference temperature, so the drivers convert. ``temperature_c`` and ``pressure_kpa`` (absolute) are nan
+    where the instrument does not measure them. ``faults`` names what it complains about, in words.
+    """
+
+    flow_mln_min: float
+    set_point_mln_min: float
+    temperature_c: float
+    pressure_kpa: float
+    gas: str
+    faults: tuple[str, ...] = ()
+
+    @property
+    def flow_mmol_min(self) -> float:
+        """Amount of substance, as an ideal gas."""
+        return self.flow_mln_min / _MOLAR_VOLUME_ML_MMOL
+
+
+def to_normal(volume_ml: float, reference_temperature_c: float) -> float:
+    """Millilitres at another reference temperature (and 101.325 kPa) as normal millilitres; ideal gas, so V ~ T."""
+    return volume_ml * ZERO_CELSIUS_K / (ZERO_CELSIUS_K + reference_temperature_c)
+
+
+def from_normal(volume_mln: float, reference_temperature_c: float) -> float:
+    """Normal millilitres as millilitres at another reference temperature and 101.325 kPa."""
+    return volume_mln * (ZERO_CELSIUS_K + reference_temperature_c) / ZERO_CELSIUS_K

@@ -1,0 +1,191 @@
+"""The verbs that temperature controllers with a lasting set-point have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from abc import ABC, abstractmethod
+from typing import Final, Protocol
+
+from drivers.errors import DriverError, OutOfRangeError, ReadBackError
+from drivers.heater_reading import HeaterReading
+
+_ATTEMPTS: Final = 2
+
+
+class Port(Protocol):
+    """A :class:`drivers.modbus.ModbusBus` or a :class:`drivers.transport.Line`."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class LastingHeater(ABC):
+    """A controller that keeps its set-point until it is given another, and is switched on and off by one command.
+
+    A set-point is written only where it differs from what the controller holds, because many keep it in memory that
+    wears, and is then read back; a difference is tried once more, so that one damaged command does no harm, and then
+    raised. Values outside ``set_point_range_c`` are refused before anything is sent.
+
+    ``heater_off`` takes the power away first and leaves ``safe_set_point_c`` for whoever switches it on again. Where
+    the first step fails the second is tried all the same.
+
+    Args:
+        port: the line, shared with other devices.
+        set_point_range_c: lowest and highest set-point.
+        safe_set_point_c: the set-point ``heater_off`` leaves behind.
+        resolution_c: the step in which the controller holds set-points; read-backs agree within half of it.
+        name: the device's name in messages.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        set_point_range_c: tuple[float, float],
+        safe_set_point_c: float,
+        resolution_c: float,
+        name: str,
+    ) -> None:
+        low, high = set_point_range_c
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"{name}: the set-point range {low:g} to {high:g} °C is empty")
+        if not low <= safe_set_point_c <= high:
+            raise OutOfRangeError("safe set-point in °C", low=low, high=high, device=name, asked=safe_set_point_c)
+        self._port = port
+        self._range_c = (low, high)
+        self._safe_set_point_c = safe_set_point_c
+        self._resolution_c = resolution_c
+        self._name = name
+        self._opened = False
+        self._held_c: float | None = None
+        # A refresh between another verb's write and its read-back would undo the one and fail the other.
+        self._setting = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        return self._name
+
+    @property
+    def set_point_range_c(self) -> tuple[float, float]:
+        """Lowest and highest set-point accepted."""
+        return self._range_c
+
+    async def connect(self) -> str:
+        """Open the line and read the controller; changes nothing on it. Returns a description."""
+        if not self._opened:
+            await self._port.open()
+            self._opened = True
+        try:
+            identity = await self._identify()
+            await self.read()
+        except BaseException:
+            await self.close()
+            raise
+        return identity
+
+    async def set_temperature(self, temperature_c: float) -> float:
+        """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the controller's resolution).
+
+        Raises OutOfRangeError, ReadBackError, RefusedError.
+        """
+        low, high = self._range_c
+        if not low <= temperature_c <= high:
+            raise OutOfRangeError(
+                f"set-point {temperature_c:g} °C is outside {low:g} to {high:g} °C",
+                low=low,
+                high=high,
+                device=self._name,
+                port=self._port.name,
+                asked=temperature_c,
+            )
+        async with self._setting:
+            await self._put_set_point(temperature_c)
+            await self._switch(on=True)
+            # Some controllers forget their set-point when they are switched on.
+            actual_c = await self._put_set_point(temperature_c)
+            self._held_c = temperature_c
+            return actual_c
+
+    async def refresh(self) -> None:
+        """See that the controller still holds its set-point, and feed its watchdog where it has one.
+
+        A set-point that has changed is written again; a controller that was switched off is not switched on: ``read``
+        reports that as ``heater_fail``.
+        """
+        async with self._setting:
+            await self._feed_watchdog()
+            if self._held_c is not None:
+                await self._put_set_point(self._held_c)
+
+    @abstractmethod
+    async def read(self) -> HeaterReading:
+        """Temperature, set-point, output and flags. Raises DriverError."""
+
+    async def heater_off(self) -> None:
+        """Be without heater power, verified. Raises DriverError when any step could not be confirmed."""
+        async with self._setting:
+            self._held_c = None
+            failure: DriverError | None = None
+            try:
+                await self._switch(on=False)
+            except DriverError as error:
+                failure = error
+            try:
+                await self._put_set_point(self._safe_set_point_c)
+            except DriverError as error:
+                failure = failure or error
+            if failure is not None:
+                raise failure
+
+    async def close(self) -> None:
+        """Leave the line; the controller goes on as it is."""
+        if self._opened:
+            self._opened = False
+            await self._port.close()
+
+    @abstractmethod
+    async def _identify(self) -> str:
+        """Who answers, in words. Raises where this cannot be the controller, or cannot be commanded."""
+
+    @abstractmethod
+    async def _switch(self, *, on: bool) -> None:
+        """Be controlling, or be without heater power; read back."""
+
+    @abstractmethod
+    async def _read_set_point_c(self) -> float:
+        """The set-point that the controller holds."""
+
+    @abstractmethod
+    async def _write_set_point_c(self, temperature_c: float) -> None:
+        """Send a set-point."""
+
+    async def _feed_watchdog(self) -> None:  # noqa: B027 - most controllers have none
+        """Say that the host is alive, to a controller that listens for it."""
+
+    async def _put_set_point(self, temperature_c: float) -> float:
+        actual_c = await self._read_set_point_c()
+        for _ in range(_ATTEMPTS):
+            if self._agrees(actual_c, temperature_c):
+                return actual_c
+            await self._write_set_point_c(temperature_c)
+            actual_c = await self._read_set_point_c()
+        if not self._agrees(actual_c, temperature_c):
+            raise self._mismatch(f"{temperature_c:g} °C", f"{actual_c:g} °C")
+        return actual_c
+
+    def _agrees(self, actual_c: float, wanted_c: float) -> bool:
+        return abs(actual_c - wanted_c) <= 0.5 * self._resolution_c + 1e-9
+
+    def _mismatch(self, asked: object, answered: object) -> ReadBackError:
+        return ReadBackError(
+            "the setting did not take", device=self._name, port=self._port.name, asked=asked, answered=answered
+        )
+
+    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
+        return kind(message, device=self._name, port=self._port.name, asked=asked, answered=answered)

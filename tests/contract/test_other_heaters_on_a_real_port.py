@@ -1,0 +1,278 @@
+"""What every heater driver owes its rig: over its twin in memory, on a TCP port and on a pty."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers import DriverError, Line, ModbusBus, OutOfRangeError, RtuLink, SerialTransport, TcpLink
+from drivers.heater_base import LastingHeater
+from orchestrator.devices import HeaterDriver
+from orchestrator.virtual_time import run_real, run_virtual
+from simulators.links import StreamTwin
+from simulators.serve import serve_pty, serve_tcp
+from tests.contract.heaters import EVERY, IKA, LINES, MODBUS, LineMake, ModbusMake
+from tests.contract.plants import FaultyWire, LaggingHeater
+
+Make = ModbusMake | LineMake
+posix = pytest.mark.skipif(os.name != "posix", reason="ptys are POSIX")
+every_make = pytest.mark.parametrize("make", EVERY, ids=lambda make: make.name)
+
+
+@every_make
+def test_a_heater_is_set_read_and_switched_off(make: Make) -> None:
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater: HeaterDriver = make.in_memory(plant)
+        assert await heater.connect()
+        assert plant.target_c == 20.0
+        assert await heater.set_temperature(120.04) == pytest.approx(120.04, abs=0.0501)
+        assert plant.output_fraction(asyncio.get_running_loop().time()) == pytest.approx(0.5, abs=0.001)
+        for _ in range(30):
+            await asyncio.sleep(20.0)
+            await heater.refresh()
+        reading = await heater.read()
+        assert reading.temperature_c == pytest.approx(120.0, abs=0.2)
+        assert reading.set_point_c == pytest.approx(120.0, abs=0.051)
+        assert make is IKA or reading.output_fraction == pytest.approx(0.5, abs=0.006)
+        assert not (reading.sensor_break or reading.loop_break or reading.heater_fail)
+        assert not (reading.out_of_range or reading.alarm)
+        await heater.heater_off()
+        assert not plant.automatic
+        reading = await heater.read()
+        assert reading.output_fraction == 0.0
+        assert reading.set_point_c == pytest.approx(20.0, abs=1e-3)
+        assert not reading.heater_fail
+        await heater.set_temperature(80.0)
+        assert plant.target_c == pytest.approx(80.0, abs=1e-3)
+        await heater.close()
+
+    run_virtual(main())
+
+
+@every_make
+def test_a_set_point_out_of_range_is_refused_with_the_range(make: Make) -> None:
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater = make.in_memory(plant, set_point_range_c=(10.0, 180.0))
+        await heater.connect()
+        for wanted_c in (181.0, 9.0, math.nan, math.inf):
+            with pytest.raises(OutOfRangeError, match="10 to 180 °C") as caught:
+                await heater.set_temperature(wanted_c)
+            assert (caught.value.low, caught.value.high) == (10.0, 180.0)
+        assert plant.target_c == 20.0
+
+    run_virtual(main())
+
+
+@every_make
+def test_a_set_point_that_the_device_does_not_take_is_an_error(make: Make) -> None:
+    """The twins end at 200 to 310 °C: some refuse more, some keep what they had, one moves it in silence."""
+
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater = make.in_memory(plant, set_point_range_c=(0.0, 400.0))
+        await heater.connect()
+        await heater.set_temperature(100.0)
+        with pytest.raises(DriverError, match=f"{make.name} on memory"):
+            await heater.set_temperature(350.0)
+        await heater.heater_off()
+        assert not plant.automatic
+
+    run_virtual(main())
+
+
+@every_make
+def test_refresh_restores_a_changed_set_point_but_never_switches_on(make: Make) -> None:
+    async def main() -> None:
+        plant = LaggingHeater()
+        twin = make.port(plant)
+        heater, panel = make.in_memory(plant, lambda _: twin), make.in_memory(plant, lambda _: twin)
+        await heater.connect()
+        await heater.refresh()
+        assert plant.target_c == 20.0
+        await heater.set_temperature(110.0)
+        await heater.close()
+        await panel.connect()
+        await panel.set_temperature(50.0)
+        await panel.close()
+        await heater.connect()
+        await heater.refresh()
+        assert plant.target_c == pytest.approx(110.0, abs=1e-3)
+        await heater.close()
+        await panel.connect()
+        await panel.heater_off()
+        await panel.close()
+        await heater.connect()
+        await heater.refresh()
+        assert not plant.automatic
+        assert (await heater.read()).heater_fail
+
+    run_virtual(main())
+
+
+@every_make
+def test_a_broken_sensor_reads_nan_with_its_flag(make: Make) -> None:
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater = make.in_memory(plant)
+        await heater.connect()
+        await heater.set_temperature(100.0)
+        plant.broken = True
+        reading = await heater.read()
+        assert math.isnan(reading.temperature_c)
+        assert reading.sensor_break
+
+    run_virtual(main())
+
+
+@every_make
+def test_a_silent_device_fails_to_connect_in_bounded_time(make: Make) -> None:
+    async def main() -> None:
+        heater = make.in_memory(LaggingHeater(), lambda twin: FaultyWire(twin, lambda data: []))
+        began_s = asyncio.get_running_loop().time()
+        with pytest.raises(DriverError, match=make.name):
+            await heater.connect()
+        assert asyncio.get_running_loop().time() - began_s < 3.0
+
+    run_virtual(main())
+
+
+@every_make
+def test_a_lost_or_damaged_answer_now_and_then_does_no_harm(make: Make) -> None:
+    """Every ninth answer is lost, every thirteenth loses its last byte; none of them may leave a wrong set-point."""
+    count = 0
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        nonlocal count
+        count += 1
+        if count % 9 == 0:
+            return []
+        return [(0.0, data[:-1] if count % 13 == 0 else data)]
+
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater = make.in_memory(plant, lambda twin: FaultyWire(twin, bend), attempts=3)
+        await heater.connect()
+        for wanted_c in (60.0, 80.5, 71.0):
+            assert await heater.set_temperature(wanted_c) == pytest.approx(wanted_c, abs=0.051)
+            assert plant.target_c == pytest.approx(wanted_c, abs=1e-3)
+            assert math.isfinite((await heater.read()).temperature_c)
+        await heater.heater_off()
+        assert not plant.automatic
+
+    run_virtual(main())
+
+
+@every_make
+def test_a_refresh_from_another_task_never_undoes_a_set_point_being_set(make: Make) -> None:
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater = make.in_memory(plant)
+        await heater.connect()
+        await heater.set_temperature(60.0)
+
+        async def keep_refreshing() -> None:
+            while True:
+                await heater.refresh()
+
+        refreshing = asyncio.ensure_future(keep_refreshing())
+        for wanted_c in (80.0, 70.5):
+            await asyncio.sleep(0.013)
+            assert await heater.set_temperature(wanted_c) == pytest.approx(wanted_c, abs=0.051)
+        refreshing.cancel()
+        await asyncio.gather(refreshing, return_exceptions=True)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("make", EVERY, ids=lambda make: make.name)
+@settings(max_examples=15, deadline=None)
+@given(answers=st.lists(st.binary(max_size=30), max_size=4), seed=st.integers(0, 2**32))
+def test_garbled_answers_raise_only_our_own_errors(make: Make, answers: list[bytes], seed: int) -> None:
+    draw = random.Random(seed)
+    left = list(answers)
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        return [(0.0, left.pop(0) if left and draw.random() < 0.5 else data)]
+
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater = make.in_memory(plant, lambda twin: FaultyWire(twin, bend))
+        for wanted_c in (50.0, 60.0, 70.0, 80.0, 90.0):
+            try:
+                await heater.connect()
+                assert await heater.set_temperature(wanted_c) == pytest.approx(wanted_c, abs=0.051)
+            except DriverError as error:
+                assert str(error)
+        while left:
+            left.pop()
+        await heater.connect()
+        await heater.set_temperature(55.0)
+        assert plant.target_c == pytest.approx(55.0, abs=1e-3)
+
+    run_virtual(main())
+
+
+async def exercise(heater: LastingHeater, plant: LaggingHeater) -> None:
+    await heater.connect()
+    assert await heater.set_temperature(110.0) == pytest.approx(110.0, abs=1e-3)
+    assert plant.target_c == pytest.approx(110.0, abs=1e-3)
+    assert plant.output_fraction(asyncio.get_running_loop().time()) > 0.0
+    reading = await heater.read()
+    assert reading.set_point_c == pytest.approx(110.0, abs=1e-3)
+    assert reading.temperature_c < 110.0
+    await heater.heater_off()
+    assert not plant.automatic
+    await heater.close()
+
+
+def a_plant() -> LaggingHeater:
+    return LaggingHeater(since_s=asyncio.get_running_loop().time())
+
+
+@pytest.mark.parametrize("make", MODBUS, ids=lambda make: make.name)
+def test_a_modbus_heater_is_driven_over_a_socket(make: ModbusMake) -> None:
+    async def main() -> None:
+        plant = a_plant()
+        port = make.port(plant)
+        served = await serve_tcp(lambda: port)
+        link = TcpLink("127.0.0.1", served.port) if make.tcp else RtuLink(f"socket://{served.address}")
+        await exercise(make.over(ModbusBus(link)), plant)
+        served.close()
+
+    run_real(main())
+
+
+@posix
+@pytest.mark.parametrize("make", [make for make in MODBUS if not make.tcp], ids=lambda make: make.name)
+def test_a_modbus_heater_is_driven_over_a_pty(make: ModbusMake) -> None:
+    async def main() -> None:
+        plant = a_plant()
+        served = await serve_pty(make.port(plant))
+        await exercise(make.over(ModbusBus(RtuLink(served.address))), plant)
+        served.close()
+
+    run_real(main())
+
+
+@pytest.mark.parametrize("pty", [False, pytest.param(True, marks=posix)])
+@pytest.mark.parametrize("make", LINES, ids=lambda make: make.name)
+def test_a_thermostat_is_driven_over_pyserial(make: LineMake, pty: bool) -> None:
+    async def main() -> None:
+        plant = a_plant()
+        twin: StreamTwin = make.port(plant)
+        served = await serve_pty(twin) if pty else await serve_tcp(lambda: twin)
+        url = served.address if pty else f"socket://{served.address}"
+        # A pty has no character format, and refuses any but 8N1; the bytes of 7-bit text are the same.
+        transport = SerialTransport(url, make.baud_rate) if pty else SerialTransport(url, make.baud_rate, 7, "E")
+        await exercise(make.over(Line(transport)), plant)
+        served.close()
+
+    run_real(main())

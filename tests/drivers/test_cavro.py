@@ -1,0 +1,531 @@
+"""The Cavro drivers against their twin, in memory and in virtual time, and their frames."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import pairwise
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers import (
+    CavroPair,
+    CavroPump,
+    DeviceAlarmError,
+    DriverError,
+    Line,
+    OutOfRangeError,
+    PumpState,
+    RefusedError,
+    WireTimeoutError,
+)
+from drivers.cavro_frames import encode_dt, encode_oem, parse_dt, parse_number, parse_oem
+from orchestrator.virtual_time import run_virtual
+from simulators.links import MemoryTransport
+from simulators.wire_cavro import CavroTwin, SharedOutlet
+from tests.contract.plants import FaultyWire, SteppingPump
+
+Framing = Literal["OEM", "DT"]
+Model = Literal["XLP", "XCalibur"]
+Bend = Callable[[bytes], list[tuple[float, bytes]]]
+both = pytest.mark.parametrize("framing", ["OEM", "DT"])
+
+
+def play(
+    scenario: Callable[[CavroPump, SteppingPump, CavroTwin], Awaitable[None]],
+    *,
+    framing: Framing = "OEM",
+    model: Model = "XLP",
+    bend: Bend | None = None,
+    fill_ul: float = 0.0,
+) -> None:
+    """Run a scenario with one connected pump of a 1 mL syringe."""
+
+    async def main() -> None:
+        plant = SteppingPump()
+        twin = CavroTwin({0: plant}, syringe_volume_ul=1000.0, model=model, fill_ul=fill_ul)
+        wire = FaultyWire(twin, bend) if bend else twin
+        line = Line(MemoryTransport(wire, baud_rate=9600))
+        pump = CavroPump(line, 0, 1000.0, framing=framing, model=model, name="lead")
+        assert "XLP" in await pump.connect()
+        assert plant.commands == []
+        await scenario(pump, plant, twin)
+        await pump.close()
+
+    run_virtual(main())
+
+
+def play_pair(
+    scenario: Callable[[CavroPair, SteppingPump, CavroTwin], Awaitable[None]], bend: Bend | None = None
+) -> None:
+    """Run a scenario with a connected pair of 1 mL syringes on one outlet."""
+
+    async def main() -> None:
+        plant = SteppingPump()
+        outlet = SharedOutlet(plant)
+        twin = CavroTwin({0: outlet.shares[0], 5: outlet.shares[1]}, syringe_volume_ul=1000.0)
+        wire = FaultyWire(twin, bend) if bend else twin
+        pair = CavroPair(Line(MemoryTransport(wire, baud_rate=9600)), (0, 5), 1000.0, name="lead")
+        await pair.connect()
+        await scenario(pair, plant, twin)
+        await pair.close()
+
+    run_virtual(main())
+
+
+# ---- one syringe ----
+
+
+@both
+@pytest.mark.parametrize("model", ["XLP", "XCalibur"])
+def test_an_infusion_of_many_strokes_gives_its_volume_and_stops(framing: Framing, model: Model) -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        assert await pump.infuse(600.0, 2500.0) == 600.0
+        assert plant.flow_ul_min == 600.0
+        assert (await pump.status()).state is PumpState.INFUSING
+        seen = set()
+        for _ in range(60):
+            await asyncio.sleep(5.0)
+            seen.add((await pump.status()).state)
+        assert seen == {PumpState.INFUSING, PumpState.WITHDRAWING, PumpState.STOPPED}
+        status = await pump.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
+        assert status.infused_ul == pytest.approx(2500.0, abs=0.1)
+        assert status.withdrawn_ul == pytest.approx(3000.0, abs=0.1)
+        assert plant.base_ul == pytest.approx(status.infused_ul - status.withdrawn_ul, abs=0.1)
+
+    play(scenario, framing=framing, model=model)
+
+
+def test_a_syringe_that_holds_the_volume_gives_it_without_a_refill() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 300.0)
+        await asyncio.sleep(60.0)
+        before = len(plant.commands)
+        await pump.infuse(600.0, 300.0)
+        await asyncio.sleep(60.0)
+        assert [flow for _, flow in plant.commands[before:]] == [600.0, 0.0]
+        assert (await pump.status()).infused_ul == pytest.approx(600.0, abs=0.1)
+
+    play(scenario)
+
+
+def test_a_change_of_flow_never_stops_the_plunger() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 900.0)
+        await asyncio.sleep(10.0)
+        before = len(plant.commands)
+        assert await pump.infuse(300.0, 798.0) == 300.0
+        assert [flow for _, flow in plant.commands[before:]] == [300.0]
+        await asyncio.sleep(300.0)
+        assert (await pump.status()).infused_ul == pytest.approx(900.0, abs=3.0)
+
+    play(scenario)
+
+
+def test_a_nearer_bound_is_honoured_and_a_farther_one_too() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 800.0)
+        await asyncio.sleep(10.0)
+        at_ul = (await pump.status()).infused_ul
+        await pump.infuse(600.0, 50.0)
+        await asyncio.sleep(60.0)
+        status = await pump.status()
+        assert status.state is PumpState.STOPPED
+        assert status.infused_ul == pytest.approx(at_ul + 51.0, abs=1.5)
+        await pump.infuse(600.0, 100.0)
+        await asyncio.sleep(1.0)
+        await pump.infuse(600.0, 1500.0)
+        await asyncio.sleep(400.0)
+        assert (await pump.status()).infused_ul == pytest.approx(status.infused_ul + 1510.0, abs=2.0)
+
+    play(scenario)
+
+
+@both
+def test_stop_really_stops_and_no_stroke_follows(framing: Framing) -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 2500.0)
+        await asyncio.sleep(30.0)
+        for _ in range(2):
+            await pump.stop()
+            assert plant.flow_ul_min == 0.0
+        await asyncio.sleep(200.0)
+        assert plant.flow_ul_min == 0.0
+        status = await pump.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
+        assert status.infused_ul == pytest.approx(300.0, abs=2.0)
+
+    play(scenario, framing=framing)
+
+
+def test_a_stop_while_the_syringe_fills_ends_the_infusion() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        start = asyncio.create_task(pump.infuse(600.0, 500.0))
+        await asyncio.sleep(6.0)
+        assert plant.flow_ul_min < 0.0
+        await pump.stop()
+        with pytest.raises(RefusedError, match="stopped"):
+            await start
+        await asyncio.sleep(100.0)
+        assert plant.flow_ul_min == 0.0
+        assert (await pump.status()).state is PumpState.STOPPED
+
+    play(scenario)
+
+
+def test_a_stalled_pump_reports_its_stall_and_is_initialised_before_it_goes_on() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 800.0)
+        plant.stall_at_ul = plant.base_ul + 50.0
+        await asyncio.sleep(20.0)
+        status = await pump.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, "stalled")
+        assert status.infused_ul == pytest.approx(50.0, abs=0.1)
+        with pytest.raises(DeviceAlarmError, match="stalled") as caught:
+            await pump.infuse(600.0, 100.0)
+        assert (caught.value.device, caught.value.alarm) == ("lead", "stalled")
+        await pump.stop()
+        plant.stall_at_ul = math.inf
+        pump.clear_alarm()
+        assert await pump.infuse(600.0, 100.0) == 600.0
+        await asyncio.sleep(20.0)
+        status = await pump.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
+        # What initialising pressed out of the syringe went to the reactor and counts.
+        assert status.infused_ul == pytest.approx(1100.0, abs=0.5)
+
+    play(scenario)
+
+
+def test_a_stall_that_only_stop_meets_is_kept() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 800.0)
+        plant.stall_at_ul = plant.base_ul + 50.0
+        await asyncio.sleep(20.0)
+        await pump.stop()
+        assert (await pump.status()).alarm == "stalled"
+
+    play(scenario)
+
+
+def test_a_power_blip_is_noticed_and_what_was_given_is_kept() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 800.0)
+        await asyncio.sleep(10.0)
+        seen_ul = (await pump.status()).infused_ul
+        twin.power_cycle(0)
+        status = await pump.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, "power was reset")
+        assert status.infused_ul >= seen_ul
+
+    play(scenario)
+
+
+def test_a_jammed_valve_is_an_alarm() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 1500.0)
+        twin.jam_valve(0)
+        await asyncio.sleep(150.0)
+        assert (await pump.status()).alarm == "valve overload"
+        assert plant.flow_ul_min == 0.0
+
+    play(scenario)
+
+
+def test_a_host_that_dies_leaves_a_pump_that_stops_at_the_end_of_its_stroke() -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pump.infuse(600.0, 5000.0)
+        await pump.close()
+        await asyncio.sleep(300.0)
+        assert plant.flow_ul_min == 0.0
+        assert plant.base_ul == pytest.approx(0.0, abs=0.1)
+
+    play(scenario)
+
+
+def test_initialising_into_the_reservoir_moves_nothing_to_the_reactor() -> None:
+    async def main() -> None:
+        plant = SteppingPump()
+        twin = CavroTwin({0: plant}, syringe_volume_ul=1000.0, fill_ul=700.0)
+        line = Line(MemoryTransport(twin))
+        pump = CavroPump(line, 0, 1000.0, initialise="Y", inlet="O", outlet="I")
+        await pump.connect()
+        await pump.infuse(600.0, 100.0)
+        assert [flow for _, flow in plant.commands if flow > 0.0] == [600.0]
+        await asyncio.sleep(20.0)
+        assert (await pump.status()).infused_ul == pytest.approx(100.0, abs=0.1)
+        await pump.close()
+
+    run_virtual(main())
+
+
+@both
+def test_answers_lost_late_and_damaged_give_no_wrong_flow(framing: Framing) -> None:
+    dice = random.Random(7)
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        roll = dice.random()
+        if roll < 0.08:
+            return []
+        if roll < 0.12:
+            return [(0.7, data)]
+        if roll < 0.16 and framing == "OEM":
+            at = dice.randrange(len(data))
+            return [(0.0, data[:at] + bytes((data[at] ^ (1 << dice.randrange(8)),)) + data[at + 1 :])]
+        return [(0.0, data)]
+
+    async def main() -> None:
+        plant = SteppingPump()
+        twin = CavroTwin({0: plant}, syringe_volume_ul=1000.0)
+        pump = CavroPump(Line(MemoryTransport(FaultyWire(twin, bend), baud_rate=9600)), 0, 1000.0, framing=framing)
+        given = 0
+        for attempt in range(25):
+            flow = 200.0 + 25.0 * attempt
+            try:
+                await pump.connect()
+                actual = await pump.infuse(flow, 40.0)
+            except DriverError:
+                continue
+            given += 1
+            assert actual == pytest.approx(flow, rel=0.005)
+            assert plant.flow_ul_min == pytest.approx(actual)
+            await asyncio.sleep(30.0)
+            assert plant.flow_ul_min == 0.0
+        assert given > 15
+        await pump.close()
+
+    run_virtual(main())
+
+
+def test_a_lost_answer_to_a_move_is_asked_for_with_the_repeat_flag() -> None:
+    heard: list[bytes] = []
+
+    class Listening(CavroTwin):
+        def receive(self, data: bytes) -> None:
+            heard.append(data)
+            super().receive(data)
+
+    async def main() -> None:
+        plant = SteppingPump()
+        twin = Listening({0: plant}, syringe_volume_ul=1000.0)
+
+        def bend(data: bytes) -> list[tuple[float, bytes]]:
+            first_time = heard[-1][2] & 0x08 == 0
+            return [] if b"A" in heard[-1] and first_time else [(0.0, data)]
+
+        pump = CavroPump(Line(MemoryTransport(FaultyWire(twin, bend))), 0, 1000.0)
+        await pump.connect()
+        await pump.infuse(600.0, 100.0)
+        moves = [frame for frame in heard if b"A" in frame]
+        assert [frame[2] & 0x08 for frame in moves] == [0, 8, 0, 8]
+        assert all(first[2] & 0x07 == again[2] & 0x07 for first, again in zip(moves[::2], moves[1::2], strict=True))
+        assert [flow for _, flow in plant.commands] == [-6000.0, 0.0, 600.0]
+        await pump.close()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("flow", "volume"), [(100.0, 10.0), (7e4, 10.0), (600.0, 0.0), (600.0, 2e6), (math.nan, 1.0)])
+def test_out_of_range_is_refused_with_the_range_and_nothing_moves(flow: float, volume: float) -> None:
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        with pytest.raises(OutOfRangeError) as caught:
+            await pump.infuse(flow, volume)
+        assert caught.value.low < caught.value.high
+        assert plant.commands == []
+
+    play(scenario)
+
+
+@given(st.floats(min_value=125.0, max_value=60_000.0))
+@settings(max_examples=50)
+def test_every_flow_of_the_range_is_met_within_half_a_percent(flow_ul_min: float) -> None:
+    from drivers.cavro_module import ModuleSettings
+
+    pumped = ModuleSettings(1000.0)
+    assert pumped.flow_ul_min(pumped.pulses_s(flow_ul_min)) == pytest.approx(flow_ul_min, rel=0.00501)
+
+
+def test_a_module_locked_to_the_other_framing_is_a_timeout_that_says_so() -> None:
+    async def main() -> None:
+        twin = CavroTwin({0: SteppingPump()}, syringe_volume_ul=1000.0)
+        line = Line(MemoryTransport(twin, name="COM3"))
+        first = CavroPump(line, 0, 1000.0, framing="DT")
+        await first.connect()
+        with pytest.raises(WireTimeoutError, match=r"lead on COM3: .*locks to the first framing"):
+            await CavroPump(line, 0, 1000.0, framing="OEM", name="lead").connect()
+
+    run_virtual(main())
+
+
+def test_a_syringe_cannot_fill_and_empty_through_one_port() -> None:
+    line = Line(MemoryTransport(CavroTwin({0: SteppingPump()}, syringe_volume_ul=1000.0)))
+    with pytest.raises(ValueError, match="same port"):
+        CavroPump(line, 0, 1000.0, inlet="O")
+    with pytest.raises(ValueError, match="two addresses"):
+        CavroPair(line, (3, 3), 1000.0)
+    with pytest.raises(OutOfRangeError):
+        CavroPump(line, 15, 1000.0)
+
+
+# ---- a pair ----
+
+
+def gaps_s(plant: SteppingPump) -> list[float]:
+    """How long the flow pauses between its first start and its last stop."""
+    spells = list(pairwise(plant.commands))
+    return [later[0] - earlier[0] for earlier, later in spells if earlier[1] == 0.0]
+
+
+@pytest.mark.parametrize("flow", [300.0, 600.0, 4000.0])
+def test_a_pair_gives_its_volume_over_many_strokes_without_a_gap(flow: float) -> None:
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        assert await pair.infuse(flow, 4500.0) == pytest.approx(flow, rel=0.005)
+        began_s = plant.commands[0][0]
+        duration_s = 4500.0 / flow * 60.0
+        while asyncio.get_running_loop().time() < began_s + duration_s - 5.0:
+            await asyncio.sleep(3.0)
+            assert (await pair.status()).state is PumpState.INFUSING
+        await asyncio.sleep(20.0)
+        status = await pair.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
+        assert status.infused_ul == pytest.approx(4500.0, abs=0.2)
+        assert plant.base_ul == pytest.approx(4500.0, abs=0.2)
+        assert len(gaps_s(plant)) <= 4
+        assert max(gaps_s(plant), default=0.0) < 0.1
+        assert max(flow_ul_min for _, flow_ul_min in plant.commands) < 2.01 * flow
+
+    play_pair(scenario)
+
+
+def test_the_hand_over_itself_takes_a_hundredth_of_a_second() -> None:
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pair.infuse(600.0, 8000.0)
+        await asyncio.sleep(900.0)
+        assert len(gaps_s(plant)) == 7
+        assert max(gaps_s(plant)) < 0.02
+
+    play_pair(scenario)
+
+
+def test_a_pair_changes_flow_and_bound_on_the_way() -> None:
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pair.infuse(600.0, 3000.0)
+        await asyncio.sleep(150.0)
+        before = len(plant.commands)
+        await pair.infuse(900.0, 3000.0)
+        assert [flow for _, flow in plant.commands[before:]] == [900.0]
+        await asyncio.sleep(400.0)
+        status = await pair.status()
+        assert status.state is PumpState.STOPPED
+        assert status.infused_ul == pytest.approx(4500.0, abs=5.0)
+        assert plant.base_ul == pytest.approx(status.infused_ul, abs=0.2)
+
+    play_pair(scenario)
+
+
+def test_a_stop_of_a_pair_stops_both() -> None:
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pair.infuse(600.0, 3000.0)
+        await asyncio.sleep(104.0)  # one gives, the other fills
+        await pair.stop()
+        drawn_ul = (await pair.status()).withdrawn_ul
+        await asyncio.sleep(100.0)
+        assert plant.flow_ul_min == 0.0
+        assert (await pair.status()).withdrawn_ul == drawn_ul
+
+    play_pair(scenario)
+
+
+def test_an_alarm_of_one_stops_the_pair() -> None:
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pair.infuse(600.0, 3000.0)
+        plant.stall_at_ul = 1300.0
+        await asyncio.sleep(250.0)
+        status = await pair.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, "stalled")
+        assert status.infused_ul == pytest.approx(1300.0, abs=0.2)
+        assert plant.flow_ul_min == 0.0
+
+    play_pair(scenario)
+
+
+def test_the_fastest_flow_of_a_pair_leaves_time_to_refill() -> None:
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        low, high = pair.flow_range_ul_min
+        assert low == pytest.approx(125.0)
+        assert high == pytest.approx(4800.0)
+        with pytest.raises(OutOfRangeError):
+            await pair.infuse(high * 1.01, 100.0)
+        await pair.infuse(high, 6000.0)
+        await asyncio.sleep(90.0)
+        assert max(gaps_s(plant)) < 0.02
+
+    play_pair(scenario)
+
+
+def test_lost_answers_delay_a_pair_and_do_not_stop_it() -> None:
+    dice = random.Random(3)
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        return [] if dice.random() < 0.05 else [(0.0, data)]
+
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pair.infuse(600.0, 6000.0)
+        await asyncio.sleep(700.0)
+        status = await pair.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
+        assert status.infused_ul == pytest.approx(6000.0, abs=0.2)
+        assert plant.base_ul == pytest.approx(6000.0, abs=0.2)
+
+    play_pair(scenario, bend)
+
+
+# ---- frames ----
+
+
+def test_the_manuals_frames() -> None:
+    assert encode_dt(0, "ZR") == b"/1ZR\r"
+    assert encode_oem(0, 1, "ZR") == b"\x02\x31\x31ZR\x03\x09"
+    assert encode_oem(0, 1, "ZR", repeat=True)[2] == 0x39
+    answer = parse_dt(b"/0`1234\x03\r\n")
+    assert (answer.ready, answer.error, answer.data) == (True, 0, "1234")
+    assert parse_dt(b"\xff/0I\x03\r\n").error == 9
+    assert parse_oem(b"\x020@\x03\x71").ready is False
+
+
+@given(st.binary(max_size=20))
+def test_garbage_raises_only_our_own_errors(data: bytes) -> None:
+    for parse in (parse_dt, parse_oem):
+        try:
+            parse(data)
+        except DriverError as error:
+            assert str(error)
+
+
+@given(st.text(max_size=8))
+def test_garbled_numbers_raise_only_our_own_errors(text: str) -> None:
+    with suppress(DriverError):
+        assert parse_number(text) >= 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.binary(max_size=20), min_size=1, max_size=4), st.sampled_from(["OEM", "DT"]))
+def test_no_answer_whatever_hangs_the_driver(answers: list[bytes], framing: Framing) -> None:
+    """Whatever a device babbles, ``connect`` ends, and in an error of ours."""
+
+    async def main() -> None:
+        count = iter(range(10**6))
+        twin = CavroTwin({0: SteppingPump()}, syringe_volume_ul=1000.0)
+        wire = FaultyWire(twin, lambda data: [(0.0, answers[next(count) % len(answers)] + b"\x03\r\n")])
+        async with asyncio.timeout(120.0):
+            with pytest.raises(DriverError):
+                await CavroPump(Line(MemoryTransport(wire)), 0, 1000.0, framing=framing).connect()
+
+    run_virtual(main())
