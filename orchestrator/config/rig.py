@@ -20,7 +20,6 @@ from orchestrator.config.quantities import (
     PressureRange,
     Quantity,
     Range,
-    Ratios,
     Section,
     Temperature,
     TemperatureDifference,
@@ -185,17 +184,13 @@ class Plumbing(Section):
 
 
 class Limits(Section):
-    """What no command may leave, whatever a campaign asks for.
-
-    ``pressure_band``: measured over estimated pressure at a steady flow; below is a leak, above a clog.
-    """
+    """What no command may leave, whatever a campaign asks for."""
 
     temperature_c: TemperatureRange
     heater_overshoot_k: TemperatureDifference = 10.0
     pressure_kpa: Annotated[float, Quantity(units.PRESSURE, gt=0.0, le=1.0e5)]
     total_flow_ul_min: FlowRange
     pump_flow_ul_min: Flow | None = None
-    pressure_band: Ratios = Range(0.6, 1.6)
 
 
 # Safe sequence
@@ -232,153 +227,10 @@ class LampOff(Section):
 SafeStep = Annotated[HeatersOff | Flush | PumpsStop | LampOff, Field(discriminator="step")]
 
 
-class _FaultSection(Section):
-    """A fault of the simulated rig. ``at``: when it begins, from the start of the run. ``every``: it comes again and
-    again at random, at this mean interval from ``at`` on. ``duration``: how long it lasts; if left out, until the end
-    for what only a person mends, else some seconds."""
-
-    at_s: Annotated[float, Quantity(units.TIME, ge=0.0, le=3.0e7)] = 0.0
-    every_s: Time | None = None
-    duration_s: Time | None = None
-
-
-class PumpFault(_FaultSection):
-    """A blocked plunger, or a blip of one pump's power."""
-
-    fault: Literal["pump_stall", "power_blip"]
-    device: Name
-
-
-class SyringeEmpty(_FaultSection):
-    """A syringe that holds less than everybody believes."""
-
-    fault: Literal["syringe_empty"]
-    device: Name
-    left_ul: Annotated[float, Quantity(units.VOLUME, ge=0.0, le=1.0e6)] = 0.0
-
-
-class Leak(_FaultSection):
-    """A share of the flow drips out before the mixer: of one pump's, or of all."""
-
-    fault: Literal["leak"]
-    device: Name | None = None
-    share: Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)] = 0.6
-
-
-class Clog(_FaultSection):
-    """The resistance behind the mixer doubles again and again; pumps stall in the end."""
-
-    fault: Literal["clog"]
-    doubling_s: Annotated[float, Quantity(units.TIME, ge=0.1, le=1.0e6)] = 30.0
-
-
-class HeaterFault(_FaultSection):
-    """A thermocouple that breaks or comes off its block, or a relay that welds shut and heats for ever."""
-
-    fault: Literal["sensor_break", "sensor_detached", "relay_welded"]
-    device: Name
-
-
-class DetectorFault(_FaultSection):
-    """A bubble in the flow cell; a spectrometer that is unplugged or hangs."""
-
-    fault: Literal["bubble", "usb_unplug", "usb_hang"]
-    device: Name
-
-
-class Saturation(_FaultSection):
-    """A lamp that is so many times too bright."""
-
-    fault: Literal["saturation"]
-    device: Name
-    factor: float = Field(default=1000.0, ge=1.0, le=1.0e6)
-
-
-class LampDrift(_FaultSection):
-    """A lamp whose power changes from now on, besides its ordinary drift."""
-
-    fault: Literal["lamp_drift"]
-    device: Name
-    share_per_h: Annotated[float, Quantity(units.DRIFT, ge=-10.0, le=10.0)] = -0.3
-
-
-class Fouling(_FaultSection):
-    """A grey film that grows on the windows of the flow cell: absorbance per hour."""
-
-    fault: Literal["fouling"]
-    device: Name
-    absorbance_per_h: float = Field(default=0.5, ge=0.0, le=100.0)
-
-
-class BrokenWire(_FaultSection):
-    """A current loop that is cut."""
-
-    fault: Literal["broken_wire"]
-    device: Name
-
-
-class PortFault(_FaultSection):
-    """A port on which nothing passes, or that is pulled out of the computer."""
-
-    fault: Literal["silence", "port_loss"]
-    port: Name
-
-
-class Garbage(_FaultSection):
-    """A share of the bytes, both ways, that arrive as another byte."""
-
-    fault: Literal["garbage"]
-    port: Name
-    share: Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)] = 0.01
-
-
-class Dropped(_FaultSection):
-    """A share of the replies that never arrive."""
-
-    fault: Literal["dropped"]
-    port: Name
-    share: Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)] = 0.05
-
-
-class Late(_FaultSection):
-    """Replies that come late."""
-
-    fault: Literal["late"]
-    port: Name
-    delay_s: Annotated[float, Quantity(units.TIME, gt=0.0, le=3600.0)] = 0.8
-
-
-TwinFault = Annotated[
-    PumpFault
-    | SyringeEmpty
-    | Leak
-    | Clog
-    | HeaterFault
-    | DetectorFault
-    | Saturation
-    | LampDrift
-    | Fouling
-    | BrokenWire
-    | PortFault
-    | Garbage
-    | Dropped
-    | Late,
-    Field(discriminator="fault"),
-]
-
-
-class Recovery(Section):
-    """How long a device may stay away before it counts as lost; the spectrometer, which nothing hangs on, longer."""
-
-    outage_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 30.0
-    detector_outage_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 60.0
-
-
 class TwinConfig(Section):
     """What the simulated rig is like where the rest of the file does not say it. A real rig takes no notice.
 
-    The viscosity is also what the pressure that a recipe needs is estimated with, and with which a leak or a clog is told.
-    ``faults``: what goes wrong with it, and when; the random ones with ``fault_seed``, or else with the campaign's seed.
+    The viscosity is also what the pressure that a recipe needs is estimated with.
     """
 
     ambient_c: Annotated[float, Quantity(units.TEMPERATURE, ge=-50.0, le=80.0)] = 25.0
@@ -396,8 +248,6 @@ class TwinConfig(Section):
     wavelength_drift_nm_per_h: Annotated[float, Quantity(units.WAVELENGTH_DRIFT, ge=-5.0, le=5.0)] = 0.004
     composition_jitter: Annotated[float, Quantity(units.FRACTION, ge=0.0, le=0.2)] = 0.004
     residence_jitter: Annotated[float, Quantity(units.FRACTION, ge=0.0, le=0.5)] = 0.01
-    fault_seed: int | None = Field(default=None, ge=0)
-    faults: tuple[TwinFault, ...] = ()
 
 
 class RigConfig(Section):
@@ -412,7 +262,6 @@ class RigConfig(Section):
     plumbing: Plumbing
     limits: Limits
     safe_sequence: tuple[SafeStep, ...]
-    recovery: Recovery = Field(default_factory=Recovery)
     twin: TwinConfig = Field(default_factory=TwinConfig)
 
     @property
