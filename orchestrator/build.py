@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from drivers import (
@@ -13,6 +15,11 @@ from drivers import (
     NewEraPump,
     OceanSpectrometer,
     PressureTransmitter,
+    RecoveringHeater,
+    RecoveringPressure,
+    RecoveringPump,
+    RecoveringSpectrometer,
+    RecoveryRules,
     RtuLink,
     SerialTransport,
     TcpLink,
@@ -38,9 +45,11 @@ from orchestrator.spectra import OpticalLayout
 
 if TYPE_CHECKING:
     from drivers.modbus import Connect
-    from orchestrator.config import CampaignConfig, Tube
+    from orchestrator.config import CampaignConfig, Tube, TwinFault
     from orchestrator.journal import Event
     from simulators import TubeSpec, World, WorldSpec
+    from simulators.faults import Fault
+    from simulators.wire_faults import WireFaults
 
 D = TypeVar("D")
 
@@ -58,15 +67,14 @@ def build_rig(
 
     ``clock`` and ``start_s`` are the loop's; ``history`` says what earlier sittings have drawn from the syringes.
     """
-    wires = (
-        _Steel(loaded.rig) if hardware else _Twins(loaded, clock, start_s, fold(history).spent_ul if history else {})
-    )
-    return _assemble(loaded, tracer, wires)
+    spent_ul = fold(history).spent_ul if history else {}
+    wires = _Steel(loaded.rig) if hardware else _Twins(loaded, clock, start_s, spent_ul)
+    return _assemble(loaded, tracer, wires, spent_ul)
 
 
 def recorded_rig(loaded: LoadedCampaign, tracer: Tracer) -> Rig:
     """The rig of a campaign with nothing behind it: the tracer answers from a record."""
-    return _assemble(loaded, tracer, None)
+    return _assemble(loaded, tracer, None, {})
 
 
 def truth_world(loaded: LoadedCampaign) -> World:
@@ -164,21 +172,39 @@ class _Twins:
         self, loaded: LoadedCampaign, clock: BlockingClock, start_s: float, spent_ul: Mapping[str, float]
     ) -> None:
         from simulators import World
+        from simulators.faults import Faults, Points
 
         self._loaded = loaded
         self._rig = loaded.rig
         self._clock = clock
         self.released: list[Callable[[], None]] = []
         self._world = World(world_spec(loaded, spent_ul), loaded.config.seed, start_s)
+        self._points = Points()
+        twin = self._rig.twin
+        self.faults = Faults(
+            self._world, self._points, loaded.config.seed if twin.fault_seed is None else twin.fault_seed
+        )
+        if twin.faults:
+            self.faults.schedule(asyncio.get_running_loop(), [_fault(entry) for entry in twin.faults])
+        self.released.append(self.faults.stop)
+
+    def _wire(self, port: str) -> WireFaults:
+        from simulators.wire_faults import WireFaults
+
+        return self._points.wires.setdefault(port, WireFaults(self._loaded.config.seed, port))
 
     def transport(self, port: str) -> Transport:
         from simulators.links import MemoryTransport
         from simulators.wire_new_era import NewEraTwin
 
         entry = self._rig.ports[port]
-        pumps = {pump.address: self._world.pump(name) for name, pump in self._rig.pumps.items() if pump.port == port}
+        names = {pump.address: name for name, pump in self._rig.pumps.items() if pump.port == port}
         baud_rate = entry.baud_rate if isinstance(entry, SerialPort) else 19200
-        return MemoryTransport(NewEraTwin(pumps), name=f"twin of {port}", baud_rate=baud_rate)
+        twin = NewEraTwin({address: self._world.pump(name) for address, name in names.items()})
+        for address, name in names.items():
+            self._points.power[name] = partial(twin.power_cycle, address)
+        wire = self._wire(port)
+        return MemoryTransport(wire.around(twin), name=f"twin of {port}", baud_rate=baud_rate, gate=wire)
 
     def modbus_connect(self, port: str) -> Connect | None:
         from simulators.links import memory_modbus_connect
@@ -194,12 +220,14 @@ class _Twins:
                 low_kpa, high_kpa = device.range_kpa
                 channel = PressureChannel(self._world.pressure(name), low_kpa, high_kpa)
                 units[device.unit] = PressureModuleTwin({device.register_address: channel})
+                self._points.channels[name] = channel
+        wire = self._wire(port)
         entry = self._rig.ports[port]
         line = ModbusLine(units)
         if isinstance(entry, ModbusTcpPort):
-            return memory_modbus_connect(TcpPort(line), baud_rate=None)
+            return memory_modbus_connect(wire.around(TcpPort(line)), baud_rate=None, gate=wire)
         baud_rate = entry.baud_rate if isinstance(entry, ModbusRtuPort) else 9600
-        return memory_modbus_connect(RtuPort(line), baud_rate=baud_rate)
+        return memory_modbus_connect(wire.around(RtuPort(line)), baud_rate=baud_rate, gate=wire)
 
     def usb_backend(self, port: str) -> str | None:
         from simulators.wire_ocean import OceanTwin, UsbBus, register_usb, unregister_usb
@@ -207,14 +235,26 @@ class _Twins:
         name = self._rig.plumbing.detector
         coefficients = self._world.spec.spectrometer.wavelength_coefficients_nm
         twin = OceanTwin(self._world.optics(name), wavelength_polynomial_nm=coefficients)
+        self._points.spectrometers[name] = twin
         backend = register_usb(UsbBus([twin], self._clock))
         self.released.append(lambda: unregister_usb(backend))
         return backend
 
 
-def _assemble(loaded: LoadedCampaign, tracer: Tracer, wires: _Steel | _Twins | None) -> Rig:
-    """Drivers on their wires (none for a record), each behind its limits and the tracer."""
-    rig = loaded.rig
+def _fault(entry: TwinFault) -> Fault:
+    """A fault as the simulators take it, from its entry in the rig file."""
+    from simulators.faults import Fault, FaultKind
+
+    return Fault(FaultKind(entry.fault), entry.target, entry.at_s, entry.duration_s, entry.size, entry.every_s)
+
+
+def _assemble(
+    loaded: LoadedCampaign, tracer: Tracer, wires: _Steel | _Twins | None, spent_ul: Mapping[str, float]
+) -> Rig:
+    """Drivers on their wires (none for a record), each on its recovery ladder, behind its limits and the tracer."""
+    rig, seed = loaded.rig, loaded.config.seed
+    rules = RecoveryRules(bound_s=rig.recovery.outage_s)
+    detector_rules = RecoveryRules(bound_s=rig.recovery.detector_outage_s)
     lines: dict[str, Line] = {}
     buses: dict[str, ModbusBus] = {}
 
@@ -239,24 +279,32 @@ def _assemble(loaded: LoadedCampaign, tracer: Tracer, wires: _Steel | _Twins | N
         return None if wires is None else make()
 
     pumps = {
-        name: RigPump(name, when_wired(_pump_maker(name, config, line)), tracer, _flow_range(rig, config))
+        name: RigPump(name, when_wired(_pump_maker(name, config, line, rules, seed)), tracer, _flow_range(rig, config))
         for name, config in rig.pumps.items()
     }
     heater_name, detector_name = rig.plumbing.reactor.heater, rig.plumbing.detector
     heater = RigHeater(
         heater_name,
-        when_wired(lambda: _heater(heater_name, rig.heater, bus, rig.limits.temperature_c)),
+        when_wired(
+            lambda: RecoveringHeater(_heater(heater_name, rig.heater, bus, rig.limits.temperature_c), rules, seed=seed)
+        ),
         tracer,
         (rig.limits.temperature_c[0], rig.limits.temperature_c[1]),
     )
     spectrometer = RigSpectrometer(
-        detector_name, when_wired(lambda: _spectrometer(detector_name, rig, _wired(wires))), tracer
+        detector_name,
+        when_wired(
+            lambda: RecoveringSpectrometer(_spectrometer(detector_name, rig, _wired(wires)), detector_rules, seed=seed)
+        ),
+        tracer,
     )
     pressure: RigPressure | None = None
     if rig.plumbing.pressure is not None and rig.pressure is not None:
         pressure_name, pressure_config = rig.plumbing.pressure, rig.pressure
         pressure = RigPressure(
-            pressure_name, when_wired(lambda: _pressure(pressure_name, pressure_config, bus)), tracer
+            pressure_name,
+            when_wired(lambda: RecoveringPressure(_pressure(pressure_name, pressure_config, bus), rules, seed=seed)),
+            tracer,
         )
     return Rig(
         config=rig,
@@ -267,6 +315,8 @@ def _assemble(loaded: LoadedCampaign, tracer: Tracer, wires: _Steel | _Twins | N
         layout=optical_layout(rig.detector),
         exact_restart=wires is not None and wires.exact_restart,
         released=() if wires is None else tuple(wires.released),
+        earlier_ul=dict(spent_ul),
+        faults=wires.faults if isinstance(wires, _Twins) else None,
     )
 
 
@@ -287,15 +337,21 @@ def _wired(wires: _Steel | _Twins | None) -> _Steel | _Twins:
     return wires
 
 
-def _pump_maker(name: str, config: NewEraPumpConfig, line: Callable[[str], Line]) -> Callable[[], NewEraPump]:
-    return lambda: NewEraPump(
-        line(config.port),
-        config.address,
-        config.syringe.diameter_mm,
-        config.syringe.volume_ul,
-        safe_mode_timeout_s=config.safe_mode_timeout_s,
-        name=name,
-    )
+def _pump_maker(
+    name: str, config: NewEraPumpConfig, line: Callable[[str], Line], rules: RecoveryRules, seed: int
+) -> Callable[[], RecoveringPump]:
+    def make() -> RecoveringPump:
+        driver = NewEraPump(
+            line(config.port),
+            config.address,
+            config.syringe.diameter_mm,
+            config.syringe.volume_ul,
+            safe_mode_timeout_s=config.safe_mode_timeout_s,
+            name=name,
+        )
+        return RecoveringPump(driver, rules, seed=seed)
+
+    return make
 
 
 def _heater(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.config import RigConfig, SafeStep
 from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer
@@ -14,12 +15,27 @@ from orchestrator.spectra import OpticalLayout
 FLOW_TOLERANCE_UL_MIN = 1e-9
 
 
+@dataclass(frozen=True)
+class Ordered:
+    """An order to all pumps: flow and volume bound of each that runs, and when all had taken it."""
+
+    flows_ul_min: Mapping[str, float]
+    bounds_ul: Mapping[str, float]
+    since_s: float
+
+    @property
+    def total_ul_min(self) -> float:
+        return sum(self.flows_ul_min.values())
+
+
 @dataclass
 class Rig:
     """The devices of one rig file, on steel or on twins; nothing here can tell which.
 
     ``exact_restart``: True when the rig's world can be brought back exactly to where it was (a twin rebuilt from its
     seed and the same commands), False for anything physical. ``released`` is called once all devices are closed.
+    ``earlier_ul``: what earlier sittings have drawn from each syringe. ``faults``: where faults are injected into
+    twins; None on steel. ``ordered``: the flows that the pumps were last told, None while an order is under way.
     """
 
     config: RigConfig
@@ -31,6 +47,9 @@ class Rig:
     exact_restart: bool
     released: tuple[Callable[[], None], ...] = ()
     counted_ul: dict[str, float] = field(default_factory=dict)
+    earlier_ul: Mapping[str, float] = field(default_factory=dict)
+    faults: Any = None
+    ordered: Ordered | None = None
 
     async def connect(self) -> dict[str, str]:
         """Open every device, pumps first; returns what each says it is. Nothing moves and nothing heats."""
@@ -55,6 +74,8 @@ class Rig:
         if total > limits[1] * (1.0 + 1e-9):
             raise LimitRefused(self.config.name, "total flow", total, 0.0, limits[1], "µL/min")
         actual: dict[str, float] = {}
+        bounds: dict[str, float] = {}
+        self.ordered = None
         for name, pump in self.pumps.items():
             if flows_ul_min.get(name, 0.0) <= FLOW_TOLERANCE_UL_MIN:
                 await pump.stop()
@@ -63,7 +84,9 @@ class Rig:
             flow = flows_ul_min.get(name, 0.0)
             if flow > FLOW_TOLERANCE_UL_MIN:
                 syringe_ul = self.config.pump(name).syringe.volume_ul
-                actual[name] = await pump.infuse(flow, min(flow * bound_s / 60.0, syringe_ul))
+                bounds[name] = min(flow * bound_s / 60.0, syringe_ul)
+                actual[name] = await pump.infuse(flow, bounds[name])
+        self.ordered = Ordered(dict(actual), bounds, asyncio.get_running_loop().time())
         return actual
 
     async def count(self) -> dict[str, float]:
@@ -121,6 +144,7 @@ async def _perform(rig: Rig, step: SafeStep) -> str:
 
 async def _stop_pumps(rig: Rig) -> str:
     """Stop every pump; one that fails does not spare the others."""
+    rig.ordered = None
     failures: list[str] = []
     for name, pump in rig.pumps.items():
         try:

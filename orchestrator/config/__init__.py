@@ -14,6 +14,7 @@ from orchestrator.config.campaign import (
     Settle,
     Stop,
 )
+from orchestrator.config.faults import TwinFault
 from orchestrator.config.load import LoadedCampaign, load_campaign, load_rig, parse_campaign
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import (
@@ -70,6 +71,7 @@ __all__ = [
     "Syringe",
     "Tube",
     "TwinConfig",
+    "TwinFault",
     "UsbPort",
     "json_schema",
     "load_campaign",

@@ -20,6 +20,12 @@ _DRIVER_PORTS: Mapping[str, tuple[str, ...]] = {
     "pressure_4_20ma": ("modbus_rtu", "modbus_tcp"),
     "ocean_optics": ("usb",),
 }
+_FAULTY: Mapping[str, str] = {
+    **dict.fromkeys(("pump_stall", "power_blip", "syringe_empty", "leak"), "new_era"),
+    **dict.fromkeys(("sensor_break", "sensor_detached", "relay_welded"), "eurotherm"),
+    **dict.fromkeys(("bubble", "usb_unplug", "usb_hang", "saturation", "lamp_drift", "fouling"), "ocean_optics"),
+    "broken_wire": "pressure_4_20ma",
+}
 _ADDRESS: Mapping[str, str] = {"new_era": "address", "eurotherm": "unit", "pressure_4_20ma": "unit"}
 
 
@@ -59,6 +65,14 @@ def check_rig(document: Document) -> list[Problem]:
     refer_device(("plumbing", "detector"), "ocean_optics", "spectrometer")
     refer_device(("plumbing", "pressure"), "pressure_4_20ma", "pressure transmitter")
     refer_device(("plumbing", "solvent_pump"), "new_era", "pump")
+    twin = root.get("twin")
+    faults = twin.get("faults") if twin else None
+    for index in range(len(faults.elements()) if faults else 0):
+        refer(("twin", "faults", index, "port"), "port", ports)
+        word = _text(document.find(("twin", "faults", index))[1], "fault")
+        wanted = _FAULTY.get(word or "")
+        if wanted is not None:
+            refer_device(("twin", "faults", index, "device"), wanted, wanted)
     steps = root.get("safe_sequence")
     for index in range(len(steps.elements()) if steps else 0):
         refer_device(("safe_sequence", index, "pump"), "new_era", "pump")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator import units
+from orchestrator.config.faults import TwinFault
 from orchestrator.config.quantities import (
     Bore,
     Concentration,
@@ -20,6 +21,7 @@ from orchestrator.config.quantities import (
     PressureRange,
     Quantity,
     Range,
+    Ratios,
     Section,
     Temperature,
     TemperatureDifference,
@@ -184,13 +186,17 @@ class Plumbing(Section):
 
 
 class Limits(Section):
-    """What no command may leave, whatever a campaign asks for."""
+    """What no command may leave, whatever a campaign asks for.
+
+    ``pressure_band``: measured over estimated pressure at a steady flow; below is a leak, above a clog.
+    """
 
     temperature_c: TemperatureRange
     heater_overshoot_k: TemperatureDifference = 10.0
     pressure_kpa: Annotated[float, Quantity(units.PRESSURE, gt=0.0, le=1.0e5)]
     total_flow_ul_min: FlowRange
     pump_flow_ul_min: Flow | None = None
+    pressure_band: Ratios = Range(0.6, 1.6)
 
 
 # Safe sequence
@@ -227,10 +233,19 @@ class LampOff(Section):
 SafeStep = Annotated[HeatersOff | Flush | PumpsStop | LampOff, Field(discriminator="step")]
 
 
+class Recovery(Section):
+    """How long a device may stay away before it counts as lost; the spectrometer, which nothing hangs on, longer."""
+
+    outage_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 30.0
+    detector_outage_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 60.0
+
+
 class TwinConfig(Section):
     """What the simulated rig is like where the rest of the file does not say it. A real rig takes no notice.
 
-    The viscosity is also what the pressure that a recipe needs is estimated with.
+    The viscosity is also what the pressure that a recipe needs is estimated with, and with which a leak or a clog is
+    told. ``faults``: what goes wrong with it, and when; the random ones with ``fault_seed``, or else with the
+    campaign's seed.
     """
 
     ambient_c: Annotated[float, Quantity(units.TEMPERATURE, ge=-50.0, le=80.0)] = 25.0
@@ -248,6 +263,8 @@ class TwinConfig(Section):
     wavelength_drift_nm_per_h: Annotated[float, Quantity(units.WAVELENGTH_DRIFT, ge=-5.0, le=5.0)] = 0.004
     composition_jitter: Annotated[float, Quantity(units.FRACTION, ge=0.0, le=0.2)] = 0.004
     residence_jitter: Annotated[float, Quantity(units.FRACTION, ge=0.0, le=0.5)] = 0.01
+    fault_seed: int | None = Field(default=None, ge=0)
+    faults: tuple[TwinFault, ...] = ()
 
 
 class RigConfig(Section):
@@ -262,6 +279,7 @@ class RigConfig(Section):
     plumbing: Plumbing
     limits: Limits
     safe_sequence: tuple[SafeStep, ...]
+    recovery: Recovery = Field(default_factory=Recovery)
     twin: TwinConfig = Field(default_factory=TwinConfig)
 
     @property

