@@ -22,6 +22,7 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.loop
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.faults
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)

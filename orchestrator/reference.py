@@ -1,6 +1,7 @@
 """Whether lamp and windows are still what they were: the lamp's own line through clean solvent, then and now.
 
-A lamp that drifts and a film on the flow cell both shift it; no sample does, because it is read through solvent.
+A lamp that drifts and a film on the flow cell both shift it; no sample does, because it is read through solvent. Only
+the fault benchmark asks it so far: the conductor sees solvent in its cell too rarely to be told in time.
 """
 
 from __future__ import annotations
