@@ -135,14 +135,14 @@ async def _perform(rig: Rig, step: SafeStep) -> str:
         await rig.heater.heater_off()
         return rig.heater.name
     if step.step == "pumps_stop":
-        return await _stop_pumps(rig)
+        return await stop_pumps(rig)
     if step.step == "lamp_off":
         await rig.spectrometer.set_lamp(False)
         return rig.spectrometer.name
     return await _flush_while_cooling(rig, step.pump, step.flow_ul_min, step.until_c, step.at_most_s)
 
 
-async def _stop_pumps(rig: Rig) -> str:
+async def stop_pumps(rig: Rig) -> str:
     """Stop every pump; one that fails does not spare the others."""
     rig.ordered = None
     failures: list[str] = []
