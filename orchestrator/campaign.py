@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator import planning
+from orchestrator.disturbance import disturbances, interruptions
 from orchestrator.errors import JournalError
 from orchestrator.fold import Experiment, RunState, added, fold
 from orchestrator.measuring import Detector
 from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks, Trip, trip_of
 from orchestrator.settling import BOUND_MARGIN, dead_time_s, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_wander
 from orchestrator.steering import Steering, Wish, end_of, rest
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 MEASURING_ALLOWANCE_S = 300.0
+MOST_ATTEMPTS = 3
+"""An experiment that was disturbed as often as this is told as it is, and flagged."""
 BLANK_SHARE = 0.5
 """The line is filled for the blank at this share of the rig's highest total flow."""
 
@@ -167,7 +170,8 @@ class Campaign:
             except JournalError:
                 raise
             except Exception as error:  # noqa: BLE001 - a defect must end in the safe state, with its words in the journal
-                return Stop("fault", f"{type(error).__name__}: {error}")
+                trip = self._interlocks.trip
+                return Stop("fault", f"{type(error).__name__}: {error}" if trip is None else str(trip))
 
     async def _conduct(self, held: Wish | None) -> Stop:
         """From where the journal stands to a stop; ``held``: first stand still, in the middle of an experiment."""
@@ -183,6 +187,12 @@ class Campaign:
             if not self._blank_taken:
                 await self._take_blank()
             return await self._experiments()
+        except Exception as error:
+            if self._interlocks.trip is None and self._rig.failed_in(error):
+                # A device that fails the campaign itself is as much a root cause as one that fails an interlock.
+                self._interlocks.trip = trip_of(error)
+                await self._journal_trip(self._interlocks.trip)
+            raise
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -215,19 +225,14 @@ class Campaign:
     async def _tripped(self, trip: Trip) -> None:
         """Write the root cause down, then end the experiments; they end even if it cannot be written."""
         try:
-            await self._append(
-                "trip",
-                {
-                    "interlock": trip.interlock,
-                    "device": trip.device,
-                    "value": trip.value,
-                    "limit": trip.limit,
-                    "unit": trip.unit,
-                },
-            )
+            await self._journal_trip(trip)
         finally:
             if self._conducting is not None:
                 self._conducting.cancel()
+
+    async def _journal_trip(self, trip: Trip) -> None:
+        data = {"interlock": trip.interlock, "device": trip.device, "value": trip.value}
+        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit})
 
     async def _experiments(self) -> Stop:
         while True:
@@ -268,7 +273,10 @@ class Campaign:
         )
 
     async def _perform(self, experiment: Experiment) -> Stop | None:
-        """Carry one proposal to told, or refuse it. Returns a stop when there is too little reagent for it."""
+        """Carry one proposal to told, or refuse it. Returns a stop when there is too little reagent for it.
+
+        One that was disturbed on its way is left as it was proposed, to be carried again.
+        """
         try:
             plan = pump_flows(self._config, self._rig.config, experiment.recipe)
         except Unreachable as error:
@@ -294,9 +302,10 @@ class Campaign:
         reached = await self._approach(plan, flush=experiment.of is not None or experiment.attempts > 0)
         if not reached:
             await self._unread(experiment.n, "temperature", f"{plan.temperature_c:g} °C was not reached in time")
+            await self._tell(experiment.n, await self._rig.count())
         else:
             await self._dose_and_read(experiment.n, plan)
-        return await self._tell(experiment.n)
+        return None
 
     async def _approach(self, plan: FlowPlan, *, flush: bool) -> bool:
         """Bring the reactor to temperature under slow solvent, sweeping the line once if a clean one is wanted."""
@@ -313,6 +322,7 @@ class Campaign:
     async def _dose_and_read(self, n: int, plan: FlowPlan) -> None:
         wait_s = washout_s(self._config, self._rig.config, plan) + self._config.settle.timeout_s
         await self._rig.flow(plan.flows_ul_min, BOUND_MARGIN * (wait_s + MEASURING_ALLOWANCE_S))
+        before = interruptions(self._rig)
         settled = await settle(self._rig, self._detector, self._config, plan)
         await self._append(
             "settled",
@@ -336,28 +346,31 @@ class Campaign:
                 "pressure_kpa": self._interlocks.pressure_kpa,
             },
         )
+        used = await self._rig.count()
+        disturbed = disturbances(self._rig, before, heater, plan.temperature_c, self._config)
+        if disturbed and self.state.experiment(n).attempts < MOST_ATTEMPTS:
+            await self._append("disturbed", {"n": n, "by": list(disturbed), **self._volumes(used)})
+            return
         analysis = with_wander(measurement.analysis, settled.looks_ev[-self._config.settle.looks :])
-        await self._append("analysed", analysed_data(n, analysis, drifting=settled.outcome == "timeout"))
+        drifting = settled.outcome == "timeout"
+        await self._append("analysed", analysed_data(n, analysis, drifting=drifting, disturbed=disturbed))
+        await self._tell(n, used)
 
     async def _unread(self, n: int, flag: str, reason: str) -> None:
         await self._append("analysed", unread_data(n, flag, reason))
 
-    async def _tell(self, n: int) -> Stop | None:
+    async def _tell(self, n: int, used_ul: Mapping[str, float]) -> None:
+        failed = not self.state.experiment(n).accepted
+        await self._append("told", {"n": n, "failed": failed, **self._volumes(used_ul)})
+
+    def _volumes(self, used_ul: Mapping[str, float]) -> Data:
+        """The pumps' counters as they stand, what they have moved since they were last journalled, and the time."""
         before = self.state.counted_ul
-        used = await self._rig.count()
-        state = self.state
-        analysed = next(e for e in state.experiments if e.n == n)
-        await self._append(
-            "told",
-            {
-                "n": n,
-                "failed": not analysed.accepted,
-                "reagent_ul": {pump: used[pump] - before.get(pump, 0.0) for pump in used},
-                "counted_ul": used,
-                "reactor_s": self.reactor_s,
-            },
-        )
-        return None
+        return {
+            "reagent_ul": {pump: used_ul[pump] - before.get(pump, 0.0) for pump in used_ul},
+            "counted_ul": dict(used_ul),
+            "reactor_s": self.reactor_s,
+        }
 
     async def _take_blank(self) -> None:
         """Fill the line with solvent and read dark and blank. Nothing is heated for it."""

@@ -22,7 +22,8 @@ class Experiment:
     """One proposal and what became of it. Numbers that were not (or not yet) had are None.
 
     `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
-    done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it, by pump.
+    done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it by pump, in all
+    attempts. `disturbed`: what disturbed the newest attempt that was given up.
     """
 
     n: int
@@ -41,6 +42,7 @@ class Experiment:
     refused: str | None = None
     dosing: bool = False
     attempts: int = 0
+    disturbed: tuple[str, ...] = ()
     dosed_s: float | None = None
     flows_ul_min: Volumes = field(default_factory=dict)
     set_temperature_c: float | None = None
@@ -354,7 +356,15 @@ def _told(state: RunState, data: Data, t_s: float) -> RunState:
     used = data.get("reagent_ul", {})
     counted = data.get("counted_ul", added(state.counted_ul, used))
     state = replace(state, counted_ul=counted, reactor_s=data.get("reactor_s", state.reactor_s))
+    used = added(state.experiment(data["n"]).reagent_ul, used)
     return _changed(state, data["n"], told=True, told_s=t_s, failed=bool(data["failed"]), dosing=False, reagent_ul=used)
+
+
+def _disturbed(state: RunState, data: Data, t_s: float) -> RunState:
+    """The attempt is over and counts for nothing but its reagent; the proposal stands and is carried again."""
+    used = added(state.experiment(data["n"]).reagent_ul, data["reagent_ul"])
+    state = replace(state, counted_ul=data["counted_ul"], reactor_s=data.get("reactor_s", state.reactor_s))
+    return _changed(state, data["n"], dosing=False, disturbed=tuple(data["by"]), reagent_ul=used)
 
 
 def _in_doubt(state: RunState, data: Data, t_s: float) -> RunState:
@@ -436,6 +446,7 @@ _HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
     "analysed": _analysed,
     "told": _told,
     "in_doubt": _in_doubt,
+    "disturbed": _disturbed,
     "trip": _trip,
     "paused": _paused,
     "held": _held,

@@ -95,6 +95,11 @@ class Rig:
             self.counted_ul[name] = (await pump.status()).infused_ul
         return dict(self.counted_ul)
 
+    def failed_in(self, error: Exception) -> bool:
+        """Whether this very error came from one of the devices, not from the program around them."""
+        devices = (*self.pumps.values(), self.heater, self.spectrometer)
+        return any(device.failed is error for device in (*devices, *((self.pressure,) if self.pressure else ())))
+
     async def close(self) -> None:
         """Let go of every device; the last resort of each is its own."""
         for pump in self.pumps.values():

@@ -12,6 +12,7 @@ from orchestrator.campaign import Campaign
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.fold import RunState
+from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Event, Journal
 from orchestrator.rig import Rig
@@ -43,6 +44,14 @@ def small(experiments: int = 3, strategy: str = "sobol", **edits: str) -> Loaded
         rig,
         loaded.campaign_source,
         loaded.rig_source,
+    )
+
+
+def rig_on_twins(**edits: str) -> Rig:
+    """The quickstart campaign's rig on twins in the running virtual loop, recorded nowhere, not yet connected."""
+    loop = asyncio.get_running_loop()
+    return build_rig(
+        small(**edits), Unrecorded(), hardware=False, clock=blocking_clock(loop), start_s=loop.time()
     )
 
 
