@@ -48,7 +48,7 @@ class Tap:
         said = values_of(verb, args, result)
         if said:
             values = self._values.setdefault(device, {})
-            changed = verb != "read" and verb != "status"
+            changed = verb not in ("read", "status")
             values.update(said)
             t_s, utc = self._now()
             due = changed or t_s - self._told_s.get(device, -1e9) >= self._period_s
