@@ -87,14 +87,20 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Notice:
+        notices = await self.batch(1)
+        if not notices:
+            raise StopAsyncIteration
+        return notices[0]
+
+    async def batch(self, limit: int) -> tuple[Notice, ...]:
+        """Wait for at least one notice and take up to `limit`; none at all when this reader is closed."""
         while True:
             with self._lock:
-                if self._replayed and not self._closed:
-                    return self._replayed.popleft()
-                if self._waiting and not self._closed:
-                    return self._waiting.popleft()
                 if self._closed:
-                    raise StopAsyncIteration
+                    return ()
+                queue = self._replayed or self._waiting
+                if queue:
+                    return tuple(queue.popleft() for _ in range(min(limit, len(queue))))
                 self._wake.clear()
                 self._woken = False
             await self._wake.wait()

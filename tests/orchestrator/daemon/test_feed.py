@@ -121,6 +121,18 @@ def test_a_number_of_another_life_replays_nothing() -> None:
     run_virtual(scene())
 
 
+def test_a_batch_takes_what_waits_up_to_its_limit() -> None:
+    async def scene() -> list[int]:
+        feed = Feed()
+        reader = feed.subscribe()
+        say(feed, 5)
+        sizes = [len(await reader.batch(3)), len(await reader.batch(3))]
+        reader.close()
+        return [*sizes, len(await reader.batch(3))]
+
+    assert run_virtual(scene()) == [3, 2, 0]
+
+
 def test_closing_ends_the_iteration_and_frees_the_place() -> None:
     async def scene() -> None:
         feed = Feed()
