@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.build import build_rig
-from orchestrator.campaign import Campaign
+from orchestrator.campaign import Campaign, Decider
 from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.errors import JournalError, JournalLost
 from orchestrator.fold import RunState
@@ -61,7 +61,7 @@ class Company:
     operator: Callable[[Campaign], AbstractContextManager[None]] | None = None
     steering: Steering | None = None
     rig: Callable[[Tracer], Rig] | None = None
-    decider: Callable[[LoadedCampaign, Path], LiveDecider] | None = None
+    decider: Callable[[LoadedCampaign, Path], Decider] | None = None
     watch_tracer: Callable[[Tracer, UtcClock, Journal], Tracer] | None = None
 
 
@@ -107,7 +107,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
                 history=history,
                 missing_ul=header.get("missing_ul", {}),
             )
-        live = LiveDecider(loaded) if company.decider is None else company.decider(loaded, path)
+        live: Decider = LiveDecider(loaded) if company.decider is None else company.decider(loaded, path)
         campaign = Campaign(
             loaded,
             rig,

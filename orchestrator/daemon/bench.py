@@ -23,8 +23,8 @@ from orchestrator.steering import Steering, Wish
 from orchestrator.virtual_time import run_virtual
 
 if TYPE_CHECKING:
+    from orchestrator.campaign import Decider
     from orchestrator.config import LoadedCampaign
-    from orchestrator.deciders import LiveDecider
     from orchestrator.devices import Tracer
     from orchestrator.journal import Event, Journal
     from orchestrator.virtual_time import UtcClock
@@ -91,14 +91,14 @@ class Bench(Protocol):
         ...
 
 
-Decider = Callable[["LoadedCampaign", Path], "LiveDecider"]
+MakeDecider = Callable[["LoadedCampaign", Path], "Decider"]
 
 
 class TwinBench:
     """Twins in memory: a thread and a virtual loop for each sitting, and nothing in between."""
 
     def __init__(
-        self, name: str, listener: Listener, *, speed: float | None = None, decider: Decider | None = None
+        self, name: str, listener: Listener, *, speed: float | None = None, decider: MakeDecider | None = None
     ) -> None:
         self._name = name
         self._listener = listener

@@ -116,6 +116,10 @@ class Station:
             await asyncio.wait(self._tasks)
         await asyncio.get_running_loop().run_in_executor(None, self._journal.close)
 
+    def let_go(self) -> None:
+        """Close the journal of a station that was never started."""
+        self._journal.close()
+
     def hurry(self) -> None:
         """The operator has asked a second time for the end: no flushes."""
         self._bench.ask(Wish("suspend" if self.place.hardware else "cut", "the daemon"))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.build import steel_rig
-from orchestrator.daemon.bench import Assignment, Decider, Finished, Listener, outcome_of, sitting_of, stamp
+from orchestrator.daemon.bench import Assignment, Finished, Listener, MakeDecider, outcome_of, sitting_of, stamp
 from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
 from orchestrator.guardian.rescue import Unrecorded
@@ -57,7 +57,7 @@ class SteelBench:
     """Real devices behind a control thread. ``heart``: tells the guardian that the thread's loop still turns."""
 
     def __init__(
-        self, name: str, config: RigConfig, listener: Listener, heart: Heart, *, decider: Decider | None = None
+        self, name: str, config: RigConfig, listener: Listener, heart: Heart, *, decider: MakeDecider | None = None
     ) -> None:
         self._name = name
         self._config = config
