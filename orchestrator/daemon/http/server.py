@@ -52,7 +52,7 @@ class HttpServer:
         self._config = config
         self._scheme = "http" if certificate is None else "https"
         self._tls = None if certificate is None else _tls(certificate, key)
-        self.connections = connections or Connections()
+        self.connections = Connections() if connections is None else connections
         self.api = Api(conductor, rig_texts)
         self.app = make_app(self.api, _version())
         hosts = allowed_hosts(config, self._binding)
