@@ -97,10 +97,11 @@ WORDS: Mapping[int, str] = {
     415: "The body is not JSON.",
     421: "This server does not answer to that host name.",
     422: "What was sent is refused; the answer says what, where, and what is allowed.",
+    431: "Headers or address are too long.",
     500: "A defect of the daemon; its log has the details.",
     503: "Not now: too many at once, or the daemon cannot do it.",
 }
-COMMON = (400, 401, 403, 404, 405, 421, 422, 500, 503)
+COMMON = (400, 401, 403, 404, 405, 421, 422, 431, 500, 503)
 """What any route behind the guard may answer."""
 WITH_BODY = (408, 411, 413, 415)
 """What a route that takes a body may answer besides."""

@@ -26,6 +26,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 2 * 1024 * 1024  # a campaign text of the largest size with every other character escaped
 BODY_LIMIT_S = 10.0
 OPEN_PATHS = frozenset({"/api/health"})
@@ -78,6 +79,7 @@ class Guard:
 
     def _admit(self, scope: Scope) -> None:
         """Raise ApiError, or leave the token under scope["state"]["token"]."""
+        _check_frame(scope)
         host = _one(scope, b"host")
         if host is None or _name_of(host) not in self._hosts:
             raise ApiError(421, "WrongHost", "this server does not answer to that host name")
@@ -110,6 +112,16 @@ class Guard:
             message = "this needs a token, in the header Authorization: Bearer TOKEN"
             raise ApiError(401, "Unauthorized", message, {"www-authenticate": "Bearer"})
         return token
+
+
+def _check_frame(scope: Scope) -> None:
+    """The request's outline: of fair size, and with one way to say where it ends."""
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > MAX_HEADER_BYTES or len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_HEADER_BYTES:
+        raise ApiError(431, "TooLong", f"headers and address may have {MAX_HEADER_BYTES} bytes each", CLOSE)
+    names = {name.lower() for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise ApiError(400, "Ambiguous", "the end of the body is told in two ways", CLOSE)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

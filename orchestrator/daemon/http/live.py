@@ -37,7 +37,7 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-@open_router.get("/health", responses=declared(400, 403, 404, 405, 421, 422, 500))
+@open_router.get("/health", responses=declared(400, 403, 404, 405, 421, 422, 431, 500))
 async def health() -> Health:
     """Whether the server answers. Needs no token."""
     return Health()

@@ -18,11 +18,11 @@ from orchestrator.daemon.http.api import Api
 from orchestrator.daemon.http.app import guarded, make_app
 from orchestrator.daemon.http.binding import ServerRefused, allowed_hosts, binding_of, listening_socket
 from orchestrator.daemon.http.connections import Connections, protocol_class
+from orchestrator.daemon.http.guard import MAX_HEADER_BYTES
 from orchestrator.daemon.http.tokens import TokenBook
 
 log = logging.getLogger("lumiflow.http")
 
-MAX_HEADER_BYTES = 16 * 1024
 GRACE_S = 3
 
 
@@ -52,7 +52,7 @@ class HttpServer:
         self._config = config
         self._scheme = "http" if certificate is None else "https"
         self._tls = None if certificate is None else _tls(certificate, key)
-        self.connections = connections or Connections()
+        self.connections = Connections() if connections is None else connections
         self.api = Api(conductor, rig_texts)
         self.app = make_app(self.api, _version())
         hosts = allowed_hosts(config, self._binding)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import httpx
@@ -43,8 +45,7 @@ class Pretend:
         self.paused = False
         self.full_disk = False
         self._journals = {RUN: folder / f"{RUN}.sqlite"}
-        if not self._journals[RUN].exists():
-            write_run(self._journals[RUN])
+        self._journals[RUN].write_bytes(_journal())
 
     async def state(self) -> DaemonState:
         values = {"temperature_c": 22.5, "output_fraction": float("nan")}
@@ -116,6 +117,14 @@ class Pretend:
         )
 
 
+@cache
+def _journal() -> bytes:
+    """The file of one finished run."""
+    with TemporaryDirectory() as folder:
+        write_run(Path(folder) / "run.sqlite")
+        return (Path(folder) / "run.sqlite").read_bytes()
+
+
 def tokens() -> TokenBook:
     return TokenBook([Token.of("operator", "write", WRITE), Token.of("wall", "read", READ)])
 
@@ -139,7 +148,7 @@ async def serving(
     await server.start()
     headers = {"authorization": f"Bearer {WRITE}"}
     try:
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, verify=False) as client:
             yield server, client
     finally:
         await server.stop()
