@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-
 _NOTE_AT = 16  # behind the byte that Windows locks
 _NOTE_LENGTH = 240
 

@@ -226,7 +226,7 @@ class Journal:
         await asyncio.get_running_loop().run_in_executor(self._owner, lambda: self._write_host(key, text))
 
     def close(self) -> None:
-        """Finish what is being written, seal the file and let it go. Idempotent. Calls since the last event are dropped.
+        """Finish what is being written, seal the file, let it go. Idempotent. Calls since the last event are dropped.
 
         A journal that failed to write, or that somebody reads meanwhile, is left without a seal: sound all the same.
         """
