@@ -172,6 +172,12 @@ class Journal:
         lines = (canonical(event.row()) for event in self.events())
         return "".join(f"{line}\n" for line in lines)
 
+    def now_s(self) -> float:
+        """The run's time now. Raises JournalError for a journal that was opened without a clock."""
+        if self._clock is None:
+            raise JournalError(f"{self.path}: was opened without a clock")
+        return self._clock.t_s()
+
     # -- writing ------------------------------------------------------------------------------------------------
 
     def note_call(self, call: Mapping[str, JSON]) -> None:
@@ -271,6 +277,10 @@ class Journal:
     def peek_next(self, kind: str) -> Event | None:
         """The next stored event of this kind still ahead while catching up, else None."""
         return None if self._record is None else self._record.peek(kind)
+
+    def next_stored(self) -> Event | None:
+        """The next stored event of any kind while catching up, else None."""
+        return None if self._record is None else self._record.following
 
     # -- in the owner thread ------------------------------------------------------------------------------------
 

@@ -95,6 +95,11 @@ class Rig:
             self.counted_ul[name] = (await pump.status()).infused_ul
         return dict(self.counted_ul)
 
+    def failed_in(self, error: Exception) -> bool:
+        """Whether this very error came from one of the devices, not from the program around them."""
+        devices = (*self.pumps.values(), self.heater, self.spectrometer)
+        return any(device.failed is error for device in (*devices, *((self.pressure,) if self.pressure else ())))
+
     async def close(self) -> None:
         """Let go of every device; the last resort of each is its own."""
         for pump in self.pumps.values():
@@ -143,14 +148,14 @@ async def _perform(rig: Rig, step: SafeStep) -> str:
         await rig.heater.heater_off()
         return rig.heater.name
     if step.step == "pumps_stop":
-        return await _stop_pumps(rig)
+        return await stop_pumps(rig)
     if step.step == "lamp_off":
         await rig.spectrometer.set_lamp(False)
         return rig.spectrometer.name
     return await _flush_while_cooling(rig, step.pump, step.flow_ul_min, step.until_c, step.at_most_s)
 
 
-async def _stop_pumps(rig: Rig) -> str:
+async def stop_pumps(rig: Rig) -> str:
     """Stop every pump; one that fails does not spare the others."""
     rig.ordered = None
     failures: list[str] = []

@@ -64,7 +64,7 @@ def test_the_ledger_is_what_the_pumps_counted(finished: Rehearsed) -> None:
     volumes = {}
     for event in finished.events:
         for call in event.calls:
-            if call["v"] == "status" and event.kind == "told" and event.data["n"] == told.n:
+            if call["v"] == "status" and event.kind == "analysed" and event.data["n"] == told.n:
                 volumes[call["d"]] = call["r"][1]
     recorded = next(e for e in finished.events if e.kind == "told" and e.data["n"] == told.n).data["counted_ul"]
     assert volumes == pytest.approx(recorded)
