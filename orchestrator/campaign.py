@@ -145,7 +145,12 @@ class Campaign:
             with contextlib.suppress(Exception):
                 await self._let_go()
             raise
-        await self._finish(stop)
+        try:
+            await self._finish(stop)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await self._let_go()
+            raise
         return self.state
 
     async def _guarded(self) -> Stop:
@@ -430,9 +435,9 @@ class Campaign:
 
     async def _make_safe(self, journalled: bool) -> bool:
         report = self._report_step if journalled else _unreported
-        self._making_safe = asyncio.ensure_future(
-            make_safe(self._rig, report, hurry=self._hurry or self._interrupts > 1)
-        )
+        # Without a journal nothing new is ordered, so no flush either.
+        hurry = self._hurry or self._interrupts > 1 or not journalled
+        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=hurry))
         try:
             return await self._making_safe
         except asyncio.CancelledError:
