@@ -63,7 +63,9 @@ class Campaign:
         header: Mapping[str, Any],
         history: tuple[Event, ...] = (),
         on_event: Callable[[Event], None] | None = None,
+        interlocks: Interlocks | None = None,
     ) -> None:
+        """``interlocks``: those that watch the rig already, where it is held open for longer than one campaign."""
         self._config = loaded.config
         self._rig = rig
         self._journal = journal
@@ -71,7 +73,7 @@ class Campaign:
         self._header = header
         self._events: list[Event] = list(history)
         self._on_event = on_event
-        self._interlocks = Interlocks(rig)
+        self._interlocks = interlocks or Interlocks(rig)
         self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config))
         self._earlier_s = self.state.reactor_s
         self._began_s = 0.0
@@ -117,6 +119,7 @@ class Campaign:
             # The journal itself failed, or the loop is going down: nothing can be written, the rig still goes safe.
             await make_safe(self._rig, _unreported, hurry=True)
             with contextlib.suppress(Exception):
+                await self._interlocks.stop(self._tripped)
                 await self._rig.close()
             raise
         await self._finish(stop)
@@ -143,19 +146,17 @@ class Campaign:
 
     async def _conduct(self) -> Stop:
         await self._append("connected", {"devices": await self._rig.connect()})
-        watching = asyncio.ensure_future(self._interlocks.watch(self._tripped))
+        self._interlocks.start(self._tripped)
         try:
             await self._take_blank()
             return await self._experiments()
         except Exception as error:
             if self._interlocks.trip is None and self._rig.failed_in(error):
                 # A device that fails the campaign itself is as much a root cause as one that fails an interlock.
-                self._interlocks.trip = trip_of(error)
-                await self._journal_trip(self._interlocks.trip)
+                trip = trip_of(error)
+                self._interlocks.latch(trip)
+                await self._journal_trip(trip)
             raise
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
 
     async def _tripped(self, trip: Trip) -> None:
         """Write the root cause down, then end the experiments; they end even if it cannot be written."""
@@ -167,7 +168,9 @@ class Campaign:
 
     async def _journal_trip(self, trip: Trip) -> None:
         data = {"interlock": trip.interlock, "device": trip.device, "value": trip.value}
-        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit})
+        root = self._interlocks.trip
+        behind = {} if root is None or root == trip else {"behind": str(root)}
+        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **behind})
 
     async def _experiments(self) -> Stop:
         while True:
@@ -331,6 +334,7 @@ class Campaign:
         well = await self._make_safe(journal_error is None)
         if journal_error is not None:
             raise journal_error
+        await self._interlocks.stop(self._tripped)
         used = await self._last_count()
         await self._append("safe_done", {"ok": well})
         state = self.state
@@ -351,7 +355,10 @@ class Campaign:
 
     async def _make_safe(self, journalled: bool) -> bool:
         report = self._report_step if journalled else _unreported
-        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=self._interrupts > 1))
+        forbids = self._interlocks.forbids_flush
+        self._making_safe = asyncio.ensure_future(
+            make_safe(self._rig, report, hurry=self._interrupts > 1, forbids_flush=forbids)
+        )
         try:
             return await self._making_safe
         except asyncio.CancelledError:
