@@ -265,8 +265,8 @@ async def _reads(rig: Rig) -> str:
         rate = lamp_line_rate(frames[0], frames[1], wavelengths, 0.05, rig.layout)
         if reference is None:
             reference = Reference(rate)
-        elif (symptom := reference.note(rate)) is not None:
-            return symptom.interlock
+        elif (outcome := reference.check(rate).outcome) != "steady":
+            return f"reference {outcome}"
 
 
 async def _all_answer(rig: Rig) -> bool:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from orchestrator.config import load_rig
 from orchestrator.devices import HeaterReading, PumpReading
 from orchestrator.plumbing import pressure_drop_kpa
-from orchestrator.reference import Reference
 from orchestrator.rig import Ordered
 from orchestrator.safety import trip_of
 from orchestrator.symptoms import PRESSURE_LOOKS, Delivery, HeaterTrend, PressureTrend, Symptom
@@ -234,16 +231,6 @@ def test_the_ledger_tells_of_an_empty_syringe_before_it_is_dry() -> None:
     assert words[0] == "empty syringe"
     # 100 µL/min out of 500 µL: dry after 300 s, and looks come every 10 s: 290 s is the last before.
     assert len(words) in (30, 31)
-
-
-def test_a_reference_that_shifted_is_told_and_an_ordinary_drift_is_not() -> None:
-    reference = Reference(1000.0)
-    assert reference.note(1000.0 * (1.0 - 0.003 * 24.0)) is None
-    symptom = reference.note(700.0)
-    assert symptom is not None
-    assert (symptom.interlock, symptom.value, symptom.unit) == ("reference shifted", -30.0, "%")
-    with pytest.raises(ValueError, match="no light"):
-        Reference(0.0)
 
 
 def test_errors_of_devices_are_trips_by_their_kind() -> None:
