@@ -39,7 +39,7 @@ from orchestrator.config import (
 )
 from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer, Tracer
 from orchestrator.errors import RigFault
-from orchestrator.fold import fold
+from orchestrator.fold import added, fold
 from orchestrator.rig import Rig
 from orchestrator.spectra import OpticalLayout
 
@@ -62,12 +62,14 @@ def build_rig(
     clock: BlockingClock,
     start_s: float,
     history: Sequence[Event] = (),
+    missing_ul: Mapping[str, float] | None = None,
 ) -> Rig:
     """The rig of a campaign, its devices not yet connected.
 
-    ``clock`` and ``start_s`` are the loop's; ``history`` says what earlier sittings have drawn from the syringes.
+    ``clock`` and ``start_s`` are the loop's; ``history`` says what earlier sittings have drawn from the syringes, and
+    ``missing_ul`` what these had lacked of being full when the campaign began.
     """
-    spent_ul = fold(history).spent_ul if history else {}
+    spent_ul = added(fold(history).spent_ul if history else {}, missing_ul or {})
     wires = _Steel(loaded.rig) if hardware else _Twins(loaded, clock, start_s, spent_ul)
     return _assemble(loaded.rig, loaded.config.seed, tracer, wires, spent_ul)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator import planning
 from orchestrator.disturbance import disturbances, interruptions
 from orchestrator.errors import JournalError
-from orchestrator.fold import Experiment, RunState, fold
+from orchestrator.fold import Experiment, RunState, added, fold
 from orchestrator.measuring import Detector
 from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
@@ -23,6 +23,7 @@ from orchestrator.rig import make_safe
 from orchestrator.safety import Interlocks, Trip, trip_of
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_wander
+from orchestrator.steering import Steering, Wish, end_of, rest
 from orchestrator.stopping import Stop, decide_stop, wanted_replicate
 from orchestrator.upkeep import MEASURING_ALLOWANCE_S, Upkeep
 
@@ -62,9 +63,11 @@ class Campaign:
         header: Mapping[str, Any],
         history: tuple[Event, ...] = (),
         on_event: Callable[[Event], None] | None = None,
+        steering: Steering | None = None,
+        held_open: bool = False,
         interlocks: Interlocks | None = None,
     ) -> None:
-        """``interlocks``: those that watch the rig already, where it is held open for longer than one campaign."""
+        """``held_open``: the rig is somebody else's to close. ``interlocks``: those that watch it already, then."""
         self._config = loaded.config
         self._rig = rig
         self._journal = journal
@@ -75,11 +78,18 @@ class Campaign:
         self._interlocks = interlocks or Interlocks(rig)
         self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config))
         self._upkeep = Upkeep(rig, self._detector, self._config)
+        self._steering = steering or Steering()
+        self._held_open = held_open
+        self._connected = False
+        self._blank_taken = False
+        self._urgent: Wish | None = None
         self._earlier_s = self.state.reactor_s
         self._began_s = 0.0
         self._conducting: asyncio.Task[Stop] | None = None
         self._making_safe: asyncio.Task[bool] | None = None
         self._interrupts = 0
+        self._hurry = False
+        self._waiting = False
 
     @property
     def state(self) -> RunState:
@@ -88,8 +98,8 @@ class Campaign:
 
     @property
     def reactor_s(self) -> float:
-        """Reactor time since the campaign began, in s, of all its sittings."""
-        return self._earlier_s + asyncio.get_running_loop().time() - self._began_s
+        """Reactor time since the campaign began, in s, of all its sittings, without pauses and holds."""
+        return self._earlier_s + asyncio.get_running_loop().time() - self._began_s - self._steering.idle_s
 
     def interrupt(self) -> None:
         """The operator wants it to end: first politely, the second time without flushes."""
@@ -102,13 +112,28 @@ class Campaign:
     def interrupt_as_recorded(self, recorded: Iterable[Event], clock: UtcClock) -> None:
         """Let the operator of an earlier run interrupt this repetition of it at the same moments."""
         loop = asyncio.get_running_loop()
+        recorded = tuple(recorded)
         for event in recorded:
-            if event.kind == "stopping" and event.data["stop_reason"] == "operator":
+            if event.kind == "stopping" and event.data["stop_reason"] == "operator" and "how" not in event.data:
                 loop.call_at(clock.loop_time(event.t_s), self.interrupt)
+        self._steering.repeat(recorded, clock)
+
+    def _heard(self, wish: Wish) -> None:
+        """The operator wants something that cannot wait for the end of an experiment."""
+        if wish.verb == "hold" and (self._waiting or self._making_safe is not None):
+            return
+        self._hurry = self._hurry or wish.verb == "abort"
+        if self._making_safe is not None:
+            self._making_safe.cancel()
+            return
+        self._urgent = wish
+        if self._conducting is not None:
+            self._conducting.cancel()
 
     async def run(self) -> RunState:
         """Conduct the campaign to its end and leave the rig safe. Returns the final state."""
         self._began_s = asyncio.get_running_loop().time()
+        self._steering.bind(self._journal, self._heard)
         if self._events:
             await self._append("resumed", {})
         else:
@@ -119,43 +144,87 @@ class Campaign:
             # The journal itself failed, or the loop is going down: nothing can be written, the rig still goes safe.
             await make_safe(self._rig, _unreported, hurry=True)
             with contextlib.suppress(Exception):
-                await self._interlocks.stop(self._tripped)
-                await self._rig.close()
+                await self._let_go()
             raise
-        await self._finish(stop)
+        try:
+            await self._finish(stop)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await self._let_go()
+            raise
         return self.state
 
     async def _guarded(self) -> Stop:
-        """The experiments under the interlocks; every way out becomes a stop with its reason."""
-        self._conducting = asyncio.ensure_future(self._conduct())
-        if self._interrupts:
-            self._conducting.cancel()
-        try:
-            return await self._conducting
-        except asyncio.CancelledError:
-            if self._interlocks.trip is not None:
-                return Stop("fault", str(self._interlocks.trip))
-            if self._interrupts:
-                return Stop("operator", "interrupted by the operator")
-            raise
-        except JournalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a defect must end in the safe state, with its words in the journal
-            trip = self._interlocks.trip
-            return Stop("fault", f"{type(error).__name__}: {error}" if trip is None else str(trip))
+        """The experiments under the interlocks; every way out becomes a stop with its reason, or is a hold."""
+        held: Wish | None = None
+        while True:
+            self._conducting = asyncio.ensure_future(self._conduct(held))
+            if self._interrupts or self._urgent is not None:
+                self._conducting.cancel()
+            try:
+                return await self._conducting
+            except asyncio.CancelledError:
+                if self._interlocks.trip is not None:
+                    return Stop("fault", str(self._interlocks.trip))
+                held, self._urgent = self._urgent, None
+                if held is None and self._interrupts:
+                    return Stop("operator", "interrupted by the operator")
+                if held is None or held.verb == "cut":
+                    raise
+                if held.verb != "hold":
+                    return end_of(held)
+            except JournalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a defect must end in the safe state, with its words in the journal
+                trip = self._interlocks.trip
+                return Stop("fault", f"{type(error).__name__}: {error}" if trip is None else str(trip))
 
-    async def _conduct(self) -> Stop:
-        await self._append("connected", {"devices": await self._rig.connect()})
+    async def _conduct(self, held: Wish | None) -> Stop:
+        """From where the journal stands to a stop; ``held``: first stand still, in the middle of an experiment."""
+        if not self._connected:
+            await self._append("connected", {"devices": await self._rig.connect()})
+            self._connected = True
         self._interlocks.start(self._tripped)
         try:
-            await self._upkeep.fill()
-            await self._append("blank_taken", await self._upkeep.blank())
+            if held is not None:
+                stop = await self._rest(held)
+                if stop is not None:
+                    return stop
+            if not self._blank_taken:
+                await self._upkeep.fill()
+                await self._append("blank_taken", await self._upkeep.blank())
+                self._blank_taken = True
             return await self._experiments()
         except Exception as error:
             if self._rig.failed_in(error):
                 # A device that fails the campaign itself is as much a root cause as one that fails an interlock.
                 await self._root_cause(trip_of(error))
             raise
+
+    async def _rest(self, wish: Wish) -> Stop | None:
+        """Pause or hold; returns the end that it has come to, None to go on."""
+        self._waiting = True
+        try:
+            then = await rest(self._rig, self._steering, wish, self._append)
+        finally:
+            self._waiting = False
+        if then.verb == "cut":
+            self._urgent = then
+            raise asyncio.CancelledError
+        self._hurry = self._hurry or then.verb == "abort"
+        return None if then.verb == "continue" else end_of(then)
+
+    async def _steered(self) -> Stop | None:
+        """Between two experiments: pause or end, if that is wanted."""
+        wish = self._steering.between()
+        while wish is not None:
+            if wish.verb == "stop":
+                return end_of(wish)
+            stop = await self._rest(wish)
+            if stop is not None:
+                return stop
+            wish = self._steering.between()
+        return None
 
     async def _tripped(self, trip: Trip) -> None:
         """Write down what has tripped, then end the experiments; they end even if it cannot be written."""
@@ -179,6 +248,9 @@ class Campaign:
 
     async def _experiments(self) -> Stop:
         while True:
+            wanted = await self._steered()
+            if wanted is not None:
+                return wanted
             state = self.state
             unfinished = next((e for e in state.experiments if not e.told and e.refused is None), None)
             if unfinished is None:
@@ -186,6 +258,9 @@ class Campaign:
                 if stop is not None:
                     return stop
                 unfinished = await self._propose(state)
+                wanted = await self._steered()
+                if wanted is not None:
+                    return wanted
             elif unfinished.dosing:
                 await self._doubt(unfinished)
             short = await self._perform(unfinished)
@@ -333,7 +408,7 @@ class Campaign:
         """Safe first, then the words."""
         journal_error: Exception | None = None
         try:
-            await self._append("stopping", {"stop_reason": stop.reason, "detail": stop.detail})
+            await self._append("stopping", stop.data)
             await self._append("safe_begin", {"reason": stop.reason})
         except Exception as error:  # noqa: BLE001 - kept and raised once the rig is safe
             journal_error = error
@@ -343,6 +418,9 @@ class Campaign:
         await self._interlocks.stop(self._tripped)
         used = await self._last_count()
         await self._append("safe_done", {"ok": well})
+        if stop.reason == "suspended":
+            await self._let_go()
+            return
         state = self.state
         recommended = await self._decider.recommend(state)
         if recommended is not None:
@@ -357,14 +435,19 @@ class Campaign:
                 "reagent_ul": used,
             },
         )
-        await self._rig.close()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        await self._interlocks.stop(self._tripped)
+        if not self._held_open:
+            await self._rig.close()
 
     async def _make_safe(self, journalled: bool) -> bool:
         report = self._report_step if journalled else _unreported
+        # Without a journal nothing new is ordered, so no flush either.
+        hurry = self._hurry or self._interrupts > 1 or not journalled
         forbids = self._interlocks.forbids_flush
-        self._making_safe = asyncio.ensure_future(
-            make_safe(self._rig, report, hurry=self._interrupts > 1, forbids_flush=forbids)
-        )
+        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=hurry, forbids_flush=forbids))
         try:
             return await self._making_safe
         except asyncio.CancelledError:
@@ -381,7 +464,7 @@ class Campaign:
 
     def _lacking(self, expected_ul: Mapping[str, float]) -> str | None:
         """Which syringe cannot give what an experiment needs, in words; None when all can."""
-        used = self.state.spent_ul
+        used = added(self.state.spent_ul, self._header.get("missing_ul", {}))
         for pump, needed in expected_ul.items():
             full = self._rig.config.pump(pump).syringe.volume_ul
             left = full - used.get(pump, 0.0)

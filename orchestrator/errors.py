@@ -155,3 +155,9 @@ class UsageRefused(LumiflowError):  # noqa: N818 - a refusal, not a malfunction
     """The command line asks for something that makes no sense, or that would harm."""
 
     exit_code = EXIT_REFUSED
+
+
+class UnknownRun(LumiflowError):  # noqa: N818 - a fact about a name
+    """There is no run of this name."""
+
+    exit_code = EXIT_REFUSED

@@ -106,8 +106,9 @@ class RunState:
 
     Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
     `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what experiments in doubt were debited.
-    `header`: the data of `run_started`. `ended`: the run has said its last word. `references`: the lamp's own line
-    through solvent, each time it was looked at; `reference_s`: when it was last, the blank included.
+    `header`: the data of `run_started`. `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
+    has said its last word. `references`: the lamp's own line through solvent, each time it was looked at;
+    `reference_s`: when it was last, the blank included.
     """
 
     header: Data = field(default_factory=dict)
@@ -124,6 +125,7 @@ class RunState:
     trips: tuple[Data, ...] = ()
     safe_steps: tuple[Data, ...] = ()
     safe: bool | None = None
+    waiting: str | None = None
     stop_reason: str | None = None
     stop_detail: str = ""
     recommendation: Recommendation | None = None
@@ -266,6 +268,7 @@ def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
         stop_reason=None,
         stop_detail="",
         safe=None,
+        waiting=None,
         ended=False,
     )
 
@@ -382,6 +385,18 @@ def _trip(state: RunState, data: Data, t_s: float) -> RunState:
     return replace(state, trips=(*state.trips, {**data, "t_s": t_s}))
 
 
+def _paused(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting="paused")
+
+
+def _held(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting="held")
+
+
+def _continued(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting=None)
+
+
 def _safe_begin(state: RunState, data: Data, t_s: float) -> RunState:
     return replace(state, safe_steps=(), safe=None)
 
@@ -395,7 +410,7 @@ def _safe_done(state: RunState, data: Data, t_s: float) -> RunState:
 
 
 def _stopping(state: RunState, data: Data, t_s: float) -> RunState:
-    return replace(state, stop_reason=data["stop_reason"], stop_detail=data.get("detail", ""))
+    return replace(state, stop_reason=data["stop_reason"], stop_detail=data.get("detail", ""), waiting=None)
 
 
 def _recommended(state: RunState, data: Data, t_s: float) -> RunState:
@@ -443,6 +458,9 @@ _HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
     "in_doubt": _in_doubt,
     "disturbed": _disturbed,
     "trip": _trip,
+    "paused": _paused,
+    "held": _held,
+    "continued": _continued,
     "safe_begin": _safe_begin,
     "safe_step": _safe_step,
     "safe_done": _safe_done,

@@ -124,22 +124,32 @@ async def make_safe(rig: Rig, report: StepReport, *, hurry: bool = False, forbid
     """Run the rig file's safe sequence; every step is tried whatever became of those before it.
 
     ``report(step, ok, detail)`` hears of each. ``hurry`` leaves out flushes; so does what ``forbids_flush`` says, which
-    is asked again while one runs. Returns True when all went well.
+    is asked again while one runs. Returns True when all went well. A report that fails (a full disk) does not end the
+    sequence: the rest is hurried through, then its error is raised.
     """
     all_well = True
+    unreported: Exception | None = None
     for step in rig.config.safe_sequence:
+        ok = True
+        why_not = None
         if step.step == "flush":
-            why_not = "the operator is in a hurry" if hurry else forbids_flush and forbids_flush(step.pump)
-            if why_not:
-                await report(step.step, True, f"left out: {why_not}")
-                continue
-        try:
-            detail = await _perform(rig, step, forbids_flush)
-        except Exception as error:  # noqa: BLE001 - a device that fails must not keep the next step from being tried
-            all_well = False
-            await report(step.step, False, f"{type(error).__name__}: {error}")
+            in_a_hurry = hurry or unreported is not None
+            why_not = "the operator is in a hurry" if in_a_hurry else forbids_flush and forbids_flush(step.pump)
+        if why_not:
+            detail = f"left out: {why_not}"
         else:
-            await report(step.step, True, detail)
+            try:
+                detail = await _perform(rig, step, forbids_flush)
+            except Exception as error:  # noqa: BLE001 - a device that fails must not keep the next step from being tried
+                ok, detail = False, f"{type(error).__name__}: {error}"
+        all_well = all_well and ok
+        if unreported is None:
+            try:
+                await report(step.step, ok, detail)
+            except Exception as error:  # noqa: BLE001 - kept and raised once the rig is safe
+                unreported = error
+    if unreported is not None:
+        raise unreported
     return all_well
 
 

@@ -131,8 +131,9 @@ class Interlocks:
     # -- watching -----------------------------------------------------------------------------------------------
 
     def start(self, on_trip: OnTrip) -> None:
-        """Have ``on_trip`` called for every new trip, and watch from now on if nobody did."""
-        self._listeners.append(on_trip)
+        """Have ``on_trip`` called for every new trip, and watch from now on if nobody did. Idempotent."""
+        if on_trip not in self._listeners:
+            self._listeners.append(on_trip)
         if self._watching is None:
             self._watching = asyncio.ensure_future(self._watch())
 

@@ -15,7 +15,7 @@ from orchestrator.config.campaign import (
     Stop,
 )
 from orchestrator.config.faults import TwinFault
-from orchestrator.config.load import LoadedCampaign, load_campaign, load_rig, parse_campaign
+from orchestrator.config.load import LoadedCampaign, load_campaign, load_rig, parse_campaign, parse_rig
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import (
     Device,
@@ -77,5 +77,6 @@ __all__ = [
     "load_campaign",
     "load_rig",
     "parse_campaign",
+    "parse_rig",
     "schema_text",
 ]

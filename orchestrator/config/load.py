@@ -40,6 +40,11 @@ def load_rig(path: str | Path) -> RigConfig:
     return _rig(parse(read_text(Path(path)), str(path)))
 
 
+def parse_rig(text: str, name: str) -> RigConfig:
+    """A rig from its text; the name only serves messages. Raises ConfigError with everything that is wrong with it."""
+    return _rig(parse(text, name))
+
+
 def load_campaign(path: str | Path) -> LoadedCampaign:
     """Read a campaign file and the rig file that it names, relative to itself.
 

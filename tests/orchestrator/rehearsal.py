@@ -16,6 +16,7 @@ from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Event, Journal
 from orchestrator.rig import Rig
+from orchestrator.steering import Steering
 from orchestrator.tracing import RecordingTracer
 from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
 
@@ -66,7 +67,14 @@ class Rehearsed:
         return [event.kind for event in self.events]
 
 
-def rehearse(loaded: LoadedCampaign, path: Path, *, watch: Watch | None = None, resume: str | None = None) -> Rehearsed:
+def rehearse(
+    loaded: LoadedCampaign,
+    path: Path,
+    *,
+    watch: Watch | None = None,
+    resume: str | None = None,
+    steering: Steering | None = None,
+) -> Rehearsed:
     """Run it, or go on with it: ``resume`` is "exactly" (twins catch up) or "in doubt" (as on steel)."""
 
     async def main() -> Rehearsed:
@@ -95,7 +103,10 @@ def rehearse(loaded: LoadedCampaign, path: Path, *, watch: Watch | None = None, 
                 header=header,
                 history=history,
                 on_event=(lambda event: watch(campaign, rig, event)) if watch else None,
+                steering=steering,
             )
+            if resume == "exactly":
+                campaign.interrupt_as_recorded(recorded, clock)
             state = await campaign.run()
             return Rehearsed(state, tuple(journal.events()), rig, journal.dump())
 

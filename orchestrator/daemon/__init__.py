@@ -1,0 +1,1 @@
+"""The daemon: rigs, their queues, and everything that speaks to them from outside."""
