@@ -97,7 +97,7 @@ class Station:
             run = await asyncio.get_running_loop().run_in_executor(None, run_state, self.journal_of(present.job))
             self._sitting = _Sitting(present, run, live=False)
             if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
-                await self._latch(run.trips[-1])
+                await self._latch(root_trip(run))
             if run.ended:
                 await self._settle(present.job, run, run.stop_detail)
             else:
@@ -399,6 +399,11 @@ class Verdict:
     job: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
     then: Callable[[], Awaitable[None]] | None = None
+
+
+def root_trip(run: RunState) -> Mapping[str, Any]:
+    """The root cause of the newest sitting's trips; what came behind it names it and is left out."""
+    return [trip for trip in run.trips if "behind" not in trip][-1]
 
 
 def run_state(path: Path) -> RunState:
