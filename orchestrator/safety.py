@@ -76,9 +76,10 @@ class Interlocks:
         self._under_way: dict[str, tuple[asyncio.Task[Trip | None], float]] = {}
         self._ask_again_s: dict[str, float] = {}
         self._stale_s = rig.config.recovery.outage_s + STALE_MARGIN_S
-        self._begin_anew()
+        self.begin_anew()
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
+        """Forget the trends, for the devices have been connected anew; what is latched stays latched."""
         rig = self._rig
         self._heater_trend = HeaterTrend()
         self._pressure_trend = PressureTrend(rig.config)
@@ -118,7 +119,7 @@ class Interlocks:
         """
         cleared, self._trips = tuple(self._trips), []
         self._ask_again_s.clear()
-        self._begin_anew()
+        self.begin_anew()
         return cleared
 
     def forbids_flush(self, pump: str) -> str | None:

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.build import steel_rig
 from orchestrator.daemon.bench import Assignment, Finished, Listener, MakeDecider, outcome_of, sitting_of, stamp
 from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
@@ -21,7 +21,6 @@ from orchestrator.steering import Steering, Wish
 from orchestrator.virtual_time import UtcClock, run_real
 
 if TYPE_CHECKING:
-    from orchestrator.config import RigConfig
     from orchestrator.devices import Tracer
     from orchestrator.fold import RunState
     from orchestrator.guardian import Heart
@@ -54,16 +53,27 @@ class SwitchTracer:
 
 
 class SteelBench:
-    """Real devices behind a control thread. ``heart``: tells the guardian that the thread's loop still turns."""
+    """Real devices behind a control thread. ``heart``: tells the guardian that the thread's loop still turns.
+
+    ``build``: makes the rig, not yet connected, for a tracer. ``run``: runs the thread's loop.
+    """
 
     def __init__(
-        self, name: str, config: RigConfig, listener: Listener, heart: Heart, *, decider: MakeDecider | None = None
+        self,
+        name: str,
+        build: Callable[[Tracer], Rig],
+        listener: Listener,
+        heart: Heart,
+        *,
+        decider: MakeDecider | None = None,
+        run: Callable[[Coroutine[Any, Any, None]], None] = run_real,
     ) -> None:
         self._name = name
-        self._config = config
+        self._build = build
         self._listener = listener
         self._heart = heart
         self._decider = decider
+        self._run_loop = run
         self._thread = threading.Thread(target=self._run, name=f"control of {name}")
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,6 +95,8 @@ class SteelBench:
             self._steering = Steering(lambda waiting: self._listener.waiting(assignment.job, waiting))
             if assignment.first is not None:
                 self._steering.ask(assignment.first)
+            if self._closing:
+                self._steering.ask(Wish("suspend", "the daemon"))
             self._assignment = assignment
         self._rouse()
 
@@ -102,7 +114,8 @@ class SteelBench:
 
     def close(self) -> None:
         """See `Bench`. A campaign that sits is suspended: the rig goes through its safe sequence first."""
-        self._closing = True
+        with self._lock:
+            self._closing = True
         self.ask(Wish("suspend", "the daemon"))
         self._rouse()
         if self._thread.is_alive():
@@ -118,7 +131,7 @@ class SteelBench:
 
     def _run(self) -> None:
         try:
-            run_real(self._live())
+            self._run_loop(self._live())
         except Exception as error:  # noqa: BLE001 - the beats stop with the loop: the guardian makes the rig safe
             _log.exception("%s: the control loop has ended", self._name)
             self._listener.rig(f"the control loop has ended: {type(error).__name__}: {error}")
@@ -131,10 +144,13 @@ class SteelBench:
         self._heart.begin(self._name)
         beating = asyncio.ensure_future(keep_beating(self._heart, self._name))
         try:
-            rig = steel_rig(self._config, switch)
-            while await self._connected(rig):
-                await self._watch(rig, switch, watching)
+            rig = self._build(switch)
+            interlocks = Interlocks(rig)
+            while await self._connected(rig, interlocks):
+                interlocks.start(self._tripped)
+                await self._hold(rig, interlocks, switch)
             well = await make_safe(rig, self._report, hurry=True)
+            await interlocks.stop(self._tripped)
             await rig.close()
             if well:
                 self._heart.end(self._name)
@@ -142,11 +158,12 @@ class SteelBench:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
 
-    async def _connected(self, rig: Rig) -> bool:
+    async def _connected(self, rig: Rig, interlocks: Interlocks) -> bool:
         """Connect and make safe, however long that takes. False when the bench closes meanwhile."""
         while not self._closing:
             try:
                 await rig.connect()
+                interlocks.begin_anew()
                 if not await make_safe(rig, self._report, hurry=True):
                     raise RuntimeError("the safe sequence did not complete")
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
@@ -157,33 +174,33 @@ class SteelBench:
                 return True
         return False
 
-    async def _watch(self, rig: Rig, switch: SwitchTracer, watching: Tracer) -> None:
-        """Interlocks and campaigns, until the rig must be connected anew or the bench closes."""
-        assert self._changed is not None
+    async def _hold(self, rig: Rig, interlocks: Interlocks, switch: SwitchTracer) -> None:
+        """Hold the rig open under its interlocks, and hold sittings, until it is cleared of a trip or the bench closes.
+
+        A trip while nobody sits is acted on here; a campaign that sits acts on its own.
+        """
+        watching, safe = switch.inner, False
         while not self._closing:
-            idle = asyncio.ensure_future(Interlocks(rig).watch(self._trip_of(rig)))
-            try:
-                while self._assignment is None and not self._closing and not idle.done():
-                    rousing = asyncio.ensure_future(self._changed.wait())
-                    await asyncio.wait({idle, rousing}, return_when=asyncio.FIRST_COMPLETED)
-                    rousing.cancel()
-                    self._changed.clear()
-            finally:
-                if not idle.done():
-                    idle.cancel()
-                await asyncio.gather(idle, return_exceptions=True)
-            if idle.done() and not idle.cancelled() and not self._closing:
-                await self._until_cleared()
+            assignment = self._assignment
+            if interlocks.trip is not None and self._cleared:
+                interlocks.clear()
+                self._cleared = False
                 return
-            if self._assignment is not None and not self._closing:
-                finished = await self._sit(rig, switch, self._assignment)
+            if assignment is not None:
+                finished = await self._sit(rig, interlocks, switch, assignment)
                 switch.inner = watching
                 with self._lock:
                     self._assignment = self._steering = None
-                self._cleared = False
+                safe = True
                 self._listener.finished(finished)
+            elif interlocks.trip is not None and not safe:
+                safe = True
+                await make_safe(rig, self._report, hurry=True, forbids_flush=interlocks.forbids_flush)
+            else:
+                await self._until_changed(None)
+                self._cleared = self._cleared and interlocks.trip is not None  # nothing to clear, nothing cleared
 
-    async def _sit(self, rig: Rig, switch: SwitchTracer, assignment: Assignment) -> Finished:
+    async def _sit(self, rig: Rig, interlocks: Interlocks, switch: SwitchTracer, assignment: Assignment) -> Finished:
         async def sitting() -> RunState:
             start_s = start_of(assignment.journal) if assignment.resume else 0.0
             plan = sitting_of(assignment, hardware=True, exactly=False, start_s=start_s)
@@ -201,22 +218,18 @@ class SteelBench:
                 decider=self._decider,
                 watch_tracer=tap,
                 rig=held,
+                interlocks=interlocks,
             )
             return (await sit(plan, company))[0]
 
         return await outcome_of(assignment, sitting())
 
-    def _trip_of(self, rig: Rig) -> Any:
-        async def tripped(trip: Trip) -> None:
-            await make_safe(rig, self._report, hurry=True)
+    async def _tripped(self, trip: Trip) -> None:
+        """Something has tripped. A campaign that sits hears of it too, acts, and says so itself."""
+        if self._assignment is None:
             self._listener.tripped(asdict(trip))
-
-        return tripped
-
-    async def _until_cleared(self) -> None:
-        self._cleared = False
-        while not self._cleared and not self._closing:
-            await self._until_changed(None)
+        if self._changed is not None:
+            self._changed.set()
 
     async def _until_changed(self, timeout_s: float | None) -> None:
         assert self._changed is not None
