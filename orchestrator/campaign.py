@@ -20,7 +20,7 @@ from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.reference import LOST_SHARE
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip, trip_of
+from orchestrator.safety import Interlocks, Trip, behind, trip_of
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_wander
 from orchestrator.steering import Steering, Wish, end_of, rest
@@ -184,7 +184,10 @@ class Campaign:
         if not self._connected:
             await self._append("connected", {"devices": await self._rig.connect()})
             self._connected = True
+            self._interlocks.begin_anew()
         self._interlocks.start(self._tripped)
+        if self._interlocks.trip is not None:
+            return Stop("fault", str(self._interlocks.trip))
         try:
             if held is not None:
                 stop = await self._rest(held)
@@ -242,9 +245,8 @@ class Campaign:
     async def _journal_trip(self, trip: Trip) -> None:
         """One event for every trip; each but the first names the root cause that it came behind."""
         data = {"interlock": trip.interlock, "device": trip.device, "value": trip.value}
-        root = self._interlocks.trip
-        behind = {} if root is None or root == trip else {"behind": str(root)}
-        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **behind})
+        more = behind(trip, self._interlocks.trip)
+        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **more})
 
     async def _experiments(self) -> Stop:
         while True:

@@ -323,8 +323,7 @@ class Station:
 
     def heard_trip(self, trip: Data) -> None:
         """An interlock has tripped while no campaign sat."""
-        if self.ledger.trip is None:
-            self._later(self._latch(trip))
+        self._later(self._latch(trip))
 
     def heard_reading(self, device: str, reading: Reading, due: bool) -> None:
         """What a device says; in the bench's thread."""

@@ -15,7 +15,7 @@ from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
 from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks, Trip, behind
 from orchestrator.sitting import Company, sit, start_of
 from orchestrator.steering import Steering, Wish
 from orchestrator.virtual_time import UtcClock, run_real
@@ -158,32 +158,32 @@ class SteelBench:
         return False
 
     async def _watch(self, rig: Rig, switch: SwitchTracer, watching: Tracer) -> None:
-        """Interlocks and campaigns, until the rig must be connected anew or the bench closes."""
-        assert self._changed is not None
-        while not self._closing:
-            idle = asyncio.ensure_future(Interlocks(rig).watch(self._trip_of(rig)))
-            try:
-                while self._assignment is None and not self._closing and not idle.done():
-                    rousing = asyncio.ensure_future(self._changed.wait())
-                    await asyncio.wait({idle, rousing}, return_when=asyncio.FIRST_COMPLETED)
-                    rousing.cancel()
-                    self._changed.clear()
-            finally:
-                if not idle.done():
-                    idle.cancel()
-                await asyncio.gather(idle, return_exceptions=True)
-            if idle.done() and not idle.cancelled() and not self._closing:
-                await self._until_cleared()
-                return
-            if self._assignment is not None and not self._closing:
-                finished = await self._sit(rig, switch, self._assignment)
+        """Campaigns under interlocks that never look away, until a person has cleared a trip or the bench closes."""
+        interlocks = Interlocks(rig)
+
+        async def tripped(trip: Trip) -> None:
+            if self._assignment is not None:
+                return  # the campaign that sits hears of it too, makes safe and writes it down
+            await make_safe(rig, self._report, hurry=True)
+            self._listener.tripped({**asdict(trip), **behind(trip, interlocks.trip)})
+
+        self._cleared = False
+        interlocks.start(tripped)
+        try:
+            while not self._closing and not (self._cleared and interlocks.trip is not None):
+                self._cleared = False
+                if self._assignment is None:
+                    await self._until_changed(None)
+                    continue
+                finished = await self._sit(rig, switch, self._assignment, interlocks)
                 switch.inner = watching
                 with self._lock:
                     self._assignment = self._steering = None
-                self._cleared = False
                 self._listener.finished(finished)
+        finally:
+            await interlocks.stop(tripped)
 
-    async def _sit(self, rig: Rig, switch: SwitchTracer, assignment: Assignment) -> Finished:
+    async def _sit(self, rig: Rig, switch: SwitchTracer, assignment: Assignment, interlocks: Interlocks) -> Finished:
         async def sitting() -> RunState:
             start_s = start_of(assignment.journal) if assignment.resume else 0.0
             plan = sitting_of(assignment, hardware=True, exactly=False, start_s=start_s)
@@ -201,22 +201,11 @@ class SteelBench:
                 decider=self._decider,
                 watch_tracer=tap,
                 rig=held,
+                interlocks=interlocks,
             )
             return (await sit(plan, company))[0]
 
         return await outcome_of(assignment, sitting())
-
-    def _trip_of(self, rig: Rig) -> Any:
-        async def tripped(trip: Trip) -> None:
-            await make_safe(rig, self._report, hurry=True)
-            self._listener.tripped(asdict(trip))
-
-        return tripped
-
-    async def _until_cleared(self) -> None:
-        self._cleared = False
-        while not self._cleared and not self._closing:
-            await self._until_changed(None)
 
     async def _until_changed(self, timeout_s: float | None) -> None:
         assert self._changed is not None
