@@ -109,6 +109,11 @@ class NewEraPumpConfig(Section):
         area_mm2 = math.pi * self.syringe.diameter_mm**2 / 4.0
         return 0.04205 * area_mm2 / 60.0, 51.005 * area_mm2
 
+    @property
+    def stops_by_itself_s(self) -> float | None:
+        """After so long without a word from the host the pump stops by itself; None: it does not."""
+        return self.safe_mode_timeout_s
+
 
 class EurothermConfig(Section):
     """A Eurotherm 2400 or 3200 temperature controller on Modbus."""
@@ -118,6 +123,11 @@ class EurothermConfig(Section):
     unit: int = Field(ge=1, le=247)
     registers: Literal["integer", "float"] = "integer"
     decimals: int = Field(default=1, ge=0, le=2)
+
+    @property
+    def stops_by_itself_s(self) -> float | None:
+        """After so long without a word from the host the heater goes off by itself; None: it does not."""
+        return None
 
 
 class PressureConfig(Section):
@@ -240,6 +250,17 @@ class Recovery(Section):
     detector_outage_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 60.0
 
 
+class Unattended(Section):
+    """What has been weighed for the hours in which nobody is there.
+
+    ``heater_without_watchdog``: a heater that goes on as it was told when every computer around it is dead is
+    ``accepted`` by whoever writes so, because the rig's own over-temperature cut-out is enough; else ``lumiflow serve``
+    refuses to hold it.
+    """
+
+    heater_without_watchdog: Literal["refused", "accepted"] = "refused"
+
+
 class TwinConfig(Section):
     """What the simulated rig is like where the rest of the file does not say it. A real rig takes no notice.
 
@@ -280,6 +301,7 @@ class RigConfig(Section):
     limits: Limits
     safe_sequence: tuple[SafeStep, ...]
     recovery: Recovery = Field(default_factory=Recovery)
+    unattended: Unattended = Field(default_factory=Unattended)
     twin: TwinConfig = Field(default_factory=TwinConfig)
 
     @property
