@@ -82,7 +82,7 @@ class Station:
         self._bench = make_bench(Ears(self, asyncio.get_running_loop()))
         self._journal = RigJournal(place.journal)
         self._sitting: _Sitting | None = None
-        self._fault: str | None = "the rig is not connected yet"
+        self._fault: str | None = "the rig is not connected yet" if place.hardware else None
         self._commands = asyncio.Lock()
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +105,7 @@ class Station:
         if paused and self._sitting is None and not self.ledger.waits:
             await self._enter(Actor("guardian", "guardian"), {"verb": "pause", "rig": self.place.name}, _after_death)
         self._bench.start()
+        await self.advance()
 
     async def close(self) -> None:
         """Leave the rig safe and what sits to be resumed; ends when the bench has let go."""
