@@ -84,7 +84,7 @@ class Interlocks:
         self._heater_trend = HeaterTrend()
         self._pressure_trend = PressureTrend(rig.config)
         self._deliveries = {
-            name: Delivery(name, pump.syringe.volume_ul, rig.earlier_ul.get(name, 0.0))
+            name: Delivery(name, pump.holds_ul, rig.earlier_ul.get(name, 0.0), pauses=pump.pauses)
             for name, pump in rig.config.pumps.items()
         }
         self._leak_suspected = False
