@@ -170,7 +170,8 @@ class RecoveringHeater(Recovering[HeaterReading]):
             await self._driver.connect()
             reading = await self._driver.read()
         self._note(reading)
-        if self._off and reading.output_fraction > 0.0:
+        # nan: it heats, and does not tell how much.
+        if self._off and not reading.output_fraction <= 0.0:
             await self._driver.heater_off()
         elif self._held is not None and abs(reading.set_point_c - self._held[1]) > SET_POINT_TOLERANCE_C:
             await self._driver.set_temperature(self._held[0])

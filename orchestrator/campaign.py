@@ -20,9 +20,9 @@ from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.reference import LOST_SHARE
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip, trip_of
+from orchestrator.safety import Interlocks, Trip, behind, trip_of
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
-from orchestrator.spectra import with_wander
+from orchestrator.spectra import with_flag, with_wander
 from orchestrator.steering import Steering, Wish, end_of, rest
 from orchestrator.stopping import Stop, decide_stop, wanted_replicate
 from orchestrator.upkeep import MEASURING_ALLOWANCE_S, Upkeep
@@ -183,9 +183,11 @@ class Campaign:
         """From where the journal stands to a stop; ``held``: first stand still, in the middle of an experiment."""
         if not self._connected:
             await self._append("connected", {"devices": await self._rig.connect()})
-            self._interlocks.begin_anew()
             self._connected = True
+            self._interlocks.begin_anew()
         self._interlocks.start(self._tripped)
+        if self._interlocks.trip is not None:
+            return Stop("fault", str(self._interlocks.trip))
         try:
             if held is not None:
                 stop = await self._rest(held)
@@ -250,9 +252,8 @@ class Campaign:
     async def _journal_trip(self, trip: Trip) -> None:
         """One event for every trip; each but the first names the root cause that it came behind."""
         data = {"interlock": trip.interlock, "device": trip.device, "value": trip.value}
-        root = self._interlocks.trip
-        behind = {} if root is None or root == trip else {"behind": str(root)}
-        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **behind})
+        more = behind(trip, self._interlocks.trip)
+        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **more})
 
     async def _experiments(self) -> Stop:
         while True:
@@ -373,7 +374,9 @@ class Campaign:
                 "outcome": settled.outcome,
             },
         )
+        bubble = await self._sees_gas()
         measurement = await self._detector.measure()
+        bubble = await self._sees_gas() or bubble
         heater = self._interlocks.heater
         await self._append(
             "measured",
@@ -392,9 +395,15 @@ class Campaign:
             await self._append("disturbed", {"n": n, "by": list(disturbed), **self._volumes(used)})
             return
         analysis = with_wander(measurement.analysis, settled.looks_ev[-self._config.settle.looks :])
+        if bubble:
+            analysis = with_flag(analysis, "bubble")
         drifting = settled.outcome == "timeout"
         await self._append("analysed", analysed_data(n, analysis, drifting=drifting, disturbed=disturbed))
         await self._tell(n, used)
+
+    async def _sees_gas(self) -> bool:
+        """Whether the bubble sensor in front of the cell sees gas; False where there is none."""
+        return self._rig.phase is not None and await self._rig.phase.read() == "gas"
 
     async def _unread(self, n: int, flag: str, reason: str) -> None:
         await self._append("analysed", unread_data(n, flag, reason))
@@ -478,7 +487,7 @@ class Campaign:
         """Which syringe cannot give what an experiment needs, in words; None when all can."""
         used = added(self.state.spent_ul, self._header.get("missing_ul", {}))
         for pump, needed in expected_ul.items():
-            full = self._rig.config.pump(pump).syringe.volume_ul
+            full = self._rig.config.pump(pump).holds_ul
             left = full - used.get(pump, 0.0)
             if needed > left:
                 return f"{pump} holds {left / 1000:.2f} mL and the experiment needs {needed / 1000:.2f} mL"

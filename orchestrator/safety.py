@@ -79,12 +79,12 @@ class Interlocks:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forget the trends, for the devices have been connected anew; what is latched stays latched."""
+        """Forget the past of the readings: the devices have been connected anew, and their counters begin at 0."""
         rig = self._rig
         self._heater_trend = HeaterTrend()
         self._pressure_trend = PressureTrend(rig.config)
         self._deliveries = {
-            name: Delivery(name, pump.syringe.volume_ul, rig.earlier_ul.get(name, 0.0))
+            name: Delivery(name, pump.holds_ul, rig.earlier_ul.get(name, 0.0), pauses=pump.pauses)
             for name, pump in rig.config.pumps.items()
         }
         self._leak_suspected = False
@@ -306,6 +306,11 @@ class Interlocks:
             return None  # another order came while it was asked
         now = asyncio.get_running_loop().time()
         return _tripped(name, self._deliveries[name].note(now, reading, ordered, PUMP_PERIOD_S))
+
+
+def behind(trip: Trip, root: Trip | None) -> dict[str, str]:
+    """What a record of a trip says besides its own fields: the root cause that it came behind, if it did."""
+    return {} if root is None or root == trip else {"behind": str(root)}
 
 
 async def _told(listener: OnTrip, trip: Trip) -> None:

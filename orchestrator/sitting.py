@@ -14,7 +14,7 @@ from orchestrator.build import build_rig
 from orchestrator.campaign import Campaign, Decider
 from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.errors import JournalError, JournalLost
-from orchestrator.fold import RunState
+from orchestrator.fold import RunState, added, fold
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Journal
 from orchestrator.tracing import RecordingTracer
@@ -99,6 +99,8 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             tracer = company.watch_tracer(tracer, clock, journal)
         if company.rig is not None:
             rig = company.rig(tracer)
+            drawn_ul = fold(history).spent_ul if history else {}
+            rig.earlier_ul = added(drawn_ul, header.get("missing_ul", {}))
         else:
             rig = build_rig(
                 loaded,

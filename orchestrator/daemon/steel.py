@@ -15,7 +15,7 @@ from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
 from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks, Trip, behind
 from orchestrator.sitting import Company, sit, start_of
 from orchestrator.steering import Steering, Wish
 from orchestrator.virtual_time import UtcClock, run_real
@@ -145,12 +145,9 @@ class SteelBench:
         beating = asyncio.ensure_future(keep_beating(self._heart, self._name))
         try:
             rig = self._build(switch)
-            interlocks = Interlocks(rig)
-            while await self._connected(rig, interlocks):
-                interlocks.start(self._tripped)
-                await self._hold(rig, interlocks, switch)
+            while await self._connected(rig):
+                await self._watch(rig, switch, watching)
             well = await make_safe(rig, self._report, hurry=True)
-            await interlocks.stop(self._tripped)
             await rig.close()
             if well:
                 self._heart.end(self._name)
@@ -158,12 +155,11 @@ class SteelBench:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
 
-    async def _connected(self, rig: Rig, interlocks: Interlocks) -> bool:
+    async def _connected(self, rig: Rig) -> bool:
         """Connect and make safe, however long that takes. False when the bench closes meanwhile."""
         while not self._closing:
             try:
                 await rig.connect()
-                interlocks.begin_anew()
                 if not await make_safe(rig, self._report, hurry=True):
                     raise RuntimeError("the safe sequence did not complete")
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
@@ -174,33 +170,33 @@ class SteelBench:
                 return True
         return False
 
-    async def _hold(self, rig: Rig, interlocks: Interlocks, switch: SwitchTracer) -> None:
-        """Hold the rig open under its interlocks, and hold sittings, until it is cleared of a trip or the bench closes.
+    async def _watch(self, rig: Rig, switch: SwitchTracer, watching: Tracer) -> None:
+        """Campaigns under interlocks that never look away, until a person has cleared a trip or the bench closes."""
+        interlocks = Interlocks(rig)
 
-        A trip while nobody sits is acted on here; a campaign that sits acts on its own.
-        """
-        watching, safe = switch.inner, False
-        while not self._closing:
-            assignment = self._assignment
-            if interlocks.trip is not None and self._cleared:
-                interlocks.clear()
-                self._cleared = False
-                return
-            if assignment is not None:
-                finished = await self._sit(rig, interlocks, switch, assignment)
+        async def tripped(trip: Trip) -> None:
+            if self._assignment is not None:
+                return  # the campaign that sits hears of it too, makes safe and writes it down
+            self._listener.tripped({**asdict(trip), **behind(trip, interlocks.trip)})
+            await make_safe(rig, self._report, hurry=True)
+
+        self._cleared = False
+        interlocks.start(tripped)
+        try:
+            while not self._closing and not (self._cleared and interlocks.trip is not None):
+                if self._assignment is None:
+                    await self._until_changed(None)
+                    self._cleared = self._cleared and interlocks.trip is not None  # what has not tripped is not cleared
+                    continue
+                finished = await self._sit(rig, switch, self._assignment, interlocks)
                 switch.inner = watching
                 with self._lock:
                     self._assignment = self._steering = None
-                safe = True
                 self._listener.finished(finished)
-            elif interlocks.trip is not None and not safe:
-                safe = True
-                await make_safe(rig, self._report, hurry=True, forbids_flush=interlocks.forbids_flush)
-            else:
-                await self._until_changed(None)
-                self._cleared = self._cleared and interlocks.trip is not None  # nothing to clear, nothing cleared
+        finally:
+            await interlocks.stop(tripped)
 
-    async def _sit(self, rig: Rig, interlocks: Interlocks, switch: SwitchTracer, assignment: Assignment) -> Finished:
+    async def _sit(self, rig: Rig, switch: SwitchTracer, assignment: Assignment, interlocks: Interlocks) -> Finished:
         async def sitting() -> RunState:
             start_s = start_of(assignment.journal) if assignment.resume else 0.0
             plan = sitting_of(assignment, hardware=True, exactly=False, start_s=start_s)
@@ -223,13 +219,6 @@ class SteelBench:
             return (await sit(plan, company))[0]
 
         return await outcome_of(assignment, sitting())
-
-    async def _tripped(self, trip: Trip) -> None:
-        """Something has tripped. A campaign that sits hears of it too, acts, and says so itself."""
-        if self._assignment is None:
-            self._listener.tripped(asdict(trip))
-        if self._changed is not None:
-            self._changed.set()
 
     async def _until_changed(self, timeout_s: float | None) -> None:
         assert self._changed is not None
