@@ -95,6 +95,7 @@ class OceanSpectrometer:
         self._port = f"usb:{serial_number or 'any'}" if network is None else f"tcp:{network[0]}:{network[1]}"
         self._executor: ThreadPoolExecutor | None = None
         self._device: Any = None
+        self._socket: Any = None
         self._identity: SpectrometerIdentity | None = None
         self._integration_s = _FIRST_INTEGRATION_S
         self._under_way_s = 0.0
@@ -226,6 +227,10 @@ class OceanSpectrometer:
         if device is not None:
             with contextlib.suppress(DriverError):
                 await self._call(device.close, 2.0, "close")
+        if self._socket is not None:
+            # seabreeze closes another socket than the one it has connected.
+            self._socket.close()
+            self._socket = None
         self._give_up()
 
     def _give_up(self) -> None:
@@ -245,6 +250,10 @@ class OceanSpectrometer:
             device: Any = SeaBreezeDevice(handle)
             try:
                 device.open()
+            except RuntimeError as error:
+                if self._network is None:
+                    raise
+                raise PortError(f"{error}", device=self._name, port=self._port) from error
             except USBTransportDeviceInUse:
                 found.append("one in use")
                 continue
@@ -252,6 +261,8 @@ class OceanSpectrometer:
             found.append(serial_number)
             if self._serial_number is None or serial_number == self._serial_number:
                 spectrometer = device.f.spectrometer
+                if self._network is not None:
+                    self._socket = handle.socket
                 if isinstance(spectrometer.protocol, OBP2Protocol):
                     device.close()
                     raise self._unknown(device.model)

@@ -40,10 +40,14 @@ PACKAGES = ("lumiflow", "torch", "botorch", "numpy", "scipy", "pydantic", "pyser
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line asked for. ``resume``: True go on, False begin anew, None ask."""
+    """What the command line asked for.
+
+    ``rig``: in place of the one that the campaign names. ``resume``: True go on, False begin anew, None ask.
+    """
 
     campaign: Path
     hardware: bool = False
+    rig: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)
     journal: Path | None = None
     runs: Path = Path("runs")
@@ -90,7 +94,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
         raise UsageRefused(f"--speed {options.speed:g}: the pace must be above 0 (1 is real time)")
     if options.hardware and options.speed is not None:
         raise UsageRefused("--speed paces twins; hardware keeps its own time")
-    loaded = options.overrides.applied(load_campaign(options.campaign))
+    loaded = options.overrides.applied(load_campaign(options.campaign, options.rig))
     path, resume = _choose_journal(options, loaded, show, ask)
     if resume:
         loaded = _as_recorded(path, options, loaded, show)
@@ -125,7 +129,7 @@ def _sit(
             exactly = False
     sitting = _sitting(options, loaded, path.absolute(), show, start_s=start_s, resume=resume, exactly=exactly)
     if options.hardware:
-        return run_real(sitting)
+        return run_real(sitting, pace=loaded.rig.pace)
     return run_virtual(sitting, speed=options.speed, start_s=start_s)
 
 
