@@ -16,7 +16,8 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.gas import GasReading, from_normal, to_normal
+from drivers.gas import GasReading, from_normal, gas_look, to_normal
+from drivers.readings import Look
 from drivers.transport import Line, Transport
 
 STATUS_WORDS: Final = {
@@ -164,6 +165,15 @@ class AlicatController:
             f"Alicat unit {self._unit}, {frame.gas}, 0 to {self._full_scale:g} {self._flow_unit}"
             f"{', firmware ' + version if version else ''}"
         )
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            return gas_look(await self.connect(), await self.read())
+        finally:
+            if not opened:
+                await self.close()
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """Be controlling at this flow, in normal mL/min; returns the set-point read back.

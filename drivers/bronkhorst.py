@@ -18,7 +18,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.gas import GasReading, from_normal, to_normal
+from drivers.gas import GasReading, from_normal, gas_look, to_normal
 from drivers.propar import (
     CAPACITY,
     CAPACITY_UNIT,
@@ -36,6 +36,7 @@ from drivers.propar import (
     encode_read,
     encode_write,
 )
+from drivers.readings import Look
 from drivers.transport import Line, Transport
 
 FULL_SCALE_COUNTS: Final = 32000
@@ -120,6 +121,15 @@ class BronkhorstController:
         self._full_scale_ml_min = capacity * per_unit_ml
         self._gas = gas
         return f"Bronkhorst {serial_number}, {gas}, 0 to {capacity:g} {unit}"
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            return gas_look(await self.connect(), await self.read())
+        finally:
+            if not opened:
+                await self.close()
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """Be controlling at this flow, in normal mL/min; returns the set-point read back.

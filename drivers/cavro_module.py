@@ -171,6 +171,23 @@ class CavroModule:
         self.alarm = None
         return identity
 
+    async def glance(self) -> tuple[str, str, str]:
+        """Firmware, error and plunger in words. Asks for reports only: ``Q`` would clear an error that is past."""
+        opened = self._opened
+        if not opened:
+            await self._line.open()
+            self._opened = True
+        try:
+            identity = (await self._ask("&", tolerate=True)).data.strip()
+            answer = await self._ask("?", tolerate=True)
+            position = self._parsed(parse_number, answer.data)
+        finally:
+            if not opened:
+                await self.close()
+        error = ERRORS.get(answer.error, f"error {answer.error}") if answer.error else "no error"
+        filled_ul = position * self.settings.increment_ul
+        return identity, error, f"plunger at {position}, {filled_ul:.4g} µL if in the fine mode"
+
     async def initialise(self) -> None:
         """Find the plunger's zero. The syringe's content leaves through port O (manual: ``Z`` right, ``Y`` left)."""
         start = self.position

@@ -31,7 +31,7 @@ from drivers.harvard_frames import (
     parse_volume_ul,
     receive,
 )
-from drivers.readings import PumpState, PumpStatus
+from drivers.readings import Look, PumpState, PumpStatus
 from drivers.transport import Line, Transport
 
 __all__ = ["HarvardModel", "HarvardPump"]
@@ -157,6 +157,21 @@ class HarvardPump:
             raise
         self._banked = {False: 0.0, True: 0.0}
         return identity
+
+    async def look(self) -> Look:
+        """Who it is, its state and counter; a running pump runs on. Before ``connect`` the line is left again."""
+        opened = self._opened
+        try:
+            if not opened:
+                await self._line.open()
+                self._opened = True
+            identity = await self._query("ver", str.strip)
+            prompt, raw = await self._read_status()
+            way = "withdrawn" if raw.withdrawing else "infused"
+            return Look(identity, str(_STATES[prompt]), f"{raw.volume_ul:.4g} µL {way}")
+        finally:
+            if not opened:
+                await self._release()
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at ``flow_ul_min``, and stop by yourself after ``volume_ul`` from now.

@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
 from drivers.errors import DriverError, OutOfRangeError, ReadBackError
-from drivers.heater_reading import HeaterReading
+from drivers.heater_reading import HeaterReading, heater_look
+from drivers.readings import Look
 
 _ATTEMPTS: Final = 2
 
@@ -88,6 +89,15 @@ class LastingHeater(ABC):
             await self.close()
             raise
         return identity
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            return heater_look(await self.connect(), await self.read())
+        finally:
+            if not opened:
+                await self.close()
 
     async def set_temperature(self, temperature_c: float) -> float:
         """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the controller's resolution).

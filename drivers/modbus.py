@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from drivers.errors import DriverError, PortError, ProtocolError, RefusedError, WireTimeoutError
+from drivers.transport import PORT_ERRORS
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 Connect = Callable[[ProtocolFactory], Awaitable[tuple[asyncio.Transport, asyncio.BaseProtocol]]]
@@ -246,9 +247,14 @@ class ModbusBus:
             return self._client
         if self._client is None:
             self._client = self._make_client()
-        if not await self._client.connect():
+        try:
+            why = "" if await self._client.connect() else "cannot be opened, or is in use"
+        except PORT_ERRORS as error:
+            # A port that refuses its settings late stays locked for as long as anybody keeps this error.
+            why = f"cannot be opened: {error}"
+        if why:
             self._client = None
-            raise PortError("cannot be opened, or is in use", port=self.name)
+            raise PortError(why, port=self.name)
         return self._client
 
     def _make_client(self) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from drivers.errors import DriverError, NotConnectedError, PortError, ProtocolError, WireTimeoutError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from serial import Serial
 
 __all__ = [
+    "PORT_ERRORS",
     "BlockingClock",
     "DriverError",
     "Line",
@@ -26,6 +27,18 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+def _port_errors() -> tuple[type[Exception], ...]:
+    """What a port raises when it cannot be opened, set or reached. serial.SerialException is an OSError."""
+    try:
+        import termios
+    except ImportError:  # Windows has none
+        return OSError, ValueError
+    return OSError, ValueError, termios.error
+
+
+PORT_ERRORS: Final = _port_errors()
 
 
 class BlockingClock(Protocol):
@@ -155,7 +168,7 @@ class SerialTransport:
         port, self._port = self._port, None
         executor, self._executor = self._executor, None
         if port is not None and executor is not None:
-            with contextlib.suppress(OSError):  # a port that went away cannot be closed in good order
+            with contextlib.suppress(*PORT_ERRORS):  # a port that went away cannot be closed in good order
                 await asyncio.get_running_loop().run_in_executor(executor, port.close)
         if executor is not None:
             executor.shutdown(wait=False)
@@ -186,10 +199,10 @@ class SerialTransport:
         return self._port
 
     async def _call(self, action: Callable[[], T]) -> T:
-        """Run ``action`` in the owner thread. serial.SerialException is an OSError."""
+        """Run ``action`` in the owner thread."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, action)
-        except (OSError, ValueError) as error:
+        except PORT_ERRORS as error:
             raise PortError(f"{error}", port=self._url) from error
 
 

@@ -17,6 +17,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
+from drivers.readings import Look
 from drivers.transport import Line, Transport
 
 T = TypeVar("T")
@@ -129,6 +130,16 @@ class ViciSelector:
             await self.close()
             raise
         return f"VICI selector valve, {count} positions, {at}"
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            identity, at = await self.connect(), await self._seen()
+            return Look(identity, "at rest" if isinstance(at, int) else at, f"position {at}")
+        finally:
+            if not opened:
+                await self.close()
 
     async def position(self) -> int:
         """Where the valve stands, 1 to ``positions``. Raises DeviceAlarmError between two positions."""
