@@ -38,6 +38,7 @@ from drivers.phase_sensor import Phase, PhaseReading, PhaseSensor
 from drivers.pressure import PressureReading, PressureTransmitter
 from drivers.readings import Found, Look, PumpState, PumpStatus
 from drivers.recovering import RecoveringHeater, RecoveringPressure, RecoveringSpectrometer
+from drivers.recovering_around import RecoveringGas, RecoveringPhase, RecoveringValve
 from drivers.recovering_pump import LostMotion, RecoveringPump
 from drivers.recovery import Quality, Reading, RecoveryRules, Rung
 from drivers.transport import BlockingClock, Line, SerialTransport, Transport
@@ -87,10 +88,13 @@ __all__ = [
     "Quality",
     "ReadBackError",
     "Reading",
+    "RecoveringGas",
     "RecoveringHeater",
+    "RecoveringPhase",
     "RecoveringPressure",
     "RecoveringPump",
     "RecoveringSpectrometer",
+    "RecoveringValve",
     "RecoveryRules",
     "RefusedError",
     "RtuLink",

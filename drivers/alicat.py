@@ -147,7 +147,7 @@ class AlicatController:
         Raises RefusedError when it controls something else than mass flow, or another gas.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             frame = await self._frame("")
@@ -256,7 +256,7 @@ class AlicatController:
         raise failure
 
     async def _exchange(self, command: str) -> bytes:
-        return await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _one_line)
+        return await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _one_line, device=self._name)
 
     def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
         return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)

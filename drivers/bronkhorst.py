@@ -98,7 +98,7 @@ class BronkhorstController:
         no gas volume.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             serial_number = str(await self._get(SERIAL_NUMBER))
@@ -213,7 +213,7 @@ class BronkhorstController:
         raise failure
 
     async def _exchange(self, request: bytes) -> bytes:
-        return await self._line.exchange(request, _one_line)
+        return await self._line.exchange(request, _one_line, device=self._name)
 
     def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
         return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)

@@ -182,7 +182,9 @@ class CavroDelivery:
         elif self._alarm is not None:
             raise self._alarmed("infuse")
         elif self._giving is None and self._stopped:
-            raise RefusedError("stopped before the syringe was full", device=self._name, asked="infuse")
+            raise RefusedError(
+                "stopped before the syringe was full", device=self._name, port=self._modules[0].port, asked="infuse"
+            )
 
     async def _take_over(self, pulses_s: int, volume_ul: float) -> None:
         """Give what is already moving the new rate and bound."""
@@ -343,9 +345,16 @@ class CavroDelivery:
                 low=low,
                 high=high,
                 device=self._name,
+                port=self._modules[0].port,
                 asked=value,
             )
 
     def _alarmed(self, verb: str) -> DeviceAlarmError:
         alarm = self._alarm or ""
-        return DeviceAlarmError(f"the pump reports an alarm: {alarm}", alarm=alarm, device=self._name, asked=verb)
+        return DeviceAlarmError(
+            f"the pump reports an alarm: {alarm}",
+            alarm=alarm,
+            device=self._name,
+            port=self._modules[0].port,
+            asked=verb,
+        )

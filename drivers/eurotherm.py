@@ -96,7 +96,7 @@ class EurothermController:
     async def connect(self) -> str:
         """Open the line and read the controller once; changes nothing on it. Returns a description."""
         if not self._opened:
-            await self._bus.open()
+            await self._bus.open(self._name)
             self._opened = True
         try:
             await self.read()

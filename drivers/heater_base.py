@@ -20,7 +20,7 @@ class Port(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def open(self) -> None: ...
+    async def open(self, device: str = "") -> None: ...
 
     async def close(self) -> None: ...
 
@@ -80,7 +80,7 @@ class LastingHeater(ABC):
     async def connect(self) -> str:
         """Open the line and read the controller; changes nothing on it. Returns a description."""
         if not self._opened:
-            await self._port.open()
+            await self._port.open(self._name)
             self._opened = True
         try:
             identity = await self._identify()

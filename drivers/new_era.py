@@ -132,7 +132,7 @@ class NewEraPump:
         bound is unknown. The volumes of ``status`` count from here.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             await self._choose_framing(self._safe_mode_timeout_s)
@@ -164,7 +164,7 @@ class NewEraPump:
         opened = self._opened
         try:
             if not opened:
-                await self._line.open()
+                await self._line.open(self._name)
                 self._opened = True
                 await self._find_framing()
             identity = (await self._ask("VER", latch=True)).data
@@ -369,7 +369,9 @@ class NewEraPump:
         failures = garbled = 0
         while True:
             try:
-                answer = await self._line.exchange(request, receive_safe if safe_in else receive_basic)
+                answer = await self._line.exchange(
+                    request, receive_safe if safe_in else receive_basic, device=self._name
+                )
                 reply = parse_reply(answer, self._address)
                 if reply.error == "COM":
                     raise ProtocolError(ERRORS["COM"], answered=answer)

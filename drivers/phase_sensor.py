@@ -91,7 +91,7 @@ class PhaseSensor:
     async def connect(self) -> str:
         """Open the line and read once. Returns a description."""
         if not self._opened:
-            await self._bus.open()
+            await self._bus.open(self._name)
             self._opened = True
         try:
             await self.read()

@@ -230,10 +230,10 @@ class Line:
         """The port in words."""
         return self._transport.name
 
-    async def open(self) -> None:
-        """Open the port for one more user."""
+    async def open(self, device: str = "") -> None:
+        """Open the port for one more user. ``device`` is named in a PortError."""
         async with self._lock:
-            await self._ensure_open()
+            await self._ensure_open(device)
             self._users += 1
 
     async def close(self) -> None:
@@ -243,11 +243,16 @@ class Line:
             if self._users == 0:
                 await self._transport.close()
 
-    async def exchange(self, request: bytes, receive: Callable[[Transport, float], Awaitable[bytes]]) -> bytes:
-        """Send ``request`` and return what ``receive(transport, timeout_s)`` reads as its answer."""
+    async def exchange(
+        self, request: bytes, receive: Callable[[Transport, float], Awaitable[bytes]], *, device: str = ""
+    ) -> bytes:
+        """Send ``request`` and return what ``receive(transport, timeout_s)`` reads as its answer.
+
+        ``device`` is named in a PortError or NotConnectedError; what ``receive`` raises goes to the caller as it is.
+        """
         async with self._lock:
             if self._users and self._broken:
-                await self._ensure_open()
+                await self._ensure_open(device)
             if self._unsettled:
                 await asyncio.sleep(self._quiet_s)
             self._unsettled = True
@@ -255,16 +260,21 @@ class Line:
                 await self._transport.discard_input()
                 await self._transport.write(request)
                 answer = await receive(self._transport, self._timeout_s)
-            except PortError:
+            except PortError as error:
                 self._broken = True
-                raise
+                raise PortError(error.message, device=device, port=error.port, asked=request) from error
+            except NotConnectedError as error:
+                raise NotConnectedError(error.message, device=device, port=error.port, asked=request) from error
             self._unsettled = False
             return answer
 
-    async def _ensure_open(self) -> None:
+    async def _ensure_open(self, device: str) -> None:
         """Open the port; one that went away is closed first."""
         if self._broken:
             await self._transport.close()
         self._broken = True
-        await self._transport.open()
+        try:
+            await self._transport.open()
+        except PortError as error:
+            raise PortError(error.message, device=device, port=error.port) from error
         self._broken = False
