@@ -158,7 +158,7 @@ def phase_bench() -> Bench:
 
 
 def vici_bench(*units: str) -> Bench:
-    plants = [TurningValve() for _ in units]
+    plants = [TurningValve(step_s=0.02) for _ in units]
     return Bench(ViciTwin({unit: ViciActuator(plant) for unit, plant in zip(units, plants, strict=True)}), *plants)
 
 

@@ -64,7 +64,7 @@ async def put(role: Role, device: Any) -> Any:
     return await device.position()
 
 
-async def _read(role: Role, device: Any) -> Any:
+async def reading_of(role: Role, device: Any) -> Any:
     if role == "pump":
         return await device.status()
     return await (device.position() if role == "valve" else device.read())
@@ -131,7 +131,7 @@ def test_what_is_set_is_read_back_and_done(entry: Entry) -> None:
         await device.connect()
         assert await put(entry.role, device) == pytest.approx(WANTED[entry.role], rel=1e-3)
         assert does(entry.role, bench.plant) == WANTED[entry.role]
-        check_reading(entry.role, await _read(entry.role, device))
+        check_reading(entry.role, await reading_of(entry.role, device))
 
     run_virtual(main())
 
@@ -216,13 +216,13 @@ def test_a_reading_carries_its_time_age_and_quality(entry: Entry) -> None:
         wire = WireFaults(seed=1)
         device = laddered(entry, bench, wire)
         await device.connect()
-        await _read(entry.role, device)
+        await reading_of(entry.role, device)
         latest = device.latest
         read_s = now_s()
         assert (latest.quality, latest.time_s, latest.age_s(read_s + 5.0)) == (Quality.GOOD, read_s, 5.0)
         wire.lose_port()
         with pytest.raises(DriverError):
-            await asyncio.wait_for(_read(entry.role, device), 120.0)
+            await asyncio.wait_for(reading_of(entry.role, device), 120.0)
         assert device.rung is Rung.LOST
         assert (device.latest.quality, device.latest.time_s) == (Quality.BAD, read_s)
 
@@ -239,7 +239,7 @@ def test_unplugged_it_names_itself_and_its_port(entry: Entry) -> None:
         wire.lose_port()
         for _ in range(2):
             with pytest.raises(PortError) as caught:
-                await _read(entry.role, device)
+                await reading_of(entry.role, device)
             assert (caught.value.device.partition("/")[0], caught.value.port) == ("mine", tap_port(entry))
         await device.close()
         with pytest.raises(PortError) as caught:
@@ -272,7 +272,7 @@ def test_an_outage_is_survived_by_reading_first_and_replaying_nothing(entry: Ent
             wire.silent = True
             loop.call_later(12.0, setattr, wire, "silent", False)
         began_s = now_s()
-        check_reading(entry.role, await _read(entry.role, device))
+        check_reading(entry.role, await reading_of(entry.role, device))
         assert 11.9 < now_s() - began_s < 30.0
         assert device.outages == 1
         assert device.rung is Rung.WORKING
@@ -294,7 +294,7 @@ def test_a_silent_device_is_a_timeout_within_a_bound(entry: Entry) -> None:
         device = entry.driver(entry.connection(wire.around(bench.twin)), "mine")
         await device.connect()
         wire.silent = True
-        for act in (_read(entry.role, device), device.connect()):
+        for act in (reading_of(entry.role, device), device.connect()):
             began_s = now_s()
             with pytest.raises(WireTimeoutError) as caught:
                 await act
@@ -332,11 +332,11 @@ def test_garbage_before_an_answer_is_survived_or_refused_never_believed(entry: E
                 await put(entry.role, device)
             spoilt = count
             try:
-                check_reading(entry.role, await _read(entry.role, device))
+                check_reading(entry.role, await reading_of(entry.role, device))
             except DriverError as error:
                 assert "mine" in str(error)
             spoilt = 0
-            check_reading(entry.role, await _read(entry.role, device))
+            check_reading(entry.role, await reading_of(entry.role, device))
 
     run_virtual(main())
 
@@ -360,7 +360,7 @@ def test_close_is_idempotent_and_leaves_the_device_as_it_is(entry: Entry) -> Non
             await asyncio.sleep(200.0)
             assert bench.plant.flow_ul_min == 0.0
         await device.connect()
-        await _read(entry.role, device)
+        await reading_of(entry.role, device)
         await device.close()
 
     run_virtual(main())
@@ -378,17 +378,17 @@ def test_two_devices_on_one_line_do_not_mix(entry: Entry) -> None:
             await put(entry.role, one)
             assert does(entry.role, bench.plant) == WANTED[entry.role]
             assert does(entry.role, bench.second) != WANTED[entry.role]
-            await asyncio.gather(*(_read(entry.role, device) for device in (one, two) for _ in range(5)))
+            await asyncio.gather(*(reading_of(entry.role, device) for device in (one, two) for _ in range(5)))
             await asyncio.gather(rest(entry.role, one), put(entry.role, two))
             assert does(entry.role, bench.plant) == RESTING[entry.role]
             assert does(entry.role, bench.second) == WANTED[entry.role]
         else:
             for _ in range(3):
-                seen = await asyncio.gather(_read(entry.role, one), _read(entry.role, two))
+                seen = await asyncio.gather(reading_of(entry.role, one), reading_of(entry.role, two))
                 check_reading(entry.role, seen[0])
                 check_reading(entry.role, seen[1], second=True)
         await one.close()
-        await _read(entry.role, two)
+        await reading_of(entry.role, two)
         await two.close()
 
     run_virtual(main())
@@ -403,11 +403,11 @@ def test_a_caller_cancelled_in_mid_exchange_leaves_the_line_usable(entry: Entry)
         if entry.role in WANTED:
             await put(entry.role, device)
         for after_s in (0.0005, 0.003, 0.008, 0.02, 0.05):
-            reading = asyncio.ensure_future(_read(entry.role, device))
+            reading = asyncio.ensure_future(reading_of(entry.role, device))
             await asyncio.sleep(after_s)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            check_reading(entry.role, await _read(entry.role, device))
+            check_reading(entry.role, await reading_of(entry.role, device))
 
     run_virtual(main())
 
