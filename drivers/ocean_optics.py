@@ -29,6 +29,7 @@ from drivers.ocean_models import (
     SpectrometerIdentity,
 )
 from drivers.ocean_obp import ANSWER_BYTES, SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
+from drivers.readings import Look
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,6 +145,17 @@ class OceanSpectrometer:
             await self.close()
             raise
         return str(self._identity)
+
+    async def look(self) -> Look:
+        """Who it is; sets no exposure and no lamp, which it does not tell. Before ``connect`` it is let go again."""
+        if self._identity is not None:
+            return Look(str(self._identity), "connected", f"integrating for {self._integration_s:g} s")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        try:
+            self._device, identity = await self._call(self._open, 10.0, "look")
+        finally:
+            await self.close()
+        return Look(str(identity), "free", "no spectrum was taken")
 
     async def wavelengths_nm(self) -> NDArray[np.float64]:
         """Wavelength of each pixel from the spectrometer's own calibration, shape (pixels,)."""
