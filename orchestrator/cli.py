@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from orchestrator.cli_daemon import DEFAULT_FILE, DaemonFile, NameOption, add_to, daemon_status
+from orchestrator.cli_safety import add_to as add_safety_to
 from orchestrator.errors import EXIT_REFUSED, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, UsageRefused
 
 app = typer.Typer(
@@ -203,6 +204,7 @@ def twin_serve(
 
 
 add_to(app)
+add_safety_to(app)
 
 
 def main() -> None:

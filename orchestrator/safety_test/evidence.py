@@ -35,7 +35,8 @@ class Kept:
 
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(path.stem[-4:]) for path in folder.glob("safety-test-[0-9][0-9][0-9][0-9].sqlite")), default=0)
+        earlier = folder.glob("safety-test-[0-9][0-9][0-9][0-9].sqlite")
+        number = 1 + max((int(path.stem[-4:]) for path in earlier), default=0)
         self.path = folder / f"safety-test-{number:04d}.sqlite"
         self._append([("safety_test_began", header)])
 

@@ -36,9 +36,12 @@ async def _hold(options: argparse.Namespace) -> int:
         if not over.done():
             over.set_result(code)
 
+    def lost(why: str) -> None:
+        loop.call_soon_threadsafe(end, 3)
+
     loop.add_signal_handler(signal.SIGTERM, end, 0)
     loop.add_signal_handler(signal.SIGUSR1, threading.Event().wait)
-    heart.listen(lambda why: loop.call_soon_threadsafe(end, 3))
+    heart.listen(lost)
     rig = steel_rig(load_rig(options.rig), Unrecorded())
     beating = []
     for name in (options.name, *options.also):
