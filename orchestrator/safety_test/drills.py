@@ -19,6 +19,8 @@ from orchestrator.safety_test.evidence import Evidence, Outcome
 
 WARM_S: Final = 120.0
 SAFE_OUTPUT: Final = 0.005
+SHOWN_S: Final = 2.0
+"""So long a controller may go on showing the output that it had."""
 SHARE_OF_RANGE: Final = 0.35
 """How warm a drill makes the reactor: this share of the way from its lowest to its highest set-point."""
 
@@ -345,6 +347,7 @@ async def _make_safe(rig: Rig, interlocks: Interlocks, drill: Drill) -> list[str
         await asyncio.sleep(60.0)  # the cable is put back
         failed.clear()
     await make_safe(rig, report, hurry=True, forbids_flush=interlocks.forbids_flush)
+    await asyncio.sleep(SHOWN_S)
     reading = await rig.heater.read()
     if reading.output_fraction > SAFE_OUTPUT:
         failed.append(f"the heater still gives {100.0 * reading.output_fraction:.0f} %")
