@@ -24,6 +24,7 @@ from drivers.eurotherm import EurothermController, HeaterReading
 from drivers.folder_spectrometer import FolderSpectrometer
 from drivers.gas import GasReading
 from drivers.harvard import HarvardPump
+from drivers.identify import Identification, Scan, identify
 from drivers.ika import IkaHotplate
 from drivers.julabo import JulaboCirculator
 from drivers.modbus import ModbusBus, RtuLink, TcpLink
@@ -35,7 +36,7 @@ from drivers.ocean_optics import OceanSpectrometer, SpectrometerIdentity
 from drivers.omega import OmegaController
 from drivers.phase_sensor import Phase, PhaseReading, PhaseSensor
 from drivers.pressure import PressureReading, PressureTransmitter
-from drivers.readings import PumpState, PumpStatus
+from drivers.readings import Found, Look, PumpState, PumpStatus
 from drivers.recovering import RecoveringHeater, RecoveringPressure, RecoveringSpectrometer
 from drivers.recovering_around import RecoveringGas, RecoveringPhase, RecoveringValve
 from drivers.recovering_pump import LostMotion, RecoveringPump
@@ -55,13 +56,16 @@ __all__ = [
     "DriverError",
     "EurothermController",
     "FolderSpectrometer",
+    "Found",
     "GasReading",
     "HarvardPump",
     "HeaterReading",
+    "Identification",
     "IkaHotplate",
     "JulaboCirculator",
     "LampLine",
     "Line",
+    "Look",
     "LostDeviceError",
     "LostMotion",
     "ModbusBus",
@@ -95,6 +99,7 @@ __all__ = [
     "RefusedError",
     "RtuLink",
     "Rung",
+    "Scan",
     "SerialTransport",
     "SpectrometerIdentity",
     "SupersededError",
@@ -104,4 +109,5 @@ __all__ = [
     "WatlowController",
     "WireTimeoutError",
     "corrected",
+    "identify",
 ]

@@ -29,6 +29,7 @@ from drivers.ocean_models import (
     SpectrometerIdentity,
 )
 from drivers.ocean_obp import ANSWER_BYTES, SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
+from drivers.readings import Look
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,7 @@ class OceanSpectrometer:
         self._port = f"usb:{serial_number or 'any'}" if network is None else f"tcp:{network[0]}:{network[1]}"
         self._executor: ThreadPoolExecutor | None = None
         self._device: Any = None
+        self._socket: Any = None
         self._identity: SpectrometerIdentity | None = None
         self._integration_s = _FIRST_INTEGRATION_S
         self._under_way_s = 0.0
@@ -143,6 +145,17 @@ class OceanSpectrometer:
             await self.close()
             raise
         return str(self._identity)
+
+    async def look(self) -> Look:
+        """Who it is; sets no exposure and no lamp, which it does not tell. Before ``connect`` it is let go again."""
+        if self._identity is not None:
+            return Look(str(self._identity), "connected", f"integrating for {self._integration_s:g} s")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        try:
+            self._device, identity = await self._call(self._open, 10.0, "look")
+        finally:
+            await self.close()
+        return Look(str(identity), "free", "no spectrum was taken")
 
     async def wavelengths_nm(self) -> NDArray[np.float64]:
         """Wavelength of each pixel from the spectrometer's own calibration, shape (pixels,)."""
@@ -226,6 +239,10 @@ class OceanSpectrometer:
         if device is not None:
             with contextlib.suppress(DriverError):
                 await self._call(device.close, 2.0, "close")
+        if self._socket is not None:
+            # seabreeze closes another socket than the one it has connected.
+            self._socket.close()
+            self._socket = None
         self._give_up()
 
     def _give_up(self) -> None:
@@ -245,6 +262,10 @@ class OceanSpectrometer:
             device: Any = SeaBreezeDevice(handle)
             try:
                 device.open()
+            except RuntimeError as error:
+                if self._network is None:
+                    raise
+                raise PortError(f"{error}", device=self._name, port=self._port) from error
             except USBTransportDeviceInUse:
                 found.append("one in use")
                 continue
@@ -252,6 +273,8 @@ class OceanSpectrometer:
             found.append(serial_number)
             if self._serial_number is None or serial_number == self._serial_number:
                 spectrometer = device.f.spectrometer
+                if self._network is not None:
+                    self._socket = handle.socket
                 if isinstance(spectrometer.protocol, OBP2Protocol):
                     device.close()
                     raise self._unknown(device.model)

@@ -1,4 +1,4 @@
-"""Valves, gas flow controllers and phase sensors that survive an outage; see :mod:`drivers.recovery`."""
+"""Valves, gas controllers and phase sensors that survive an outage; see :mod:`drivers.recovery`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Final, Protocol
 from drivers.errors import NotConnectedError
 from drivers.gas import GasReading
 from drivers.phase_sensor import PhaseReading
+from drivers.readings import Look
 from drivers.recovering import Recovering, repeated
 from drivers.recovery import RecoveryRules
 
-_SAME_FLOW: Final = 0.01
-"""Set-points closer than this share of the wanted one are the same, written in another maker's digits."""
+FLOW_TOLERANCE: Final = 1e-3
+"""Set-points closer than this share of full scale are the same: it is finer than any display."""
 
 
 class Valve(Protocol):
@@ -19,52 +20,79 @@ class Valve(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def positions(self) -> int: ...
     async def connect(self) -> str: ...
-    async def move(self, position: int) -> None: ...
+    async def look(self) -> Look: ...
     async def position(self) -> int: ...
+    async def move(self, position: int) -> None: ...
+    async def home(self) -> None: ...
     async def close(self) -> None: ...
 
 
 class GasController(Protocol):
-    """A gas flow controller; see :class:`drivers.AlicatController`."""
+    """A mass flow controller; see :class:`drivers.AlicatController`."""
 
     @property
     def name(self) -> str: ...
+    @property
+    def flow_range_mln_min(self) -> tuple[float, float]: ...
     async def connect(self) -> str: ...
+    async def look(self) -> Look: ...
     async def set_flow(self, flow_mln_min: float) -> float: ...
-    async def stop(self) -> None: ...
     async def read(self) -> GasReading: ...
+    async def stop(self) -> None: ...
     async def close(self) -> None: ...
 
 
 class PhaseDetector(Protocol):
-    """A phase sensor; see :class:`drivers.PhaseSensor`."""
+    """A bubble or phase sensor; see :class:`drivers.PhaseSensor`."""
 
     @property
     def name(self) -> str: ...
     async def connect(self) -> str: ...
+    async def look(self) -> Look: ...
     async def read(self) -> PhaseReading: ...
     async def close(self) -> None: ...
 
 
 class RecoveringValve(Recovering[int]):
-    """A selector valve on the ladder. After an outage it is asked where it is; only a caller that waits turns it."""
+    """A selector valve on the ladder.
+
+    After an outage it is only asked where it stands: a valve does not move by itself, and one that was turned by hand
+    is not turned back unasked, for nobody knows what stands in its lines. A move that still waits goes on.
+    """
 
     def __init__(self, driver: Valve, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
         super().__init__(driver.name, rules, seed)
         self._driver = driver
 
+    @property
+    def positions(self) -> int:
+        """The driver's."""
+        return self._driver.positions
+
     async def connect(self) -> str:
         """The driver's ``connect``."""
         return await repeated(self._driver.connect)
 
-    async def move(self, position: int) -> None:
-        """The driver's ``move``."""
-        await self._order("move", lambda: self._driver.move(position))
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
 
     async def position(self) -> int:
         """The driver's ``position``."""
         return self._note(await self._look("position", self._driver.position))
+
+    async def move(self, position: int) -> None:
+        """The driver's ``move``."""
+        await self._order("move", lambda: self._driver.move(position))
+        self._note(position)
+
+    async def home(self) -> None:
+        """The driver's ``home``."""
+        await self._order("home", self._driver.home)
+        self._note(1)
 
     async def close(self) -> None:
         """The driver's ``close``."""
@@ -72,7 +100,7 @@ class RecoveringValve(Recovering[int]):
 
     async def _rejoin(self) -> None:
         try:
-            await self._driver.position()
+            self._note(await self._driver.position())
         except NotConnectedError:
             await self._driver.connect()
 
@@ -80,39 +108,48 @@ class RecoveringValve(Recovering[int]):
 class RecoveringGas(Recovering[GasReading]):
     """A gas flow controller on the ladder.
 
-    After an outage the set-point that was last accepted is set again where the controller shows another one, and one
-    that was stopped is stopped again where it lets gas through.
+    After an outage the set-point that was last accepted is set again where the controller shows another one; one whose
+    power was away comes back at the set-point of its own choice. A flow that was stopped is stopped again.
     """
 
     def __init__(self, driver: GasController, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
         super().__init__(driver.name, rules, seed)
         self._driver = driver
-        self._held_mln_min: float | None = None
+        self._held: tuple[float, float] | None = None
+
+    @property
+    def flow_range_mln_min(self) -> tuple[float, float]:
+        """The driver's."""
+        return self._driver.flow_range_mln_min
 
     async def connect(self) -> str:
         """The driver's ``connect``."""
-        self._held_mln_min = None
+        self._held = None
         return await repeated(self._driver.connect)
+
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """The driver's ``set_flow``."""
-        self._held_mln_min = None
+        self._held = None
 
         async def act() -> float:
             actual_mln_min = await self._driver.set_flow(flow_mln_min)
-            self._held_mln_min = flow_mln_min
+            self._held = (flow_mln_min, actual_mln_min)
             return actual_mln_min
 
         return await self._order("set_flow", act)
 
-    async def stop(self) -> None:
-        """The driver's ``stop``; it stays wanted even where it fails."""
-        self._held_mln_min = 0.0
-        await self._order("stop", self._driver.stop)
-
     async def read(self) -> GasReading:
         """The driver's ``read``."""
         return self._note(await self._look("read", self._driver.read))
+
+    async def stop(self) -> None:
+        """The driver's ``stop``; it stays wanted even where it fails."""
+        self._held = (0.0, 0.0)
+        await self._order("stop", self._driver.stop)
 
     async def close(self) -> None:
         """The driver's ``close``."""
@@ -125,17 +162,13 @@ class RecoveringGas(Recovering[GasReading]):
             await self._driver.connect()
             reading = await self._driver.read()
         self._note(reading)
-        held = self._held_mln_min
-        if held is None or abs(reading.set_point_mln_min - held) <= _SAME_FLOW * held:
-            return
-        if held > 0.0:
-            await self._driver.set_flow(held)
-        else:
-            await self._driver.stop()
+        tolerance = FLOW_TOLERANCE * self._driver.flow_range_mln_min[1]
+        if self._held is not None and abs(reading.set_point_mln_min - self._held[1]) > tolerance:
+            await self._driver.set_flow(self._held[0])
 
 
 class RecoveringPhase(Recovering[PhaseReading]):
-    """A phase sensor on the ladder. A signal out of range is the sensor's own answer and no outage."""
+    """A phase sensor on the ladder. A voltage that no sensor sends is the sensor's own answer and no outage."""
 
     def __init__(self, driver: PhaseDetector, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
         super().__init__(driver.name, rules, seed)
@@ -144,6 +177,10 @@ class RecoveringPhase(Recovering[PhaseReading]):
     async def connect(self) -> str:
         """The driver's ``connect``."""
         return await repeated(self._driver.connect)
+
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
 
     async def read(self) -> PhaseReading:
         """The driver's ``read``."""

@@ -253,11 +253,16 @@ class TwinConfig(Section):
 
 
 class RigConfig(Section):
-    """A rig file. Every reference (port, stock, device) has been checked to exist by whoever loaded it."""
+    """A rig file. Every reference (port, stock, device) has been checked to exist by whoever loaded it.
+
+    ``pace``: how many seconds of the devices pass in one of ours. 1 for hardware; twins that are served on this
+    computer's own ports may be faster, and ``lumiflow twin serve --write-rig`` writes how much.
+    """
 
     kind: Literal["rig"]
     name: Line
     description: Text = ""
+    pace: float = Field(default=1.0, gt=0.0, le=1000.0)
     ports: Mapping[Name, Port]
     stocks: Mapping[Name, Stock]
     devices: Mapping[Name, Device]

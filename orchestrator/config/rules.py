@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.devices import DetectorConfig, GasConfig, OceanOpticsConfig, ValveConfig
-from orchestrator.config.rig import Flush, RigConfig
+from orchestrator.config.rig import (
+    EthernetPort,
+    Flush,
+    FolderPort,
+    ModbusRtuPort,
+    ModbusTcpPort,
+    Port,
+    RigConfig,
+    SerialPort,
+)
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
 
@@ -54,7 +63,22 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
         if isinstance(device, GasConfig) and "gas_off" not in steps:
             message = f"the safe sequence must close the gas of {name!r}: add gas_off"
             problems.append(document.problem(("safe_sequence",), message))
+    if rig.pace != 1.0:
+        problems += [
+            document.problem(("pace",), f"port {name!r} is none of this computer's own: hardware keeps its own time")
+            for name, port in rig.ports.items()
+            if not _served_here(port)
+        ]
     return problems + _check_drivers(document, rig)
+
+
+def _served_here(port: Port) -> bool:
+    """Whether only a program on this computer can be at the other end."""
+    if isinstance(port, SerialPort | ModbusRtuPort):
+        return port.url.startswith(("socket://127.0.0.1:", "socket://localhost:", "/dev/pts/"))
+    if isinstance(port, ModbusTcpPort | EthernetPort):
+        return port.host in ("127.0.0.1", "localhost")
+    return isinstance(port, FolderPort)
 
 
 def _check_drivers(document: Document, rig: RigConfig) -> list[Problem]:

@@ -277,7 +277,7 @@ def test_every_shipped_model_is_a_kind_and_every_kind_has_a_twin() -> None:
         ("driver: eurotherm", "driver: eurothrem", "did you mean eurotherm?"),
         ("    unit: 2\n", "    unit: 1\n", "'oven' has the same unit on port 'oven'"),
         ("    model: USB2000+", "    model: QE-Pro", "did you mean QE Pro?"),
-        ("driver: new_era\n    port: pumps\n    address: 3", "driver: harvard\n    port: pumps\n    address: 9", "share"),  # noqa: E501
+        ("driver: new_era\n    port: pumps\n    address: 3", "driver: julabo\n    port: pumps", "share"),
         ("diameter: 38.4 mm", "diameter: 2 mm", "outside what this pump and the limits allow"),
     ],
 )  # fmt: skip
