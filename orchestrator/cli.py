@@ -173,6 +173,38 @@ def report(
     _print({"report": str(target)} if as_json else str(target), as_json)
 
 
+@app.command()
+def devices(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[RIG|identify]", help="A rig file, or the word identify.")
+    ] = None,
+    port: Annotated[str | None, typer.Argument(help="What identify is to look at: /dev/ttyUSB0, host:port.")] = None,
+    hardware: Annotated[bool, typer.Option("--hardware", help="Look at the real devices, not at twins.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what is connected: firmware, state, last reading. Only looks. identify PORT finds what hangs on a port."""
+    from orchestrator.looking import identify_port, look_around, look_at
+
+    if port is not None and what != "identify":
+        _refuse_words(f"what is {port}? write: lumiflow devices identify {port}", as_json)
+    try:
+        if what is None:
+            around = look_around()
+            _print(around.as_dict() if as_json else around.text(), as_json)
+            return
+        if what == "identify":
+            if port is None:
+                _refuse_words("identify what? name a port: lumiflow devices identify /dev/ttyUSB0", as_json)
+            outcome = identify_port(port)
+            _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+            raise typer.Exit(outcome.exit_code)
+        seen = look_at(Path(what), hardware=hardware)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print(seen.as_dict() if as_json else seen.text(), as_json)
+    raise typer.Exit(seen.exit_code)
+
+
 @twin.command("serve")
 def twin_serve(
     rig: Annotated[Path, typer.Argument(help="A rig file (YAML).", show_default=False)],

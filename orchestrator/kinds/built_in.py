@@ -200,6 +200,7 @@ def _folder(context: DriverContext, name: str, config: models.FolderSpectrometer
         full_scale_counts=config.full_scale,
         timeout_s=3.0 * config.every_s + 10.0,
         stable_s=config.rests_s,
+        poll_s=max(0.1, 0.05 * config.every_s),
         name=name,
     )
 

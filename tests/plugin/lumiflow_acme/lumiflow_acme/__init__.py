@@ -1,0 +1,1 @@
+"""An Acme syringe pump for Lumiflow."""
