@@ -22,7 +22,7 @@ from orchestrator.reference import LOST_SHARE
 from orchestrator.rig import make_safe
 from orchestrator.safety import Interlocks, Trip, behind, trip_of
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
-from orchestrator.spectra import with_flag, with_wander
+from orchestrator.spectra import with_flag, with_steady_light, with_wander
 from orchestrator.steering import Steering, Wish, end_of, rest
 from orchestrator.stopping import Stop, decide_stop, wanted_replicate
 from orchestrator.upkeep import MEASURING_ALLOWANCE_S, Upkeep
@@ -394,7 +394,9 @@ class Campaign:
         if disturbed and self.state.experiment(n).attempts < MOST_ATTEMPTS:
             await self._append("disturbed", {"n": n, "by": list(disturbed), **self._volumes(used)})
             return
-        analysis = with_wander(measurement.analysis, settled.looks_ev[-self._config.settle.looks :])
+        looks = settled.looks[-self._config.settle.looks :]
+        analysis = with_wander(measurement.analysis, [look.peak_ev for look in looks])
+        analysis = with_steady_light(analysis, looks, rules_of(self._config))
         if bubble:
             analysis = with_flag(analysis, "bubble")
         drifting = settled.outcome == "timeout"

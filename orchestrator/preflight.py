@@ -17,7 +17,7 @@ from typing import Any
 from orchestrator.config.campaign import CampaignConfig, Input
 from orchestrator.config.load import LoadedCampaign
 from orchestrator.config.quantities import Range
-from orchestrator.config.rig import Flush, RigConfig
+from orchestrator.config.rig import Flush, NewEraPumpConfig, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.plumbing import (
     FlowPlan,
@@ -219,6 +219,18 @@ class _Preflight:
         elif sensor.range_kpa.high < rig.limits.pressure_kpa:
             message = f"the pressure transmitter ends at {sensor.range_kpa.high:g} kPa and cannot see this limit"
             self._problems.append(self._rig_file.problem(("limits", "pressure"), message))
+        unguarded: dict[str, list[str]] = {}
+        for name, pump in rig.pumps.items():
+            if isinstance(pump, NewEraPumpConfig) and pump.safe_mode_timeout_s is None:
+                unguarded.setdefault(pump.port, []).append(name)
+        shared = Counter(pump.port for pump in rig.pumps.values())
+        for port, names in unguarded.items():
+            if shared[port] > 1:
+                message = (
+                    f"{', '.join(names)} on the shared line {port!r} without a checksum: a byte gone wrong in an "
+                    "address sets another pump, and nobody notices; give each a safe_mode_timeout, or its own line"
+                )
+                self._warn_rig(("devices", names[0]), message)
         for index, step in enumerate(rig.safe_sequence):
             if isinstance(step, Flush) and step.pump != solvent:
                 self._warn_rig(("safe_sequence", index, "pump"), f"the safe sequence flushes with {step.pump!r}")

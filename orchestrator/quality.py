@@ -18,6 +18,7 @@ def rules_of(config: CampaignConfig) -> QualityRules:
         min_absorbance=rules.min_absorbance,
         second_peak_fraction=rules.second_peak_fraction,
         max_repeat_scatter_ev=rules.max_repeat_scatter_ev,
+        max_light_step=rules.max_light_step,
     )
 
 

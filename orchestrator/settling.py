@@ -13,6 +13,7 @@ from orchestrator.measuring import Detector
 from orchestrator.plumbing import FlowPlan
 from orchestrator.rig import Rig
 from orchestrator.safety import Interlocks
+from orchestrator.spectra import Analysis
 
 TEMPERATURE_POLL_S = 2.0
 BOUND_MARGIN = 1.25
@@ -21,11 +22,16 @@ BOUND_MARGIN = 1.25
 
 @dataclass(frozen=True)
 class Settled:
-    """How the wait ended. ``looks_ev``: the line's energy at each look, None where no line was seen."""
+    """How the wait ended, and what was seen at each look."""
 
     outcome: Literal["steady", "timeout"]
     elapsed_s: float
-    looks_ev: tuple[float | None, ...]
+    looks: tuple[Analysis, ...]
+
+    @property
+    def looks_ev(self) -> tuple[float | None, ...]:
+        """The line's energy at each look, None where no line was seen."""
+        return tuple(look.peak_ev for look in self.looks)
 
 
 def washout_s(campaign: CampaignConfig, rig: RigConfig, plan: FlowPlan) -> float:
@@ -62,11 +68,11 @@ async def settle(rig: Rig, detector: Detector, campaign: CampaignConfig, plan: F
     rules = campaign.settle
     await asyncio.sleep(washout_s(campaign, rig.config, plan))
     washed_out = loop.time()
-    looks: list[float | None] = []
+    looks: list[Analysis] = []
     while True:
-        looks.append((await detector.look()).peak_ev)
+        looks.append(await detector.look())
         elapsed = loop.time() - began
-        if stands_still(looks[-rules.looks :], rules.looks, rules.drift_ev):
+        if stands_still([look.peak_ev for look in looks[-rules.looks :]], rules.looks, rules.drift_ev):
             return Settled("steady", elapsed, tuple(looks))
         if loop.time() - washed_out >= rules.timeout_s:
             return Settled("timeout", elapsed, tuple(looks))

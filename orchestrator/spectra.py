@@ -60,6 +60,7 @@ class QualityRules:
     min_absorbance: float = 0.003
     second_peak_fraction: float = 0.25
     max_repeat_scatter_ev: float = 0.02
+    max_light_step: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Analysis:
     """Result of one measurement; a number that could not be had is None, and ``flags`` say why.
 
     ``peak_sd_ev`` is the standard error of the mean over the repeats, never below the error of the fit.
+    ``transmitted``: the share of the blank's lamp light that each repeat lets through; empty without a blank.
     """
 
     peak_ev: float | None
@@ -92,6 +94,7 @@ class Analysis:
     absorbance: float | None
     signal_to_noise: float
     flags: tuple[str, ...]
+    transmitted: tuple[float, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -163,7 +166,8 @@ def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analy
     """Peak, width and yield of one measurement with its quality flags.
 
     Flags: ``saturated``, ``dark`` (no emission above the noise), ``no line``, ``broad``, ``multi-peak``, ``drifting``
-    (the repeats disagree), ``bubble`` (the cell transmits more lamp light than pure solvent, or next to none).
+    (the repeats disagree), ``bubble`` (the cell transmits more lamp light than pure solvent, next to none, or now more
+    and now less; see :func:`with_steady_light`).
     """
     import numpy as np
 
@@ -185,17 +189,19 @@ def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analy
     mean_emission = np.mean(emissions, axis=0)
     ratio = signal_to_noise(frames.wavelengths_nm, mean_emission, layout)
     transmitted = float(np.mean(transmissions))
+    let_through = tuple(transmissions) if frames.blank_rate is not None else ()
     absorbance = -math.log10(transmitted) if frames.blank_rate is not None and transmitted > 0.0 else None
-    if frames.blank_rate is not None and not 0.01 <= transmitted <= 1.15:
+    if frames.blank_rate is not None and (not 0.01 <= transmitted <= 1.15 or not _steady(let_through, rules)):
         flags.append("bubble")
+    unseen = Analysis(None, None, None, None, None, None, absorbance, ratio, (*flags, "dark"), let_through)
     if ratio < rules.min_signal_to_noise:
-        return Analysis(None, None, None, None, None, None, absorbance, ratio, (*flags, "dark"))
+        return unseen
     for emission in emissions:
         line = find_line(frames.wavelengths_nm, emission, layout)
         if line is not None:
             lines.append(line)
     if len(lines) < len(emissions):
-        return Analysis(None, None, None, None, None, None, absorbance, ratio, (*flags, "no line"))
+        return replace(unseen, flags=(*flags, "no line"))
     peak, scatter = mean_and_error([line.peak_ev for line in lines])
     fit_error = float(np.mean([line.peak_sd_ev for line in lines])) / math.sqrt(len(lines))
     fwhm, fwhm_error = mean_and_error([line.fwhm_ev for line in lines])
@@ -206,8 +212,9 @@ def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analy
     if max(line.second_peak_fraction for line in lines) > rules.second_peak_fraction:
         flags.append("multi-peak")
     quantum_yield, yield_error = mean_and_error(yields) if len(yields) == len(lines) else (None, None)
+    error = max(scatter, fit_error)
     return Analysis(
-        peak, max(scatter, fit_error), fwhm, fwhm_error, quantum_yield, yield_error, absorbance, ratio, tuple(flags)
+        peak, error, fwhm, fwhm_error, quantum_yield, yield_error, absorbance, ratio, tuple(flags), let_through
     )
 
 
@@ -225,9 +232,25 @@ def with_wander(analysis: Analysis, looks_ev: Sequence[float | None]) -> Analysi
     return replace(analysis, peak_sd_ev=max(analysis.peak_sd_ev, error_of_mean * math.sqrt(len(values))))
 
 
+def with_steady_light(analysis: Analysis, looks: Sequence[Analysis], rules: QualityRules) -> Analysis:
+    """The analysis, flagged ``bubble`` where the lamp's light came and went between the looks and the repeats.
+
+    A bubble that fills part of the cell leaves a line of ordinary shape, only with too little light. What gives it away
+    is its coming or going: at a steady recipe the transmitted share stays within ``max_light_step``.
+    """
+    seen = [share for each in (*looks, analysis) for share in each.transmitted]
+    if _steady(seen, rules):
+        return analysis
+    return with_flag(analysis, "bubble")
+
+
 def with_flag(analysis: Analysis, flag: str) -> Analysis:
     """The analysis with one more flag, if it does not have it already."""
     return analysis if flag in analysis.flags else replace(analysis, flags=(*analysis.flags, flag))
+
+
+def _steady(transmitted: Sequence[float], rules: QualityRules) -> bool:
+    return len(transmitted) < 2 or max(transmitted) - min(transmitted) <= rules.max_light_step
 
 
 def signal_to_noise(wavelengths_nm: Array, emission: Array, layout: OpticalLayout) -> float:

@@ -74,7 +74,7 @@ NATURE: Final[Mapping[FaultKind, _Nature]] = {
     FaultKind.POWER_BLIP: _Nature("pump"),
     FaultKind.LEAK: _Nature("reactor", 0.6, 0.0, 1.0),  # size: share of the flow that drips out
     FaultKind.CLOG: _Nature("reactor", 30.0, 0.1),  # size: time in which the resistance doubles, s
-    FaultKind.BUBBLE: _Nature("detector", duration_s=60.0),
+    FaultKind.BUBBLE: _Nature("detector", 1.0, 0.0, 1.0, 60.0),  # size: share of the cell that it fills
     FaultKind.SENSOR_BREAK: _Nature("heater"),
     FaultKind.SENSOR_DETACHED: _Nature("heater"),
     FaultKind.RELAY_WELDED: _Nature("heater"),
@@ -266,7 +266,7 @@ class Faults:
         cell = self._world.cell
         self._world.optics(fault.target)
         if fault.kind is FaultKind.BUBBLE:
-            cell.bubble(now_s, on)
+            cell.bubble(now_s, fault.extent if on else 0.0)
         elif fault.kind is FaultKind.SATURATION:
             cell.brighten(now_s, fault.extent if on else 1.0)
         elif fault.kind is FaultKind.LAMP_DRIFT:

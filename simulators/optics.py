@@ -52,7 +52,7 @@ class FlowCell:
         self._brightness = Steps(1.0)
         self._extra_drift = Steps(0.0)
         self._film = Steps(0.0)
-        self._bubble = Steps(False)
+        self._bubble = Steps(0.0)
         self._wavelengths: Array = np.array(spec.wavelengths_list_nm())
         self._widths: Array = np.gradient(self._wavelengths)
         pattern = generator(seed, spec.name, "dark pattern").standard_normal((2, spec.pixels))
@@ -71,13 +71,13 @@ class FlowCell:
         """Have a film grow on the windows, grey, from now on; 0 takes it away."""
         self._film.set(t_s, absorbance_per_h)
 
-    def bubble(self, t_s: float, there: bool) -> None:
-        """Put a bubble into the cell, or let it go."""
-        self._bubble.set(t_s, there)
+    def bubble(self, t_s: float, share: float) -> None:
+        """Put a bubble into the cell that fills this share of its light path, 1 for all of it; 0 lets it go."""
+        self._bubble.set(t_s, share)
 
     def holds_bubble(self, t_s: float) -> bool:
         """Whether a bubble is in the cell."""
-        return bool(self._bubble) and self._bubble.at(t_s)
+        return bool(self._bubble) and self._bubble.at(t_s) > 0.0
 
     def lamp(self, t_s: float, on: bool) -> None:
         """Switch the LED. Raises: TimeReversalError before the previous switching."""
@@ -134,10 +134,10 @@ class FlowCell:
             power *= max(1.0 + self._extra_drift.at(t_s) * self._extra_drift.since(t_s) / 3600.0, 0.0)
         if self._film:
             power *= 10.0 ** -(self._film.at(t_s) * self._film.since(t_s) / 3600.0)
-        bubble = self.holds_bubble(t_s)
+        bubble = self._bubble.at(t_s) if self._bubble else 0.0
         light = emission_per_ev(cell, energies) * energies / nm
         if bubble:
-            light *= _BUBBLE_EMISSION
+            light *= 1.0 - bubble * (1.0 - _BUBBLE_EMISSION)
         sigma = spec.led_fwhm_nm * _SIGMA_PER_FWHM
         near = np.flatnonzero(np.abs(nm - spec.led_wavelength_nm) < 5.0 * sigma)
         if near.size:
@@ -146,7 +146,7 @@ class FlowCell:
                 sigma * math.sqrt(2.0 * math.pi)
             )
             if bubble:
-                line *= _BUBBLE_LEAK
+                line *= 1.0 - bubble * (1.0 - _BUBBLE_LEAK)
             light[band] += spec.led_leak_fraction * line * 10.0 ** -absorbance(self._chemistry, cell, energies[band])
         light *= power * self._widths
         light += spec.stray_fraction * float(light.sum())

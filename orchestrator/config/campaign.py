@@ -356,7 +356,10 @@ class Measure(Section):
 
 
 class Quality(Section):
-    """What a spectrum must satisfy before its numbers are believed."""
+    """What a spectrum must satisfy before its numbers are believed.
+
+    ``max_light_step``: share of the lamp's light that may come or go between the last looks and the measurement.
+    """
 
     saturation_fraction: Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)] = 0.98
     min_signal_to_noise: float = Field(default=20.0, gt=0.0, le=1.0e6)
@@ -364,6 +367,7 @@ class Quality(Section):
     min_absorbance: float = Field(default=0.003, ge=0.0, le=10.0)
     second_peak_fraction: Fraction = 0.25
     max_repeat_scatter_ev: EnergyDifference = 0.02
+    max_light_step: Fraction = 0.05
 
 
 class Plateau(Section):

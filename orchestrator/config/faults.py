@@ -97,9 +97,20 @@ class HeaterFault(_DeviceFault):
 
 
 class DetectorFault(_DeviceFault):
-    """A bubble in the flow cell; a spectrometer that is unplugged or hangs."""
+    """A spectrometer that is unplugged or hangs."""
 
-    fault: Literal["bubble", "usb_unplug", "usb_hang"]
+    fault: Literal["usb_unplug", "usb_hang"]
+
+
+class Bubble(_DeviceFault):
+    """A bubble that fills a share of the flow cell."""
+
+    fault: Literal["bubble"]
+    share: Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)] = 1.0
+
+    @property
+    def size(self) -> float:
+        return self.share
 
 
 class Saturation(_DeviceFault):
@@ -187,6 +198,7 @@ TwinFault = Annotated[
     | Clog
     | HeaterFault
     | DetectorFault
+    | Bubble
     | Saturation
     | LampDrift
     | Fouling

@@ -27,6 +27,14 @@ def line_of(text: str, words: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), 1) if words in line)
 
 
+def test_pumps_that_share_a_line_without_a_checksum_are_warned_of() -> None:
+    unguarded = preflight(changed(rig=("    safe_mode_timeout: 30 s\n", "")))
+    (warning,) = (each for each in unguarded.warnings if "checksum" in each.message)
+    assert "safe_mode_timeout" in warning.message
+    assert all(pump in warning.message for pump in LOADED.rig.pumps)
+    assert not any("checksum" in each.message for each in preflight(LOADED).warnings)
+
+
 @pytest.mark.parametrize("name", ["quickstart", "blue-2.60"])
 def test_a_shipped_campaign_can_run(name: str) -> None:
     report = preflight(load_campaign(CONFIGS / "campaigns" / f"{name}.yaml"))

@@ -16,7 +16,7 @@ from orchestrator.reference import Reference
 from orchestrator.replay import replay_run
 from orchestrator.show import Show
 from simulators.faults import FaultKind
-from tests.benchmarks.faults import BRIGHT
+from tests.benchmarks.fault_rows import BRIGHT
 from tests.orchestrator.rehearsal import Rehearsed, rehearse, small
 
 EXPERIMENTS = 4

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from orchestrator.spectra import HC_EV_NM, Analysis, Frames, OpticalLayout, QualityRules, analyse, with_wander
+from orchestrator.spectra import (
+    HC_EV_NM,
+    Analysis,
+    Frames,
+    OpticalLayout,
+    QualityRules,
+    analyse,
+    with_steady_light,
+    with_wander,
+)
 
 Array = NDArray[np.float64]
 LAYOUT = OpticalLayout()
@@ -119,3 +128,30 @@ def test_a_line_that_wandered_while_it_was_watched_is_known_no_better_than_that(
     wandering = with_wander(still, [2.246, 2.249, 2.254])
     assert wandering.peak_sd_ev == pytest.approx(np.std([2.246, 2.249, 2.254, 2.25], ddof=1), abs=1e-5)
     assert wandering.peak_ev == still.peak_ev
+
+
+@pytest.mark.parametrize(("share", "flags"), [(0.0, ()), (0.04, ()), (0.1, ("bubble",)), (0.5, ("bubble",))])
+def test_a_bubble_between_the_looks_and_the_measurement_is_told_by_the_lamp_light_it_takes(
+    share: float, flags: tuple[str, ...]
+) -> None:
+    emission = line_counts(2.3, 0.1, 30000.0)
+    looks = [analysed(emission, transmitted=0.8, repeats=1) for _ in range(3)]
+    measured = analysed((1.0 - share) * emission, transmitted=0.8 * (1.0 - share))
+    assert measured.flags == ()
+    assert with_steady_light(measured, looks, RULES).flags == flags
+
+
+def test_a_bubble_that_comes_between_two_repeats_is_flagged_by_the_measurement_alone() -> None:
+    whole = frames(line_counts(2.3, 0.1, 30000.0))
+    samples = whole.samples.copy()
+    samples[2] = 1500.0 + 0.8 * (samples[2] - 1500.0)
+    bent = Frames(whole.wavelengths_nm, samples, whole.darks, whole.integration_s, whole.blank_rate)
+    assert analyse(bent, LAYOUT, RULES).flags == ("bubble",)
+
+
+def test_without_a_blank_the_lamps_light_says_nothing() -> None:
+    whole = frames(line_counts(2.3, 0.1, 30000.0))
+    unlit = Frames(whole.wavelengths_nm, whole.samples, whole.darks, whole.integration_s, None)
+    result = analyse(unlit, LAYOUT, RULES)
+    assert result.transmitted == ()
+    assert with_steady_light(result, [result], RULES) == result

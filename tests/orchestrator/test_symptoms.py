@@ -234,9 +234,11 @@ def test_the_ledger_tells_of_an_empty_syringe_before_it_is_dry() -> None:
 
 
 def test_errors_of_devices_are_trips_by_their_kind() -> None:
-    from drivers import BrokenWireError, LostDeviceError
+    from drivers import BrokenWireError, DeviceAlarmError, LostDeviceError, ReadBackError
 
     assert trip_of(LostDeviceError("away", outage_s=31.0, device="oven")).interlock == "lost device"
     broken = trip_of(BrokenWireError("0 mA", alarm="broken wire", device="gauge"))
     assert (broken.interlock, broken.device) == ("broken wire", "gauge")
     assert trip_of(RuntimeError("?")).device == "rig"
+    assert trip_of(DeviceAlarmError("stalled", alarm="stalled", device="pb")).interlock == "device alarm"
+    assert trip_of(ReadBackError("another flow", device="pb")).interlock == "refused setting"

@@ -160,7 +160,8 @@ def test_optical_faults_change_the_light_and_nothing_else(rig: WorldSpec) -> Non
     assert line(lambda world: world.cell.foul(0.0, 0.3)) == pytest.approx(sound * 10.0**-0.3, rel=0.1)
     assert line(lambda world: world.cell.drift(0.0, -0.3)) == pytest.approx(0.7 * sound, rel=0.1)
     assert line(lambda world: world.cell.brighten(0.0, 3.0)) == pytest.approx(3.0 * sound, rel=0.1)
-    assert line(lambda world: world.cell.bubble(0.0, True)) < 0.05 * sound
+    assert line(lambda world: world.cell.bubble(0.0, 1.0)) < 0.05 * sound
+    assert line(lambda world: world.cell.bubble(0.0, 0.3)) == pytest.approx(0.7 * sound, rel=0.1)
 
 
 def test_a_fault_ends_after_its_duration(rig: WorldSpec) -> None:
