@@ -37,8 +37,8 @@ def _cases() -> Iterator[Any]:
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = server_for(Pretend(tmp_path_factory.mktemp("runs")))
     server.api.closing.set()  # event streams end at once
-    with in_a_thread(server):
-        yield server.url
+    with in_a_thread(server) as running:
+        yield running.server.url
 
 
 @pytest.mark.parametrize(("label", "mode"), list(_cases()))

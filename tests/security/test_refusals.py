@@ -40,7 +40,7 @@ class Door:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     conductor = Pretend(tmp_path_factory.mktemp("runs"))
     with in_a_thread(server_for(conductor)) as running:
-        yield Door(running.port, conductor)
+        yield Door(running.server.port, conductor)
 
 
 @pytest.fixture

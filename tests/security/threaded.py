@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from orchestrator.daemon.http.server import HttpServer
 
 
+class Running(NamedTuple):
+    """A server, and the loop that it runs on."""
+
+    server: HttpServer
+    loop: asyncio.AbstractEventLoop
+
+    async def on_its_loop(self, action: Callable[[], None]) -> None:
+        """Do something in the server's loop and wait until it is done."""
+
+        async def act() -> None:
+            action()
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(act(), self.loop))
+
+
 @contextmanager
-def in_a_thread(server: HttpServer) -> Iterator[HttpServer]:
+def in_a_thread(server: HttpServer) -> Iterator[Running]:
     """Start a server, and stop it at the end. The server must not belong to a loop yet."""
     ready = threading.Event()
     done: list[asyncio.Event] = []
@@ -30,7 +46,7 @@ def in_a_thread(server: HttpServer) -> Iterator[HttpServer]:
     thread.start()
     assert ready.wait(10.0), "the server did not start"
     try:
-        yield server
+        yield Running(server, loops[0])
     finally:
         loops[0].call_soon_threadsafe(done[0].set)
         thread.join(10.0)
