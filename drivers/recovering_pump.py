@@ -97,6 +97,7 @@ class RecoveringPump(Recovering[PumpStatus]):
         self._outages_seen = 0
         self._joined = True
         self._tally = _Tally()
+        self._interruptions = 0
         self.lost_motion: tuple[LostMotion, ...] = ()
 
     @property
@@ -110,6 +111,7 @@ class RecoveringPump(Recovering[PumpStatus]):
         identity = await repeated(self._driver.connect)
         self._base = (0.0, 0.0)
         self.lost_motion = ()
+        self._interruptions = 0
         self._tally = _Tally(since_s=now_s())
         self._note(PumpStatus(PumpState.STOPPED, 0.0, 0.0, None))
         return identity
@@ -169,7 +171,11 @@ class RecoveringPump(Recovering[PumpStatus]):
     def _since_connect(self, status: PumpStatus) -> PumpStatus:
         infused_ul, withdrawn_ul = self._base
         return replace(
-            status, infused_ul=infused_ul + status.infused_ul, withdrawn_ul=withdrawn_ul + status.withdrawn_ul
+            status,
+            infused_ul=infused_ul + status.infused_ul,
+            withdrawn_ul=withdrawn_ul + status.withdrawn_ul,
+            interruptions=self._interruptions,
+            lost_ul=sum(lost.at_most_ul for lost in self.lost_motion),
         )
 
     def _explained(self, alarm: str | None) -> bool:
@@ -215,6 +221,7 @@ class RecoveringPump(Recovering[PumpStatus]):
             return
         rest_ul = motion.rest_ul(at_s)
         if rest_ul >= _SMALLEST_REST_UL:
+            self._interruptions += 1
             self._tally.run(at_s, motion.flow_ul_min)
             await self._driver.infuse(motion.flow_ul_min, rest_ul)
             self._motion = _Motion(motion.flow_ul_min, rest_ul, at_s)

@@ -39,7 +39,7 @@ from orchestrator.config import (
 )
 from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer, Tracer
 from orchestrator.errors import RigFault
-from orchestrator.fold import fold
+from orchestrator.fold import added, fold
 from orchestrator.rig import Rig
 from orchestrator.spectra import OpticalLayout
 
@@ -62,19 +62,26 @@ def build_rig(
     clock: BlockingClock,
     start_s: float,
     history: Sequence[Event] = (),
+    missing_ul: Mapping[str, float] | None = None,
 ) -> Rig:
     """The rig of a campaign, its devices not yet connected.
 
-    ``clock`` and ``start_s`` are the loop's; ``history`` says what earlier sittings have drawn from the syringes.
+    ``clock`` and ``start_s`` are the loop's; ``history`` says what earlier sittings have drawn from the syringes, and
+    ``missing_ul`` what these had lacked of being full when the campaign began.
     """
-    spent_ul = fold(history).spent_ul if history else {}
+    spent_ul = added(fold(history).spent_ul if history else {}, missing_ul or {})
     wires = _Steel(loaded.rig) if hardware else _Twins(loaded, clock, start_s, spent_ul)
-    return _assemble(loaded, tracer, wires, spent_ul)
+    return _assemble(loaded.rig, loaded.config.seed, tracer, wires, spent_ul)
+
+
+def steel_rig(rig: RigConfig, tracer: Tracer) -> Rig:
+    """The real devices of a rig file, for no campaign, not yet connected."""
+    return _assemble(rig, 0, tracer, _Steel(rig), {})
 
 
 def recorded_rig(loaded: LoadedCampaign, tracer: Tracer) -> Rig:
     """The rig of a campaign with nothing behind it: the tracer answers from a record."""
-    return _assemble(loaded, tracer, None, {})
+    return _assemble(loaded.rig, loaded.config.seed, tracer, None, {})
 
 
 def truth_world(loaded: LoadedCampaign) -> World:
@@ -249,10 +256,9 @@ def _fault(entry: TwinFault) -> Fault:
 
 
 def _assemble(
-    loaded: LoadedCampaign, tracer: Tracer, wires: _Steel | _Twins | None, spent_ul: Mapping[str, float]
+    rig: RigConfig, seed: int, tracer: Tracer, wires: _Steel | _Twins | None, spent_ul: Mapping[str, float]
 ) -> Rig:
     """Drivers on their wires (none for a record), each on its recovery ladder, behind its limits and the tracer."""
-    rig, seed = loaded.rig, loaded.config.seed
     rules = RecoveryRules(bound_s=rig.recovery.outage_s)
     detector_rules = RecoveryRules(bound_s=rig.recovery.detector_outage_s)
     lines: dict[str, Line] = {}

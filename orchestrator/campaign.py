@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator import planning
+from orchestrator.disturbance import disturbances, interruptions
 from orchestrator.errors import JournalError
-from orchestrator.fold import Experiment, RunState, fold
+from orchestrator.fold import Experiment, RunState, added, fold
 from orchestrator.measuring import Detector
 from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks, Trip, trip_of
 from orchestrator.settling import BOUND_MARGIN, dead_time_s, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_wander
+from orchestrator.steering import Steering, Wish, end_of, rest
 from orchestrator.stopping import Stop, decide_stop, wanted_replicate
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 MEASURING_ALLOWANCE_S = 300.0
+MOST_ATTEMPTS = 3
+"""An experiment that was disturbed as often as this is told as it is, and flagged."""
 BLANK_SHARE = 0.5
 """The line is filled for the blank at this share of the rig's highest total flow."""
 
@@ -60,7 +64,10 @@ class Campaign:
         header: Mapping[str, Any],
         history: tuple[Event, ...] = (),
         on_event: Callable[[Event], None] | None = None,
+        steering: Steering | None = None,
+        held_open: bool = False,
     ) -> None:
+        """``held_open``: the rig is somebody else's to close."""
         self._config = loaded.config
         self._rig = rig
         self._journal = journal
@@ -70,11 +77,18 @@ class Campaign:
         self._on_event = on_event
         self._interlocks = Interlocks(rig)
         self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config))
+        self._steering = steering or Steering()
+        self._held_open = held_open
+        self._connected = False
+        self._blank_taken = False
+        self._urgent: Wish | None = None
         self._earlier_s = self.state.reactor_s
         self._began_s = 0.0
         self._conducting: asyncio.Task[Stop] | None = None
         self._making_safe: asyncio.Task[bool] | None = None
         self._interrupts = 0
+        self._hurry = False
+        self._waiting = False
 
     @property
     def state(self) -> RunState:
@@ -83,8 +97,8 @@ class Campaign:
 
     @property
     def reactor_s(self) -> float:
-        """Reactor time since the campaign began, in s, of all its sittings."""
-        return self._earlier_s + asyncio.get_running_loop().time() - self._began_s
+        """Reactor time since the campaign began, in s, of all its sittings, without pauses and holds."""
+        return self._earlier_s + asyncio.get_running_loop().time() - self._began_s - self._steering.idle_s
 
     def interrupt(self) -> None:
         """The operator wants it to end: first politely, the second time without flushes."""
@@ -97,13 +111,28 @@ class Campaign:
     def interrupt_as_recorded(self, recorded: Iterable[Event], clock: UtcClock) -> None:
         """Let the operator of an earlier run interrupt this repetition of it at the same moments."""
         loop = asyncio.get_running_loop()
+        recorded = tuple(recorded)
         for event in recorded:
-            if event.kind == "stopping" and event.data["stop_reason"] == "operator":
+            if event.kind == "stopping" and event.data["stop_reason"] == "operator" and "how" not in event.data:
                 loop.call_at(clock.loop_time(event.t_s), self.interrupt)
+        self._steering.repeat(recorded, clock)
+
+    def _heard(self, wish: Wish) -> None:
+        """The operator wants something that cannot wait for the end of an experiment."""
+        if wish.verb == "hold" and (self._waiting or self._making_safe is not None):
+            return
+        self._hurry = self._hurry or wish.verb == "abort"
+        if self._making_safe is not None:
+            self._making_safe.cancel()
+            return
+        self._urgent = wish
+        if self._conducting is not None:
+            self._conducting.cancel()
 
     async def run(self) -> RunState:
         """Conduct the campaign to its end and leave the rig safe. Returns the final state."""
         self._began_s = asyncio.get_running_loop().time()
+        self._steering.bind(self._journal, self._heard)
         if self._events:
             await self._append("resumed", {})
         else:
@@ -114,58 +143,107 @@ class Campaign:
             # The journal itself failed, or the loop is going down: nothing can be written, the rig still goes safe.
             await make_safe(self._rig, _unreported, hurry=True)
             with contextlib.suppress(Exception):
-                await self._rig.close()
+                await self._let_go()
             raise
-        await self._finish(stop)
+        try:
+            await self._finish(stop)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await self._let_go()
+            raise
         return self.state
 
     async def _guarded(self) -> Stop:
-        """The experiments under the interlocks; every way out becomes a stop with its reason."""
-        self._conducting = asyncio.ensure_future(self._conduct())
-        if self._interrupts:
-            self._conducting.cancel()
-        try:
-            return await self._conducting
-        except asyncio.CancelledError:
-            if self._interlocks.trip is not None:
-                return Stop("fault", str(self._interlocks.trip))
-            if self._interrupts:
-                return Stop("operator", "interrupted by the operator")
-            raise
-        except JournalError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a defect must end in the safe state, with its words in the journal
-            return Stop("fault", f"{type(error).__name__}: {error}")
+        """The experiments under the interlocks; every way out becomes a stop with its reason, or is a hold."""
+        held: Wish | None = None
+        while True:
+            self._conducting = asyncio.ensure_future(self._conduct(held))
+            if self._interrupts or self._urgent is not None:
+                self._conducting.cancel()
+            try:
+                return await self._conducting
+            except asyncio.CancelledError:
+                if self._interlocks.trip is not None:
+                    return Stop("fault", str(self._interlocks.trip))
+                held, self._urgent = self._urgent, None
+                if held is None and self._interrupts:
+                    return Stop("operator", "interrupted by the operator")
+                if held is None or held.verb == "cut":
+                    raise
+                if held.verb != "hold":
+                    return end_of(held)
+            except JournalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a defect must end in the safe state, with its words in the journal
+                trip = self._interlocks.trip
+                return Stop("fault", f"{type(error).__name__}: {error}" if trip is None else str(trip))
 
-    async def _conduct(self) -> Stop:
-        await self._append("connected", {"devices": await self._rig.connect()})
+    async def _conduct(self, held: Wish | None) -> Stop:
+        """From where the journal stands to a stop; ``held``: first stand still, in the middle of an experiment."""
+        if not self._connected:
+            await self._append("connected", {"devices": await self._rig.connect()})
+            self._connected = True
         watching = asyncio.ensure_future(self._interlocks.watch(self._tripped))
         try:
-            await self._take_blank()
+            if held is not None:
+                stop = await self._rest(held)
+                if stop is not None:
+                    return stop
+            if not self._blank_taken:
+                await self._take_blank()
             return await self._experiments()
+        except Exception as error:
+            if self._interlocks.trip is None and self._rig.failed_in(error):
+                # A device that fails the campaign itself is as much a root cause as one that fails an interlock.
+                self._interlocks.trip = trip_of(error)
+                await self._journal_trip(self._interlocks.trip)
+            raise
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
+    async def _rest(self, wish: Wish) -> Stop | None:
+        """Pause or hold; returns the end that it has come to, None to go on."""
+        self._waiting = True
+        try:
+            then = await rest(self._rig, self._steering, wish, self._append)
+        finally:
+            self._waiting = False
+        if then.verb == "cut":
+            self._urgent = then
+            raise asyncio.CancelledError
+        self._hurry = self._hurry or then.verb == "abort"
+        return None if then.verb == "continue" else end_of(then)
+
+    async def _steered(self) -> Stop | None:
+        """Between two experiments: pause or end, if that is wanted."""
+        wish = self._steering.between()
+        while wish is not None:
+            if wish.verb == "stop":
+                return end_of(wish)
+            stop = await self._rest(wish)
+            if stop is not None:
+                return stop
+            wish = self._steering.between()
+        return None
+
     async def _tripped(self, trip: Trip) -> None:
         """Write the root cause down, then end the experiments; they end even if it cannot be written."""
         try:
-            await self._append(
-                "trip",
-                {
-                    "interlock": trip.interlock,
-                    "device": trip.device,
-                    "value": trip.value,
-                    "limit": trip.limit,
-                    "unit": trip.unit,
-                },
-            )
+            await self._journal_trip(trip)
         finally:
             if self._conducting is not None:
                 self._conducting.cancel()
 
+    async def _journal_trip(self, trip: Trip) -> None:
+        data = {"interlock": trip.interlock, "device": trip.device, "value": trip.value}
+        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit})
+
     async def _experiments(self) -> Stop:
         while True:
+            wanted = await self._steered()
+            if wanted is not None:
+                return wanted
             state = self.state
             unfinished = next((e for e in state.experiments if not e.told and e.refused is None), None)
             if unfinished is None:
@@ -173,6 +251,9 @@ class Campaign:
                 if stop is not None:
                     return stop
                 unfinished = await self._propose(state)
+                wanted = await self._steered()
+                if wanted is not None:
+                    return wanted
             elif unfinished.dosing:
                 await self._doubt(unfinished)
             short = await self._perform(unfinished)
@@ -197,7 +278,10 @@ class Campaign:
         )
 
     async def _perform(self, experiment: Experiment) -> Stop | None:
-        """Carry one proposal to told, or refuse it. Returns a stop when there is too little reagent for it."""
+        """Carry one proposal to told, or refuse it. Returns a stop when there is too little reagent for it.
+
+        One that was disturbed on its way is left as it was proposed, to be carried again.
+        """
         try:
             plan = pump_flows(self._config, self._rig.config, experiment.recipe)
         except Unreachable as error:
@@ -223,9 +307,10 @@ class Campaign:
         reached = await self._approach(plan, flush=experiment.of is not None or experiment.attempts > 0)
         if not reached:
             await self._unread(experiment.n, "temperature", f"{plan.temperature_c:g} °C was not reached in time")
+            await self._tell(experiment.n, await self._rig.count())
         else:
             await self._dose_and_read(experiment.n, plan)
-        return await self._tell(experiment.n)
+        return None
 
     async def _approach(self, plan: FlowPlan, *, flush: bool) -> bool:
         """Bring the reactor to temperature under slow solvent, sweeping the line once if a clean one is wanted."""
@@ -242,6 +327,7 @@ class Campaign:
     async def _dose_and_read(self, n: int, plan: FlowPlan) -> None:
         wait_s = washout_s(self._config, self._rig.config, plan) + self._config.settle.timeout_s
         await self._rig.flow(plan.flows_ul_min, BOUND_MARGIN * (wait_s + MEASURING_ALLOWANCE_S))
+        before = interruptions(self._rig)
         settled = await settle(self._rig, self._detector, self._config, plan)
         await self._append(
             "settled",
@@ -265,28 +351,31 @@ class Campaign:
                 "pressure_kpa": self._interlocks.pressure_kpa,
             },
         )
+        used = await self._rig.count()
+        disturbed = disturbances(self._rig, before, heater, plan.temperature_c, self._config)
+        if disturbed and self.state.experiment(n).attempts < MOST_ATTEMPTS:
+            await self._append("disturbed", {"n": n, "by": list(disturbed), **self._volumes(used)})
+            return
         analysis = with_wander(measurement.analysis, settled.looks_ev[-self._config.settle.looks :])
-        await self._append("analysed", analysed_data(n, analysis, drifting=settled.outcome == "timeout"))
+        drifting = settled.outcome == "timeout"
+        await self._append("analysed", analysed_data(n, analysis, drifting=drifting, disturbed=disturbed))
+        await self._tell(n, used)
 
     async def _unread(self, n: int, flag: str, reason: str) -> None:
         await self._append("analysed", unread_data(n, flag, reason))
 
-    async def _tell(self, n: int) -> Stop | None:
+    async def _tell(self, n: int, used_ul: Mapping[str, float]) -> None:
+        failed = not self.state.experiment(n).accepted
+        await self._append("told", {"n": n, "failed": failed, **self._volumes(used_ul)})
+
+    def _volumes(self, used_ul: Mapping[str, float]) -> Data:
+        """The pumps' counters as they stand, what they have moved since they were last journalled, and the time."""
         before = self.state.counted_ul
-        used = await self._rig.count()
-        state = self.state
-        analysed = next(e for e in state.experiments if e.n == n)
-        await self._append(
-            "told",
-            {
-                "n": n,
-                "failed": not analysed.accepted,
-                "reagent_ul": {pump: used[pump] - before.get(pump, 0.0) for pump in used},
-                "counted_ul": used,
-                "reactor_s": self.reactor_s,
-            },
-        )
-        return None
+        return {
+            "reagent_ul": {pump: used_ul[pump] - before.get(pump, 0.0) for pump in used_ul},
+            "counted_ul": dict(used_ul),
+            "reactor_s": self.reactor_s,
+        }
 
     async def _take_blank(self) -> None:
         """Fill the line with solvent and read dark and blank. Nothing is heated for it."""
@@ -306,12 +395,13 @@ class Campaign:
                 "reagent_ul": await self._rig.count(),
             },
         )
+        self._blank_taken = True
 
     async def _finish(self, stop: Stop) -> None:
         """Safe first, then the words."""
         journal_error: Exception | None = None
         try:
-            await self._append("stopping", {"stop_reason": stop.reason, "detail": stop.detail})
+            await self._append("stopping", stop.data)
             await self._append("safe_begin", {"reason": stop.reason})
         except Exception as error:  # noqa: BLE001 - kept and raised once the rig is safe
             journal_error = error
@@ -320,6 +410,9 @@ class Campaign:
             raise journal_error
         used = await self._last_count()
         await self._append("safe_done", {"ok": well})
+        if stop.reason == "suspended":
+            await self._let_go()
+            return
         state = self.state
         recommended = await self._decider.recommend(state)
         if recommended is not None:
@@ -334,11 +427,17 @@ class Campaign:
                 "reagent_ul": used,
             },
         )
-        await self._rig.close()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        if not self._held_open:
+            await self._rig.close()
 
     async def _make_safe(self, journalled: bool) -> bool:
         report = self._report_step if journalled else _unreported
-        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=self._interrupts > 1))
+        # Without a journal nothing new is ordered, so no flush either.
+        hurry = self._hurry or self._interrupts > 1 or not journalled
+        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=hurry))
         try:
             return await self._making_safe
         except asyncio.CancelledError:
@@ -355,7 +454,7 @@ class Campaign:
 
     def _lacking(self, expected_ul: Mapping[str, float]) -> str | None:
         """Which syringe cannot give what an experiment needs, in words; None when all can."""
-        used = self.state.spent_ul
+        used = added(self.state.spent_ul, self._header.get("missing_ul", {}))
         for pump, needed in expected_ul.items():
             full = self._rig.config.pump(pump).syringe.volume_ul
             left = full - used.get(pump, 0.0)

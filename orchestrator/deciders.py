@@ -13,6 +13,7 @@ from orchestrator.config import LoadedCampaign
 from orchestrator.fold import RunState
 
 if TYPE_CHECKING:
+    from orchestrator.campaign import Decider
     from orchestrator.journal import Journal
     from planners import Strategy
 
@@ -48,7 +49,7 @@ class LiveDecider:
 class ResumingDecider:
     """Takes the recorded answers for as long as the journal catches up, then asks the planner."""
 
-    def __init__(self, journal: Journal, live: LiveDecider) -> None:
+    def __init__(self, journal: Journal, live: Decider) -> None:
         self._journal = journal
         self._live = live
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from orchestrator.errors import LimitRefused, RigFault
+from orchestrator.errors import JournalError, LimitRefused, ReplayDivergence, RigFault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,12 +83,18 @@ class PressureDriver(Protocol):
 
 @dataclass(frozen=True)
 class PumpReading:
-    """State of a pump: ``state`` is one of the driver's words, volumes in µL since the counters were cleared."""
+    """State of a pump: ``state`` is one of the driver's words, volumes in µL since the counters were cleared.
+
+    ``interruptions``: how often it was found standing still while it should have infused; ``lost_ul``: the part of
+    ``infused_ul`` that was reckoned and not counted.
+    """
 
     state: str
     infused_ul: float
     withdrawn_ul: float
     alarm: str | None
+    interruptions: int = 0
+    lost_ul: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,16 +111,28 @@ HEATER_FAULTS = ("sensor_break", "loop_break", "heater_fail", "out_of_range")
 
 
 class _Traced:
+    """``failed``: the newest error of the device itself; a refusal by the rig's limits never reaches it."""
+
     def __init__(self, name: str, tracer: Tracer) -> None:
         self.name = name
+        self.failed: Exception | None = None
         self._tracer = tracer
 
     async def _call(self, verb: str, action: Callable[[], Awaitable[JSON]], **args: JSON) -> JSON:
-        return await self._tracer.call(self.name, verb, args, action)
+        try:
+            return await self._tracer.call(self.name, verb, args, action)
+        except (JournalError, ReplayDivergence):
+            raise
+        except Exception as error:
+            self.failed = error
+            raise
 
 
 class RigPump(_Traced):
-    """One syringe pump behind its limits. ``flow_range_ul_min`` is what its mechanics and the rig file allow."""
+    """One syringe pump behind its limits. ``flow_range_ul_min`` is what its mechanics and the rig file allow.
+
+    ``newest``: what it said of itself last.
+    """
 
     def __init__(
         self, name: str, driver: PumpDriver | None, tracer: Tracer, flow_range_ul_min: tuple[float, float]
@@ -122,6 +140,7 @@ class RigPump(_Traced):
         super().__init__(name, tracer)
         self._driver = driver
         self.flow_range_ul_min = flow_range_ul_min
+        self.newest = PumpReading("stopped", 0.0, 0.0, None)
 
     async def connect(self) -> str:
         async def act() -> JSON:
@@ -158,10 +177,12 @@ class RigPump(_Traced):
 
         async def act() -> JSON:
             status = await _present(self._driver, self.name).status()
-            return [str(status.state), float(status.infused_ul), float(status.withdrawn_ul), status.alarm]
+            counted = [str(status.state), float(status.infused_ul), float(status.withdrawn_ul), status.alarm]
+            return [*counted, int(status.interruptions), float(status.lost_ul)]
 
-        state, infused, withdrawn, alarm = await self._call("status", act)
-        return PumpReading(state, infused, withdrawn, alarm)
+        # A record made before the last two were kept ends with the alarm.
+        self.newest = PumpReading(*await self._call("status", act))
+        return self.newest
 
     async def close(self) -> None:
         if self._driver is not None:

@@ -22,7 +22,8 @@ class Experiment:
     """One proposal and what became of it. Numbers that were not (or not yet) had are None.
 
     `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
-    done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it, by pump.
+    done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it by pump, in all
+    attempts. `disturbed`: what disturbed the newest attempt that was given up.
     """
 
     n: int
@@ -41,6 +42,7 @@ class Experiment:
     refused: str | None = None
     dosing: bool = False
     attempts: int = 0
+    disturbed: tuple[str, ...] = ()
     dosed_s: float | None = None
     flows_ul_min: Volumes = field(default_factory=dict)
     set_temperature_c: float | None = None
@@ -104,7 +106,8 @@ class RunState:
 
     Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
     `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what experiments in doubt were debited.
-    `header`: the data of `run_started`. `ended`: the run has said its last word.
+    `header`: the data of `run_started`. `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
+    has said its last word.
     """
 
     header: Data = field(default_factory=dict)
@@ -119,6 +122,7 @@ class RunState:
     trips: tuple[Data, ...] = ()
     safe_steps: tuple[Data, ...] = ()
     safe: bool | None = None
+    waiting: str | None = None
     stop_reason: str | None = None
     stop_detail: str = ""
     recommendation: Recommendation | None = None
@@ -261,6 +265,7 @@ def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
         stop_reason=None,
         stop_detail="",
         safe=None,
+        waiting=None,
         ended=False,
     )
 
@@ -351,7 +356,15 @@ def _told(state: RunState, data: Data, t_s: float) -> RunState:
     used = data.get("reagent_ul", {})
     counted = data.get("counted_ul", added(state.counted_ul, used))
     state = replace(state, counted_ul=counted, reactor_s=data.get("reactor_s", state.reactor_s))
+    used = added(state.experiment(data["n"]).reagent_ul, used)
     return _changed(state, data["n"], told=True, told_s=t_s, failed=bool(data["failed"]), dosing=False, reagent_ul=used)
+
+
+def _disturbed(state: RunState, data: Data, t_s: float) -> RunState:
+    """The attempt is over and counts for nothing but its reagent; the proposal stands and is carried again."""
+    used = added(state.experiment(data["n"]).reagent_ul, data["reagent_ul"])
+    state = replace(state, counted_ul=data["counted_ul"], reactor_s=data.get("reactor_s", state.reactor_s))
+    return _changed(state, data["n"], dosing=False, disturbed=tuple(data["by"]), reagent_ul=used)
 
 
 def _in_doubt(state: RunState, data: Data, t_s: float) -> RunState:
@@ -361,6 +374,18 @@ def _in_doubt(state: RunState, data: Data, t_s: float) -> RunState:
 
 def _trip(state: RunState, data: Data, t_s: float) -> RunState:
     return replace(state, trips=(*state.trips, {**data, "t_s": t_s}))
+
+
+def _paused(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting="paused")
+
+
+def _held(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting="held")
+
+
+def _continued(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting=None)
 
 
 def _safe_begin(state: RunState, data: Data, t_s: float) -> RunState:
@@ -376,7 +401,7 @@ def _safe_done(state: RunState, data: Data, t_s: float) -> RunState:
 
 
 def _stopping(state: RunState, data: Data, t_s: float) -> RunState:
-    return replace(state, stop_reason=data["stop_reason"], stop_detail=data.get("detail", ""))
+    return replace(state, stop_reason=data["stop_reason"], stop_detail=data.get("detail", ""), waiting=None)
 
 
 def _recommended(state: RunState, data: Data, t_s: float) -> RunState:
@@ -421,7 +446,11 @@ _HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
     "analysed": _analysed,
     "told": _told,
     "in_doubt": _in_doubt,
+    "disturbed": _disturbed,
     "trip": _trip,
+    "paused": _paused,
+    "held": _held,
+    "continued": _continued,
     "safe_begin": _safe_begin,
     "safe_step": _safe_step,
     "safe_done": _safe_done,

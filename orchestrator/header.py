@@ -73,9 +73,11 @@ def _refused(option: str, value: str, error: ValidationError) -> UsageRefused:
     return UsageRefused(f'--{option} "{value}": {words}')
 
 
-def header_of(loaded: LoadedCampaign, overrides: Overrides, *, hardware: bool) -> dict[str, Any]:
-    """Data of the ``run_started`` event."""
-    from orchestrator.runner import installed_version
+def header_of(
+    loaded: LoadedCampaign, overrides: Overrides, *, hardware: bool, missing_ul: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Data of the ``run_started`` event. ``missing_ul``: what the syringes lack of being full, where that is known."""
+    from orchestrator.sitting import installed_version
 
     config = loaded.config
     stocks = {
@@ -83,7 +85,9 @@ def header_of(loaded: LoadedCampaign, overrides: Overrides, *, hardware: bool) -
         for name, pump in loaded.rig.pumps.items()
     }
     texts = f"{loaded.campaign_text}\0{loaded.rig_text}\0{sorted(overrides.given.items())}"
+    known = {"missing_ul": dict(missing_ul)} if missing_ul else {}
     return {
+        **known,
         "campaign_name": config.name,
         "campaign_text": loaded.campaign_text,
         "rig_text": loaded.rig_text,

@@ -1,8 +1,10 @@
 """The journal of one run: append-only, hash-chained, in one SQLite file; everything else is computed from it.
 
 Writing. `append` puts one event, the device calls noted since the event before it, and the blobs that both refer to,
-into the file in one transaction that is on the disk when it returns. Writes happen in one owner thread, in the order in
-which they were asked for. The file has one writer at a time, held by a lock that dies with its process.
+into the file in one transaction that is on the disk when it returns. Writes happen in one owner thread, never in one
+that runs an event loop, in the order in which they were asked for. The file has one writer at a time, held by a lock
+that dies with its process. `create`, `open` and `close` write and verify where they are called: a loop that must not
+wait calls them in a worker.
 
 Catching up. After `catch_up()` the run is lived through again from its start. `append` compares each regenerated event
 with the stored one instead of writing, and raises `RecordDiffers` at the first that differs.
@@ -17,6 +19,7 @@ with the stored one instead of writing, and raises `RecordDiffers` at the first 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,8 +31,10 @@ from threading import Lock
 from orchestrator.canonical import JSON, canonical, parse
 from orchestrator.errors import JournalError
 from orchestrator.file_lock import FileLock
+from orchestrator.journal_migration import migrate
 from orchestrator.journal_record import EndOfRecord, Record, RecordDiffers, joined
 from orchestrator.journal_recovery import Recovery, recover
+from orchestrator.journal_seal import Mark, read_seal, seal, unsealed
 from orchestrator.journal_store import (
     SCHEMA_VERSION,
     Draft,
@@ -38,6 +43,7 @@ from orchestrator.journal_store import (
     blob_address,
     connect,
     create_file,
+    host_check,
     read_events,
     read_meta,
     verify,
@@ -84,7 +90,11 @@ class Journal:
         self._pending_blobs: dict[str, bytes] = {}
         self._recent_blobs: OrderedDict[str, bytes] = OrderedDict()
         self._record: Record | None = None
-        self._seq, self._head, self.last_t_s = verify(self._reader, path)
+        self._seq, self._head, self.last_t_s, self._first = verify(self._reader, path)
+        self._sealed = False
+        if not readonly:
+            migrate(self._connection, path)
+            self._sealed = read_seal(self._connection) != unsealed()
 
     @classmethod
     def create(cls, path: Path, clock: UtcClock) -> Journal:
@@ -92,6 +102,8 @@ class Journal:
         lock = _locked(path)
         try:
             create_file(path, {"schema_version": str(SCHEMA_VERSION), "clock": "virtual" if clock.virtual else "wall"})
+            with contextlib.suppress(OSError):
+                lock.note("")  # the mark of an earlier journal of this name
             return cls(path, clock, readonly=False, lock=lock)
         except BaseException:
             lock.release()
@@ -160,6 +172,12 @@ class Journal:
         lines = (canonical(event.row()) for event in self.events())
         return "".join(f"{line}\n" for line in lines)
 
+    def now_s(self) -> float:
+        """The run's time now. Raises JournalError for a journal that was opened without a clock."""
+        if self._clock is None:
+            raise JournalError(f"{self.path}: was opened without a clock")
+        return self._clock.t_s()
+
     # -- writing ------------------------------------------------------------------------------------------------
 
     def note_call(self, call: Mapping[str, JSON]) -> None:
@@ -214,7 +232,10 @@ class Journal:
         await asyncio.get_running_loop().run_in_executor(self._owner, lambda: self._write_host(key, text))
 
     def close(self) -> None:
-        """Finish what is being written and let the file go. Idempotent. Calls since the last event are dropped."""
+        """Finish what is being written, seal the file, let it go. Idempotent. Calls since the last event are dropped.
+
+        A journal that failed to write, or that somebody reads meanwhile, is left without a seal: sound all the same.
+        """
         if self._closed:
             return
         self._closed = True
@@ -222,6 +243,9 @@ class Journal:
         self._reader.close()
         self._connection.close()
         if self._lock is not None:
+            if not self._sealed and self._failed is None:
+                with contextlib.suppress(OSError):
+                    seal(self.path)
             self._lock.release()
 
     def __enter__(self) -> Journal:
@@ -254,6 +278,10 @@ class Journal:
         """The next stored event of this kind still ahead while catching up, else None."""
         return None if self._record is None else self._record.peek(kind)
 
+    def next_stored(self) -> Event | None:
+        """The next stored event of any kind while catching up, else None."""
+        return None if self._record is None else self._record.following
+
     # -- in the owner thread ------------------------------------------------------------------------------------
 
     def _write(self, draft: Draft, blobs: dict[str, bytes]) -> Event:
@@ -261,21 +289,47 @@ class Journal:
             raise JournalError(f"{self.path}: an earlier write failed ({self._failed})") from self._failed
         event = Event.after(self._head, self._seq + 1, draft)
         try:
-            with _Transaction(self._connection) as connection:
+            with self._transaction() as connection:
                 connection.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", blobs.items())
                 connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", event.row())
         except sqlite3.Error as error:
             self._failed = error
             raise JournalError(f"{self.path}: event {event.seq} ({event.kind}) is not written: {error}") from error
         self._seq, self._head, self.last_t_s = event.seq, event.hash, event.t_s
+        self._first = self._first or event.hash
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # the event is in the journal; the mark only helps to prove it
+                self._lock.note(Mark(event.seq, event.hash, self._first).text())
         return event
 
     def _write_host(self, key: str, text: str) -> None:
+        if self._failed is not None:
+            raise JournalError(f"{self.path}: an earlier write failed ({self._failed})") from self._failed
         try:
-            with _Transaction(self._connection) as connection:
-                connection.execute("INSERT INTO host VALUES (?, ?, ?)", (self._seq, key, text))
+            with self._transaction() as connection:
+                check = host_check(self._seq, key, text)
+                connection.execute("INSERT INTO host VALUES (?, ?, ?, ?)", (self._seq, key, text, check))
         except sqlite3.Error as error:
+            self._failed = error
             raise JournalError(f"{self.path}: host fact {key!r} could not be written: {error}") from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """BEGIN, then COMMIT or ROLLBACK. Raises sqlite3.Error; RuntimeError in a thread that runs an event loop."""
+        _refuse_event_loop(self.path)
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if self._sealed:
+                connection.execute("UPDATE seal SET text = ?", (unsealed(),))
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # the first error counts
+                    connection.execute("ROLLBACK")
+            raise
+        self._sealed = False
 
     # -- small things -------------------------------------------------------------------------------------------
 
@@ -305,18 +359,13 @@ def _nothing() -> None:
     """What a replay writes."""
 
 
-class _Transaction:
-    """BEGIN, then COMMIT or ROLLBACK."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._connection.execute("BEGIN IMMEDIATE")
-        return self._connection
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+def _refuse_event_loop(path: Path) -> None:
+    """A disk that takes its time must hold up nothing else in the thread that waits for it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(f"{path}: a commit in a thread that runs an event loop")
 
 
 def dump(path: Path) -> str:

@@ -67,6 +67,11 @@ class Record:
         """Whether events are left."""
         return self.passed < len(self.events)
 
+    @property
+    def following(self) -> Event | None:
+        """The next event, which is not passed yet; None when none is left."""
+        return self.events[self.passed] if self.ahead else None
+
     def peek(self, kind: str) -> Event | None:
         """The next event of this kind still ahead."""
         return next((event for event in self.events[self.passed :] if event.kind == kind), None)

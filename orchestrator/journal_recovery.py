@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,7 +12,17 @@ from pathlib import Path
 
 from orchestrator.errors import JournalError
 from orchestrator.file_lock import FileLock
-from orchestrator.journal_store import JournalDamaged, connect, create_file, read_meta, sound_events
+from orchestrator.journal_seal import Mark, seal, sync_folder
+from orchestrator.journal_store import (
+    JournalDamaged,
+    connect,
+    create_file,
+    file_version,
+    host_check,
+    read_meta,
+    sound_events,
+    verify,
+)
 
 
 @dataclass(frozen=True)
@@ -23,59 +35,80 @@ class Recovery:
 
 
 def recover(path: Path) -> Recovery:
-    """Replace a damaged journal by one that ends before the damage; the damaged file stays beside it.
+    """Replace a damaged journal by one that ends before the damage; the damaged file stays beside it, bit by bit.
 
-    Raises JournalError when the file is not a journal at all, or when another process writes to it.
+    Raises JournalError when the file is not a journal at all, when another process writes to it, or when there is no
+    room for the copy.
     """
     try:
         lock = FileLock(path)
     except BlockingIOError as error:
         raise JournalError(f"{path}: another process is writing this journal") from error
     try:
-        return _recover(path)
+        return _recover(path, lock)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be recovered: {error}") from error
     finally:
         lock.release()
 
 
-def _recover(path: Path) -> Recovery:
+def _recover(path: Path, lock: FileLock) -> Recovery:
+    kept, damage = _examine(path)
+    if damage is None:
+        return Recovery(kept, None, None)
+    aside = _free_name(path)
+    for suffix in ("", "-wal"):  # before SQLite, closing the damaged file, tidies its log away
+        if path.with_name(path.name + suffix).exists():
+            shutil.copyfile(path.with_name(path.name + suffix), aside.with_name(aside.name + suffix))
     draft = path.with_name(path.name + ".recovered")
     draft.unlink(missing_ok=True)
-    kept, damage = 0, None
-    with closing(connect(path, readonly=False)) as source:
+    kept, first, head = _rescue(path, draft)
+    seal(draft)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    draft.replace(path)
+    sync_folder(path.parent)
+    lock.note(Mark(kept, head, first).text() if kept else "")
+    return Recovery(kept, damage, aside)
+
+
+def _examine(path: Path) -> tuple[int, JournalDamaged | None]:
+    """How many records the journal has, and its damage. Nothing is written, not even by SQLite as it closes."""
+    with closing(connect(path, readonly=True)) as source:
+        try:
+            return verify(source, path)[0], None
+        except JournalDamaged as damage:
+            return damage.seq - 1, damage
+
+
+def _rescue(path: Path, draft: Path) -> tuple[int, str, str]:
+    """Write what can be trusted into a new file: number of records, hash of the first, hash of the last."""
+    kept, first, head = 0, "", ""
+    with closing(connect(path, readonly=True)) as source:
         create_file(draft, read_meta(source))
         with closing(connect(draft, readonly=False)) as target:
             target.execute("BEGIN")
-            try:
+            with contextlib.suppress(JournalDamaged):
                 for event in sound_events(source, path):
                     for address in sorted(event.blobs()):
                         row = source.execute("SELECT data FROM blobs WHERE sha256 = ?", (address,)).fetchone()
                         target.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (address, row[0]))
                     target.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", event.row())
-                    kept = event.seq
-            except JournalDamaged as error:
-                damage = error
-            if damage is not None:
-                _copy_host(source, target, kept)
+                    kept, first, head = event.seq, first or event.hash, event.hash
+            _copy_host(source, target, kept)
             target.execute("COMMIT")
-    if damage is None:
-        draft.unlink()
-        return Recovery(kept, None, None)
-    aside = _free_name(path)
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):  # what the closed source may have left; it belongs to the damaged file
-        leftover = path.with_name(path.name + suffix)
-        if leftover.exists():
-            leftover.rename(aside.with_name(aside.name + suffix))
-    draft.rename(path)
-    return Recovery(kept, damage, aside)
+    return kept, first, head
 
 
 def _copy_host(source: sqlite3.Connection, target: sqlite3.Connection, kept: int) -> None:
-    try:
-        rows = source.execute("SELECT seq, key, value FROM host WHERE seq <= ? ORDER BY rowid", (kept,)).fetchall()
-    except sqlite3.DatabaseError:
-        return  # facts of the host are worth saving, not worth failing for
-    target.executemany("INSERT INTO host VALUES (?, ?, ?)", rows)
+    """The facts of the host that are sound; of the first format, all that can be read."""
+    checked = file_version(source) > 1
+    columns = "seq, key, value, sha256" if checked else "seq, key, value"
+    with contextlib.suppress(sqlite3.DatabaseError):  # worth saving, not worth failing for
+        for seq, key, value, *check in source.execute(f"SELECT {columns} FROM host ORDER BY rowid"):
+            own = host_check(seq, key, value)
+            if seq <= kept and (not checked or check == [own]):
+                target.execute("INSERT INTO host VALUES (?, ?, ?, ?)", (seq, key, value, own))
 
 
 def _free_name(path: Path) -> Path:

@@ -3,7 +3,11 @@
 Each event's hash is the SHA-256 of the hash before it and of its own fields, every field preceded by its length, so
 that no two different records have one encoding. The first event follows the hash of the file's `meta` table. Blobs are
 kept under the SHA-256 of their bytes, which the events that refer to them contain. The table `host` (paths, versions,
-wall times) stands outside the chain, so that two runs with one seed have equal events.
+wall times) stands outside the chain, so that two runs with one seed have equal events; each of its rows has a check of
+its own. `journal_seal` vouches for the file as a whole.
+
+The version of the file's format stands in its header (`user_version`). The `schema_version` in `meta` is the one that
+the journal was begun with, which the chain vouches for; `journal_migration` brings older files up to date.
 """
 
 from __future__ import annotations
@@ -22,8 +26,10 @@ from typing import Any
 
 from orchestrator.canonical import canonical, parse
 from orchestrator.errors import JournalError
+from orchestrator.file_lock import read_note
+from orchestrator.journal_seal import SEAL_TABLE, Mark, SealBroken, check_seal, sync_folder, unsealed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x4C554D49  # "LUMI" in the file's header, for file(1) and for people
 
 _TABLES = """
@@ -32,9 +38,9 @@ CREATE TABLE events (
   seq INTEGER PRIMARY KEY, utc TEXT NOT NULL, t_s REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,
   calls TEXT NOT NULL, prev_hash TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE host (seq INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL);
+CREATE TABLE host (seq INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, sha256 TEXT NOT NULL);
 """
-_APPEND_ONLY = "".join(
+APPEND_ONLY = "".join(
     f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
     f"BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;\n"
     for table in ("meta", "events", "blobs", "host")
@@ -46,10 +52,13 @@ _ADDRESS = re.compile(r'(?<!_sha256":)"([0-9a-f]{64})"')
 
 
 class JournalDamaged(JournalError):  # noqa: N818 - a state of the file
-    """A record of the journal is torn or altered. `seq`: the first event that cannot be trusted."""
+    """A journal is torn or altered. `seq`: the first event that cannot be trusted, one past the last if all can."""
 
-    def __init__(self, path: Path, seq: int, what: str) -> None:
-        super().__init__(f"{path}: record {seq} {what}; the {max(seq - 1, 0)} records before it are sound")
+    def __init__(self, path: Path, seq: int, what: str, *, outside: bool = False) -> None:
+        if outside:
+            super().__init__(f"{path}: the file {what}, outside its records; all {seq - 1} records are sound")
+        else:
+            super().__init__(f"{path}: record {seq} {what}; the {max(seq - 1, 0)} records before it are sound")
         self.path = path
         self.seq = seq
         self.what = what
@@ -143,9 +152,11 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            connection.executescript("BEGIN;" + _TABLES + _APPEND_ONLY + "COMMIT;")
+            connection.executescript("BEGIN;" + _TABLES + SEAL_TABLE + APPEND_ONLY + "COMMIT;")
+            connection.execute("INSERT INTO seal VALUES (1, ?)", (unsealed(),))
             connection.executemany("INSERT INTO meta VALUES (?, ?)", sorted(meta.items()))
         draft.rename(path)
+        sync_folder(path.parent)
     except (sqlite3.Error, OSError) as error:
         raise JournalError(f"{path}: cannot be created: {error}") from error
     finally:
@@ -163,12 +174,26 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         connection = _open(f"{path.resolve().as_uri()}?{mode}")
     except sqlite3.DatabaseError as error:
         raise JournalError(f"{path}: is not a journal that can be opened: {error}") from error
-    meta = read_meta(connection)
-    version = meta.get("schema_version")
-    if version != str(SCHEMA_VERSION):
-        connection.close()
-        raise JournalError(f"{path}: journal schema {version!r}; this version of Lumiflow reads {SCHEMA_VERSION}")
-    return connection
+    version = file_version(connection)
+    if 1 <= version <= SCHEMA_VERSION:
+        return connection
+    connection.close()
+    if version > SCHEMA_VERSION:
+        raise JournalError(
+            f"{path}: was written by a newer Lumiflow (journal format {version}; this one reads up to "
+            f"{SCHEMA_VERSION}): open it with that one"
+        )
+    raise JournalError(f"{path}: is not a journal of any known format ({version})")
+
+
+def file_version(connection: sqlite3.Connection) -> int:
+    """The version of the file's format."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def host_check(seq: int, key: str, value: str) -> str:
+    """The check of one row of `host`."""
+    return hashlib.sha256(canonical([seq, key, value]).encode()).hexdigest()
 
 
 def _open(uri: str) -> sqlite3.Connection:
@@ -228,15 +253,37 @@ def sound_blobs(connection: sqlite3.Connection) -> set[str]:
     return found
 
 
-def verify(connection: sqlite3.Connection, path: Path) -> tuple[int, str, float]:
-    """Check every record and every blob; returns the last sequence number, the head of the chain, the last time in s.
+def verify(connection: sqlite3.Connection, path: Path) -> tuple[int, str, float, str]:
+    """Check every record and blob, how many there must be, the facts of the host, and the file as a whole.
 
-    Raises JournalDamaged naming the first record that cannot be trusted.
+    Returns the last sequence number, the head of the chain, the last time in s, and the hash of the first record ("" if
+    there is none). Raises JournalDamaged naming the first record that cannot be trusted.
     """
-    seq, head, t_s = 0, genesis(read_meta(connection)), 0.0
+    seq, head, t_s, first = 0, genesis(read_meta(connection)), 0.0, ""
+    mark, marked = Mark.parse(read_note(path)), ""
     for event in sound_events(connection, path):
         seq, head, t_s = event.seq, event.hash, event.t_s
-    return seq, head, t_s
+        first = first or head
+        if mark is not None and mark.seq == seq:
+            marked = head
+    if mark is not None and first in ("", mark.first):
+        if seq < mark.seq:
+            raise JournalDamaged(path, seq + 1, f"is lost: the journal had come to record {mark.seq}")
+        if mark.seq and marked != mark.head:
+            raise JournalDamaged(path, mark.seq, "is not the one that was acknowledged")
+    if file_version(connection) > 1:
+        try:
+            check_seal(connection, path)
+            _check_host(connection)
+        except (SealBroken, sqlite3.DatabaseError) as error:
+            raise JournalDamaged(path, seq + 1, str(error), outside=True) from error
+    return seq, head, t_s, first
+
+
+def _check_host(connection: sqlite3.Connection) -> None:
+    for seq, key, value, check in connection.execute("SELECT seq, key, value, sha256 FROM host"):
+        if host_check(seq, key, value) != check:
+            raise SealBroken(f"has an altered fact of the host ({key})")
 
 
 def sound_events(connection: sqlite3.Connection, path: Path) -> Iterator[Event]:

@@ -21,9 +21,13 @@ def rules_of(config: CampaignConfig) -> QualityRules:
     )
 
 
-def analysed_data(n: int, analysis: Analysis, *, drifting: bool) -> dict[str, Any]:
-    """Data of the ``analysed`` event. A line that was still moving when time ran out is flagged, not scored."""
+def analysed_data(n: int, analysis: Analysis, *, drifting: bool, disturbed: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Data of the ``analysed`` event.
+
+    A line that was still moving when time ran out is flagged, not scored; so is one whose reactor was disturbed.
+    """
     flags = [*analysis.flags, *(["drifting"] if drifting and "drifting" not in analysis.flags else [])]
+    flags += ["disturbed"] if disturbed else []
     accepted = analysis.peak_ev is not None and not flags
     return {
         "n": n,
@@ -37,7 +41,7 @@ def analysed_data(n: int, analysis: Analysis, *, drifting: bool) -> dict[str, An
         "signal_to_noise": analysis.signal_to_noise,
         "flags": flags,
         "accepted": accepted,
-        "reason": "" if accepted else ", ".join(flags),
+        "reason": "" if accepted else ", ".join([*flags, *disturbed]),
     }
 
 

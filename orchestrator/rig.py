@@ -95,6 +95,11 @@ class Rig:
             self.counted_ul[name] = (await pump.status()).infused_ul
         return dict(self.counted_ul)
 
+    def failed_in(self, error: Exception) -> bool:
+        """Whether this very error came from one of the devices, not from the program around them."""
+        devices = (*self.pumps.values(), self.heater, self.spectrometer)
+        return any(device.failed is error for device in (*devices, *((self.pressure,) if self.pressure else ())))
+
     async def close(self) -> None:
         """Let go of every device; the last resort of each is its own."""
         for pump in self.pumps.values():
@@ -113,20 +118,28 @@ StepReport = Callable[[str, bool, str], Awaitable[None]]
 async def make_safe(rig: Rig, report: StepReport, *, hurry: bool = False) -> bool:
     """Run the rig file's safe sequence; every step is tried whatever became of those before it.
 
-    ``report(step, ok, detail)`` hears of each. ``hurry`` leaves out flushes. Returns True when all went well.
+    ``report(step, ok, detail)`` hears of each. ``hurry`` leaves out flushes. Returns True when all went well. A report
+    that fails (a full disk) does not end the sequence: the rest is hurried through, then its error is raised.
     """
     all_well = True
+    unreported: Exception | None = None
     for step in rig.config.safe_sequence:
-        if hurry and step.step == "flush":
-            await report(step.step, True, "left out: the operator is in a hurry")
-            continue
-        try:
-            detail = await _perform(rig, step)
-        except Exception as error:  # noqa: BLE001 - a device that fails must not keep the next step from being tried
-            all_well = False
-            await report(step.step, False, f"{type(error).__name__}: {error}")
+        ok = True
+        if (hurry or unreported is not None) and step.step == "flush":
+            detail = "left out: the operator is in a hurry"
         else:
-            await report(step.step, True, detail)
+            try:
+                detail = await _perform(rig, step)
+            except Exception as error:  # noqa: BLE001 - a device that fails must not keep the next step from being tried
+                ok, detail = False, f"{type(error).__name__}: {error}"
+        all_well = all_well and ok
+        if unreported is None:
+            try:
+                await report(step.step, ok, detail)
+            except Exception as error:  # noqa: BLE001 - kept and raised once the rig is safe
+                unreported = error
+    if unreported is not None:
+        raise unreported
     return all_well
 
 
@@ -135,14 +148,14 @@ async def _perform(rig: Rig, step: SafeStep) -> str:
         await rig.heater.heater_off()
         return rig.heater.name
     if step.step == "pumps_stop":
-        return await _stop_pumps(rig)
+        return await stop_pumps(rig)
     if step.step == "lamp_off":
         await rig.spectrometer.set_lamp(False)
         return rig.spectrometer.name
     return await _flush_while_cooling(rig, step.pump, step.flow_ul_min, step.until_c, step.at_most_s)
 
 
-async def _stop_pumps(rig: Rig) -> str:
+async def stop_pumps(rig: Rig) -> str:
     """Stop every pump; one that fails does not spare the others."""
     rig.ordered = None
     failures: list[str] = []

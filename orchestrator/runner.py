@@ -8,34 +8,27 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.build import build_rig
-from orchestrator.campaign import Campaign
 from orchestrator.config import LoadedCampaign, load_campaign
-from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.errors import (
     EXIT_FAULT,
     EXIT_TARGET_REACHED,
     EXIT_WITHOUT_TARGET,
-    JournalError,
-    JournalLost,
     PreflightError,
     UsageRefused,
 )
 from orchestrator.fold import RunState, fold, summary
-from orchestrator.header import Overrides, header_of, loaded_from
+from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal, JournalLocked, RecordDiffers
 from orchestrator.preflight import preflight
-from orchestrator.tracing import RecordingTracer
-from orchestrator.virtual_time import UtcClock, blocking_clock, run_real, run_virtual
+from orchestrator.sitting import Company, Sitting, sit, start_of
+from orchestrator.virtual_time import run_real, run_virtual
 
 if TYPE_CHECKING:
+    from orchestrator.campaign import Campaign
     from orchestrator.show import Show
-
-PACKAGES = ("lumiflow", "torch", "botorch", "numpy", "scipy", "pydantic", "pyserial", "pymodbus", "seabreeze")
 
 
 @dataclass(frozen=True)
@@ -118,81 +111,30 @@ def _sit(
     options: RunOptions, loaded: LoadedCampaign, path: Path, show: Show, *, resume: bool, exactly: bool
 ) -> tuple[RunState, float]:
     """One sitting at the rig, on the loop that it needs."""
-    start_s = 0.0
-    if resume and not (exactly and not options.hardware):
-        with Journal.open(path, readonly=True) as earlier:
-            start_s = earlier.last_t_s
-            exactly = False
-    sitting = _sitting(options, loaded, path.absolute(), show, start_s=start_s, resume=resume, exactly=exactly)
+    exactly = exactly and not options.hardware
+    start_s = start_of(path) if resume and not exactly else 0.0
+    sitting = Sitting(
+        loaded=loaded,
+        journal=path.absolute(),
+        hardware=options.hardware,
+        resume=resume,
+        exactly=exactly,
+        start_s=start_s,
+        overrides=options.overrides,
+    )
+    company = Company(on_event=show.event, operator=_operator)
     if options.hardware:
-        return run_real(sitting)
-    return run_virtual(sitting, speed=options.speed, start_s=start_s)
-
-
-async def _sitting(
-    options: RunOptions,
-    loaded: LoadedCampaign,
-    path: Path,
-    show: Show,
-    *,
-    start_s: float,
-    resume: bool,
-    exactly: bool,
-) -> tuple[RunState, float]:
-    loop = asyncio.get_running_loop()
-    clock = UtcClock(loop, start_s=start_s)
-    began = clock.wall()
-    with Journal.open(path, clock) if resume else Journal.create(path, clock) as journal:
-        recorded = tuple(journal.events())
-        history = () if exactly else recorded
-        header = recorded[0].data if recorded else header_of(loaded, options.overrides, hardware=options.hardware)
-        if resume and exactly:
-            journal.catch_up()
-        await _note_host(journal, path, clock, resumed=resume)
-        tracer = RecordingTracer(journal, clock)
-        rig = build_rig(
-            loaded, tracer, hardware=options.hardware, clock=blocking_clock(loop), start_s=loop.time(), history=history
-        )
-        live = LiveDecider(loaded)
-        decider = ResumingDecider(journal, live) if resume and exactly else live
-        campaign = Campaign(loaded, rig, journal, decider, header=header, history=history, on_event=show.event)
-        with _operator(loop, campaign.interrupt):
-            if exactly:
-                campaign.interrupt_as_recorded(recorded, clock)
-            try:
-                state = await campaign.run()
-            except JournalError as error:
-                raise JournalLost(f"{error}. The run was ended and the rig brought to its safe state") from error
-        ended = clock.wall()
-        await journal.note_host("wall_s", (ended - began).total_seconds())
-        return state, (ended - began).total_seconds()
-
-
-async def _note_host(journal: Journal, path: Path, clock: UtcClock, *, resumed: bool) -> None:
-    """Where, when and with what, outside the chain of events."""
-    import platform
-
-    await journal.note_host("sitting", "resumed" if resumed else "begun")
-    await journal.note_host("wall_utc", clock.wall().isoformat(timespec="seconds"))
-    await journal.note_host("journal", str(path))
-    await journal.note_host("machine", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}")
-    await journal.note_host("versions", {name: installed_version(name) for name in PACKAGES})
-
-
-def installed_version(package: str) -> str:
-    """The version of an installed package, or a word that says it is not installed as one."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+        return run_real(sit(sitting, company))
+    return run_virtual(sit(sitting, company), speed=options.speed, start_s=start_s)
 
 
 @contextmanager
-def _operator(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> Iterator[None]:
+def _operator(campaign: Campaign) -> Iterator[None]:
     """Ctrl-C and a polite kill end the campaign through its safe sequence instead of ending the program."""
+    loop = asyncio.get_running_loop()
 
     def heard(signum: int, frame: object) -> None:
-        loop.call_soon_threadsafe(interrupt)
+        loop.call_soon_threadsafe(campaign.interrupt)
 
     kinds = [signal.SIGINT, signal.SIGTERM]
     try:

@@ -175,8 +175,13 @@ class Interlocks:
 def trip_of(error: Exception) -> Trip:
     """The trip that an error of a device is. Errors of a record bear the names of those they were."""
     device = getattr(error, "device", None) or "rig"
-    if type(error).__name__ == "BrokenWireError":
+    kind = type(error).__name__
+    if kind == "BrokenWireError":
         return Trip("broken wire", device, str(error), "a live transmitter", "")
+    if kind == "DeviceAlarmError":
+        return Trip("device alarm", device, str(error), "none", "")
+    if kind in ("RefusedError", "ReadBackError", "OutOfRangeError"):
+        return Trip("refused setting", device, str(error), "what was asked", "")
     return Trip("lost device", device, str(error), "an answer", "")
 
 

@@ -73,6 +73,8 @@ class Show:
             self._line(data["n"], event.t_s, self._reading(data))
         elif event.kind == "in_doubt":
             self.say(f"experiment {data['n']} was interrupted: its reagent is debited, and it runs again")
+        elif event.kind == "disturbed":
+            self.say(f"experiment {data['n']} was disturbed ({', '.join(data['by'])}) and runs again")
         elif event.kind == "trip":
             self._console.print(
                 Text(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.config import CampaignConfig
 from orchestrator.fold import Experiment, RunState
@@ -16,16 +17,30 @@ STOP_REASONS = (
     "reagent",
     "plateau",
     "operator",
+    "suspended",
     "fault",
 )
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a campaign ends. ``detail`` is a sentence for a person."""
+    """Why a campaign ends. ``detail`` is a sentence for a person.
+
+    ``how``, ``by`` and ``asked_s``: of an end that an operator wanted through the daemon, the verb, the name, and the
+    run's time at which it took effect if that was in the middle of something.
+    """
 
     reason: str
     detail: str
+    how: str = ""
+    by: str = ""
+    asked_s: float | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the ``stopping`` event says."""
+        said = {"stop_reason": self.reason, "detail": self.detail}
+        return {**said, "how": self.how, "by": self.by, "asked_s": self.asked_s} if self.how else said
 
 
 @dataclass(frozen=True)

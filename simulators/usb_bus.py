@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import secrets
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -136,7 +137,7 @@ def register_usb(bus: UsbBus) -> str:
 
     seabreeze keeps each backend for the life of the process, so every bus gets a name of its own.
     """
-    name = f"twin_{id(bus):x}"
+    name = f"twin_{secrets.token_hex(8)}"  # never one that a bus before has had
     module = ModuleType(f"usb.backend.{name}")
     get_backend: Callable[..., UsbBus] = lambda find_library=None: bus  # noqa: E731
     module.__dict__["get_backend"] = get_backend

@@ -12,9 +12,11 @@ from orchestrator.campaign import Campaign
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.fold import RunState
+from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Event, Journal
 from orchestrator.rig import Rig
+from orchestrator.steering import Steering
 from orchestrator.tracing import RecordingTracer
 from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
 
@@ -45,6 +47,14 @@ def small(experiments: int = 3, strategy: str = "sobol", **edits: str) -> Loaded
     )
 
 
+def rig_on_twins(**edits: str) -> Rig:
+    """The quickstart campaign's rig on twins in the running virtual loop, recorded nowhere, not yet connected."""
+    loop = asyncio.get_running_loop()
+    return build_rig(
+        small(**edits), Unrecorded(), hardware=False, clock=blocking_clock(loop), start_s=loop.time()
+    )
+
+
 @dataclass(frozen=True)
 class Rehearsed:
     """What came of it, and the rig as it was left."""
@@ -59,7 +69,14 @@ class Rehearsed:
         return [event.kind for event in self.events]
 
 
-def rehearse(loaded: LoadedCampaign, path: Path, *, watch: Watch | None = None, resume: str | None = None) -> Rehearsed:
+def rehearse(
+    loaded: LoadedCampaign,
+    path: Path,
+    *,
+    watch: Watch | None = None,
+    resume: str | None = None,
+    steering: Steering | None = None,
+) -> Rehearsed:
     """Run it, or go on with it: ``resume`` is "exactly" (twins catch up) or "in doubt" (as on steel)."""
 
     async def main() -> Rehearsed:
@@ -88,7 +105,10 @@ def rehearse(loaded: LoadedCampaign, path: Path, *, watch: Watch | None = None, 
                 header=header,
                 history=history,
                 on_event=(lambda event: watch(campaign, rig, event)) if watch else None,
+                steering=steering,
             )
+            if resume == "exactly":
+                campaign.interrupt_as_recorded(recorded, clock)
             state = await campaign.run()
             return Rehearsed(state, tuple(journal.events()), rig, journal.dump())
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.config import LoadedCampaign, load_rig
 from orchestrator.errors import ConfigError
-from orchestrator.fold import RunState
+from orchestrator.fold import RunState, fold
 from orchestrator.journal import Event, Journal
 from orchestrator.replay import replay_run
 from orchestrator.show import Show
@@ -148,6 +148,108 @@ def test_a_run_with_outages_replays_to_the_same(tmp_path: Path) -> None:
     )
     result = replay_run(tmp_path / "run.sqlite", Show(as_json=True))
     assert result.same, result.words()
+
+
+@pytest.mark.parametrize("fault", ["usb_unplug", "usb_hang"])
+def test_a_spectrometer_that_stays_away_is_the_one_root_cause(tmp_path: Path, fault: str) -> None:
+    ended = run(tmp_path, f"{{fault: {fault}, device: spectrometer, at: 5 min, duration: 30 min}}")
+    assert [(trip["interlock"], trip["device"]) for trip in ended.state.trips] == [("lost device", "spectrometer")]
+    assert ended.state.stop_reason == "fault"
+    assert ended.state.stop_detail.startswith("lost device on spectrometer")
+    assert heater_ended_off(ended)
+    assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
+
+
+def test_a_pump_that_fails_the_campaigns_own_order_is_journalled_once(tmp_path: Path) -> None:
+    ended = run(tmp_path, "{fault: port_loss, port: pumps, at: 1 min, duration: 10 min}")
+    assert interlocks(ended.state) == ["lost device"]
+    assert ended.kinds.count("trip") == 1
+
+
+def test_a_port_that_is_not_there_at_the_start_is_no_trip(tmp_path: Path) -> None:
+    ended = run(tmp_path, "{fault: port_loss, port: pumps, at: 0 s, duration: 10 min}")
+    assert (ended.state.stop_reason, ended.state.trips) == ("fault", ())
+
+
+def when(kind: str, n: int, act: Any, *, attempts: int = 1) -> Any:
+    """Do something shortly after an event of experiment ``n``, at most so many times."""
+    heard = 0
+
+    def watch(campaign: Any, rig: Any, event: Event) -> None:
+        nonlocal heard
+        if event.kind == kind and event.data["n"] == n and heard < attempts:
+            heard += 1
+            asyncio.get_running_loop().call_later(30.0, act, rig)
+
+    return watch
+
+
+def written(experiments: int) -> LoadedCampaign:
+    """A small campaign that says so in its text, as a replay reads it."""
+    texts = {
+        "experiments: 25": f"experiments: {experiments}",
+        "strategy: ensemble": "strategy: sobol",
+        "initial: 8": f"initial: {experiments}",
+    }
+    return small(experiments, **texts)
+
+
+def blip(rig: Any) -> None:
+    rig.faults.inject(asyncio.get_running_loop(), FaultKind.POWER_BLIP, "pb")
+
+
+def flowing_blip(rig: Any) -> None:
+    """Once the recipe flows, whenever that is."""
+    loop = asyncio.get_running_loop()
+    ordered = rig.ordered
+    if ordered is None or ordered.flows_ul_min.get("pb", 0.0) <= 0.0:
+        loop.call_later(5.0, flowing_blip, rig)
+    else:
+        blip(rig)
+
+
+def test_an_experiment_during_which_a_pump_stood_still_is_not_told_but_run_again(tmp_path: Path) -> None:
+    ended = rehearse(written(2), tmp_path / "run.sqlite", watch=when("dosing", 1, flowing_blip))
+    mine = [event for event in ended.events if event.data.get("n") == 1]
+    once = ["dosing", "settled", "measured"]
+    assert [event.kind for event in mine] == ["proposed", *once, "disturbed", *once, "analysed", "told"]
+    assert next(event.data["by"] for event in mine if event.kind == "disturbed") == ["pb stood still"]
+    assert ended.state.experiments[0].accepted
+    assert [e.attempts for e in ended.state.experiments] == [2, 1]
+    # Both attempts are paid for, and what no counter saw is in the count.
+    lost_ul = max(call["r"][5] for e in ended.events for call in e.calls if call["d"] == "pb" and call["v"] == "status")
+    assert lost_ul > 0.0
+    flow_ul_min = ended.state.experiments[0].flows_ul_min["pb"]
+    dosed_s = sum(event.data["elapsed_s"] for event in mine if event.kind == "settled")
+    assert ended.state.experiments[0].reagent_ul["pb"] > 0.97 * flow_ul_min * dosed_s / 60.0
+    moved_ul = ended.rig.config.pump("pb").syringe.volume_ul - ended.rig.faults.world.syringe("pb").content_ul(1e9)
+    assert 0.0 <= ended.state.reagent_ul["pb"] - moved_ul <= lost_ul + 1.0
+    assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
+
+
+def test_an_experiment_that_is_disturbed_again_and_again_is_told_as_failed(tmp_path: Path) -> None:
+    ended = rehearse(small(1), tmp_path / "run.sqlite", watch=when("dosing", 1, flowing_blip, attempts=9))
+    (experiment,) = ended.state.experiments
+    assert ended.kinds.count("disturbed") == 2
+    assert (experiment.told, experiment.failed, experiment.attempts) == (True, True, 3)
+    assert "disturbed" in experiment.flags
+
+
+def test_a_silent_line_whose_pumps_kept_their_flow_disturbs_nothing(tmp_path: Path) -> None:
+    def silence(rig: Any) -> None:
+        rig.faults.inject(asyncio.get_running_loop(), FaultKind.SILENCE, "pumps", duration_s=15.0)
+
+    ended = rehearse(small(1), tmp_path / "run.sqlite", watch=when("dosing", 1, silence))
+    assert ended.rig.faults.injected
+    assert "disturbed" not in ended.kinds
+
+
+def test_a_kill_after_a_disturbed_attempt_goes_on_with_the_same_proposal(tmp_path: Path) -> None:
+    ended = rehearse(small(1), tmp_path / "run.sqlite", watch=when("dosing", 1, flowing_blip))
+    state = fold(ended.events[: ended.kinds.index("disturbed") + 1])
+    (experiment,) = state.experiments
+    assert (experiment.dosing, experiment.told, state.in_doubt()) == (False, False, None)
+    assert state.reagent_ul["pb"] > 0.0
 
 
 def test_a_fault_is_injected_by_hand_too(tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""What a rig's own journal says: its queue, what has begun, what tripped, what is in its syringes. A pure fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any
+
+from orchestrator.errors import JournalError
+from orchestrator.fold import added
+from orchestrator.journal_store import Event
+
+Data = Mapping[str, Any]
+Volumes = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One campaign that was submitted. `job`: its name, which is also its run's."""
+
+    job: str
+    campaign: str
+    file: str
+    text: str
+    overrides: Mapping[str, Any]
+    by: str
+    submitted_utc: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A rig as its journal tells it.
+
+    `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `waits`: a
+    person wants nothing to begin. `ended`: job to the data of its end; `cancelled`: jobs taken out of the queue.
+    """
+
+    queue: tuple[Job, ...] = ()
+    present: Job | None = None
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    ended: Mapping[str, Data] = field(default_factory=dict)
+    cancelled: frozenset[str] = frozenset()
+    trip: Data | None = None
+    missing_ul: Volumes = field(default_factory=dict)
+    waits: bool = False
+    boots: int = 0
+
+    def queued(self, job: str) -> Job | None:
+        """The job of this name if it has not begun."""
+        return next((entry for entry in self.queue if entry.job == job), None)
+
+
+def fold_rig(events: Iterable[Event], ledger: Ledger | None = None) -> Ledger:
+    """The ledger after these events. Raises JournalError for one that lacks what its kind must say."""
+    return reduce(entered, events, Ledger() if ledger is None else ledger)
+
+
+def entered(ledger: Ledger, event: Event) -> Ledger:
+    """The ledger after one more event. Kinds that are not known are passed over. Raises JournalError as `fold_rig`."""
+    handler = _HANDLERS.get(event.kind)
+    if handler is None:
+        return ledger
+    try:
+        return handler(ledger, event.data, event.utc)
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        raise JournalError(f"event {event.seq} ({event.kind}) does not say what it must: {error!r}") from error
+
+
+def _booted(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    return replace(ledger, boots=ledger.boots + 1)
+
+
+def _command(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    if not data["accepted"]:
+        return ledger
+    command = data["command"]
+    verb = _VERBS.get(command["verb"])
+    return ledger if verb is None else verb(ledger, {**data, **command}, utc)
+
+
+def _submit(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    job = Job(
+        job=data["job"],
+        campaign=data["name"],
+        file=data["file"],
+        text=data["campaign"],
+        overrides={name: value for name, value in data["overrides"].items() if value is not None},
+        by=data["actor"]["name"],
+        submitted_utc=utc,
+    )
+    return replace(ledger, queue=(*ledger.queue, job), jobs={**ledger.jobs, job.job: job})
+
+
+def _cancel(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    left = tuple(job for job in ledger.queue if job.job != data["job"])
+    return replace(ledger, queue=left, cancelled=ledger.cancelled | {data["job"]})
+
+
+def _move(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    moved = next(job for job in ledger.queue if job.job == data["job"])
+    others = [job for job in ledger.queue if job is not moved]
+    others.insert(min(data["place"] - 1, len(others)), moved)
+    return replace(ledger, queue=tuple(others))
+
+
+def _pause(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    return replace(ledger, waits=ledger.present is None)
+
+
+def _resume(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    return replace(ledger, waits=False)
+
+
+def _clear(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    return replace(ledger, trip=None)
+
+
+def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    return replace(ledger, missing_ul={**ledger.missing_ul, data["pump"]: data["missing_ul"]})
+
+
+def _begun(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    job = ledger.jobs[data["job"]]
+    return replace(ledger, queue=tuple(entry for entry in ledger.queue if entry.job != job.job), present=job)
+
+
+def _ended(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    missing = {name: value for name, value in added(ledger.missing_ul, data["spent_ul"]).items() if value}
+    return replace(ledger, present=None, ended={**ledger.ended, data["job"]: data}, missing_ul=missing)
+
+
+def _trip(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    return ledger if ledger.trip is not None else replace(ledger, trip={**data, "utc": utc})
+
+
+Handler = Callable[[Ledger, Data, str], Ledger]
+
+_VERBS: dict[str, Handler] = {
+    "submit": _submit,
+    "cancel": _cancel,
+    "move": _move,
+    "pause": _pause,
+    "resume": _resume,
+    "clear": _clear,
+    "refill": _refill,
+}
+_HANDLERS: dict[str, Handler] = {
+    "booted": _booted,
+    "command": _command,
+    "begun": _begun,
+    "ended": _ended,
+    "trip": _trip,
+}

@@ -1,0 +1,456 @@
+"""One rig in the daemon: its queue, its commands, its latched trip, and the bench where its campaigns run.
+
+Everything here happens in the daemon's own loop. The bench speaks from its thread through ``Ears``, which only passes
+on; a command passes to the bench as a wish. The rig's journal is the state: whatever is decided is written there first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config import LoadedCampaign, parse_campaign
+from orchestrator.daemon.bench import Assignment, Bench, Finished
+from orchestrator.daemon.commands import Actor, Outcome
+from orchestrator.daemon.facade import StationState
+from orchestrator.daemon.ledger import Job, Ledger
+from orchestrator.daemon.rig_journal import RigJournal
+from orchestrator.errors import JournalError, LumiflowError
+from orchestrator.fold import RunState, advance, fold
+from orchestrator.header import Overrides, loaded_from
+from orchestrator.journal import Journal
+from orchestrator.journal_store import Event
+from orchestrator.steering import Wish
+
+if TYPE_CHECKING:
+    from orchestrator.config import RigConfig
+    from orchestrator.daemon.feed import Feed, Topic
+    from orchestrator.daemon.telemetry import Reading
+
+Data = Mapping[str, Any]
+
+_log = logging.getLogger("lumiflow.station")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rig and where its things are kept. ``text``: of the rig file. ``hardware``: real devices."""
+
+    name: str
+    rig: RigConfig
+    text: str
+    file: Path
+    runs: Path
+    journal: Path
+    hardware: bool
+
+
+@dataclass
+class _Sitting:
+    """The campaign that sits, or that the daemon's end has interrupted (``live`` False)."""
+
+    job: Job
+    run: RunState
+    live: bool
+    seen: int = 0
+    stage: str = ""
+    wish: Wish | None = None
+    waiting: bool = False
+
+
+class Station:
+    """One rig. ``make_bench`` builds its bench for a listener; ``next_id`` gives a campaign's name its job's."""
+
+    def __init__(
+        self,
+        place: Place,
+        feed: Feed,
+        make_bench: Callable[[Ears], Bench],
+        next_id: Callable[[str], str],
+        now: Callable[[], tuple[float, str]],
+    ) -> None:
+        self.place = place
+        self.readings: dict[str, Reading] = {}
+        self._feed = feed
+        self._now = now
+        self._next_id = next_id
+        self._bench = make_bench(Ears(self, asyncio.get_running_loop()))
+        self._journal = RigJournal(place.journal)
+        self._sitting: _Sitting | None = None
+        self._fault: str | None = "the rig is not connected yet"
+        self._commands = asyncio.Lock()
+        self._closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self, boot_id: str, version: str, *, paused: bool) -> None:
+        """Take up what the journal says; nothing begins where a person is to look first. Raises JournalError."""
+        await self._write("booted", {"boot_id": boot_id, "version": version, "paused": paused})
+        present = self.ledger.present
+        if present is not None:
+            run = await asyncio.get_running_loop().run_in_executor(None, run_state, self.journal_of(present.job))
+            self._sitting = _Sitting(present, run, live=False)
+            if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
+                await self._latch(run.trips[-1])
+            if run.ended:
+                await self._settle(present.job, run, run.stop_detail)
+            else:
+                _log.warning("%s: %s was interrupted; it waits to be resumed", self.place.name, present.job)
+        if paused and self._sitting is None and not self.ledger.waits:
+            await self._enter(Actor("guardian", "guardian"), {"verb": "pause", "rig": self.place.name}, _after_death)
+        self._bench.start()
+
+    async def close(self) -> None:
+        """Leave the rig safe and what sits to be resumed; ends when the bench has let go."""
+        self._closing = True
+        await asyncio.get_running_loop().run_in_executor(None, self._bench.close)
+        for _ in range(3):  # what the bench said last is on its way through the loop
+            await asyncio.sleep(0)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.get_running_loop().run_in_executor(None, self._journal.close)
+
+    def let_go(self) -> None:
+        """Close the journal of a station that was never started."""
+        self._journal.close()
+
+    def hurry(self) -> None:
+        """The operator has asked a second time for the end: no flushes."""
+        self._bench.ask(Wish("suspend" if self.place.hardware else "cut", "the daemon"))
+
+    # -- what it says of itself -----------------------------------------------------------------------------------
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the rig's journal says."""
+        return self._journal.ledger
+
+    @property
+    def run(self) -> RunState | None:
+        """The present campaign as its journal says, sitting or interrupted."""
+        return None if self._sitting is None else self._sitting.run
+
+    @property
+    def sits(self) -> bool:
+        """Whether a campaign sits at the bench now."""
+        return self._sitting is not None and self._sitting.live
+
+    @property
+    def stage(self) -> str:
+        """Kind of the present campaign's last event."""
+        return "" if self._sitting is None else self._sitting.stage
+
+    @property
+    def present(self) -> Job | None:
+        """The present campaign."""
+        return None if self._sitting is None else self._sitting.job
+
+    def standing(self) -> tuple[StationState, str]:
+        """The state and why, in words."""
+        sitting, trip = self._sitting, self.ledger.trip
+        if sitting is not None and sitting.live:
+            if sitting.run.stop_reason is not None:
+                return "ending", sitting.run.stop_detail
+            wish = sitting.wish
+            if wish is not None and wish.verb in ("stop", "abort", "suspend", "cut"):
+                return "ending", f"{wish.verb} by {wish.by}"
+            if sitting.waiting or sitting.run.waiting is not None:
+                held = sitting.run.waiting == "held"
+                return ("held" if held else "paused"), "waits to be resumed"
+            if wish is not None and wish.verb in ("pause", "hold"):
+                return "pausing", f"{wish.verb} by {wish.by}"
+            return "running", ""
+        if trip is not None:
+            return "tripped", trip_words(trip)
+        if self._fault is not None:
+            return "fault", self._fault
+        if sitting is not None:
+            return "paused", "interrupted by the daemon's end; resume it, or end it with stop or abort"
+        if self.ledger.waits:
+            return "paused", "nothing begins until it is resumed"
+        return "idle", ""
+
+    def journal_of(self, job: str) -> Path:
+        """Where a run's journal is."""
+        return self.place.runs / f"{job}.sqlite"
+
+    # -- commands -----------------------------------------------------------------------------------------------
+
+    async def enter(self, actor: Actor, command: Data, act: Callable[[Station], Verdict]) -> Outcome:
+        """Decide on a command, write it down with its actor, then do it. Raises JournalError; then nothing is done."""
+        async with self._commands:
+            return await self._enter(actor, command, act)
+
+    async def _enter(self, actor: Actor, command: Data, act: Callable[[Station], Verdict]) -> Outcome:
+        verdict = Verdict(False, "the daemon is going down") if self._closing else act(self)
+        data = {"actor": asdict(actor), "command": dict(command), "accepted": verdict.accepted}
+        await self._write("command", {**data, "detail": verdict.detail, "job": verdict.job, **verdict.more})
+        said = {"actor": asdict(actor), "verb": command["verb"], "accepted": verdict.accepted}
+        self._publish("command", {**said, "detail": verdict.detail, "job": verdict.job})
+        if verdict.then is not None:
+            await verdict.then()
+        self.changed()
+        return Outcome(accepted=verdict.accepted, detail=verdict.detail, job=verdict.job)
+
+    def wish(self, wish: Wish) -> None:
+        """Pass on to the campaign what somebody wants."""
+        if self._sitting is not None and self._sitting.live:
+            self._sitting.wish = None if wish.verb == "continue" else wish
+            self._bench.ask(wish)
+
+    def new_job(self, campaign: str) -> str:
+        """A name for a job that nothing has had yet."""
+        return self._next_id(campaign)
+
+    async def clear_bench(self) -> None:
+        """The trip is cleared: the bench may work again."""
+        self._bench.clear()
+        await self.advance()
+
+    # -- the queue ------------------------------------------------------------------------------------------------
+
+    async def advance(self) -> None:
+        """Begin the next campaign if nothing stands in its way. Called after whatever could have changed that."""
+        ledger = self.ledger
+        busy = self._sitting is not None or self._fault is not None or ledger.waits or ledger.trip is not None
+        if self._closing or busy or not ledger.queue:
+            return
+        job = ledger.queue[0]
+        self._sitting = _Sitting(job, RunState(), live=True)  # before anything is awaited: one at a time
+        await self._write("begun", {"job": job.job, "missing_ul": dict(ledger.missing_ul)})
+        await self._hand_over(job, resume=False, first=None)
+
+    async def take_up(self, first: Wish | None) -> None:
+        """Go on with what the daemon's end has interrupted; ``first``: with a wish to end it."""
+        sitting = self._sitting
+        if sitting is None or sitting.live:
+            return
+        self._sitting = _Sitting(sitting.job, sitting.run, live=True, wish=first)
+        await self._hand_over(sitting.job, resume=self.journal_of(sitting.job.job).exists(), first=first)
+
+    async def _hand_over(self, job: Job, *, resume: bool, first: Wish | None) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            path = self.journal_of(job.job)
+            assignment = await loop.run_in_executor(None, self._assignment, job, path, resume, first)
+        except LumiflowError as error:
+            await self._settle(job.job, RunState(), str(error), reason="refused")
+            return
+        if self._sitting is not None:
+            self._sitting.seen = assignment[1]
+        self._bench.begin(assignment[0])
+        self.changed()
+
+    def _assignment(self, job: Job, path: Path, resume: bool, first: Wish | None) -> tuple[Assignment, int]:
+        seen = 0
+        overrides = Overrides(**job.overrides)
+        loaded = overrides.applied(self.parsed(job.text, job.file))
+        if resume:
+            with Journal.open(path, readonly=True) as journal:
+                head = next(journal.events(), None)
+                seen = journal.seq
+            if head is None:
+                path.unlink()  # killed between the file's making and its first event: it holds nothing
+                resume = False
+            else:
+                loaded = loaded_from(head.data)
+        return Assignment(job.job, loaded, path, resume, overrides, dict(self.ledger.missing_ul), first), seen
+
+    def parsed(self, text: str, file: str) -> LoadedCampaign:
+        """A campaign's text on this rig. Raises ConfigError."""
+        return parse_campaign(text, file, self.place.text, self.place.file.name)
+
+    async def _settle(self, job: str, run: RunState, detail: str, *, reason: str | None = None) -> None:
+        """The run is over: write that down, with what it has used up and whether it left the rig safe."""
+        why = reason or run.stop_reason or "fault"
+        data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(run.spent_ul)}
+        self._sitting = None
+        await self._write("ended", data)
+        if (why == "fault" or run.safe is False) and self.ledger.trip is None:
+            await self._latch(
+                {
+                    "interlock": "fault" if run.safe is not False else "safe sequence incomplete",
+                    "device": "campaign",
+                    "value": detail,
+                    "limit": "none",
+                    "unit": "",
+                }
+            )
+        _log.info("%s: %s ended: %s", self.place.name, job, why, extra={"rig": self.place.name, "job": job})
+        self.changed()
+        await self.advance()
+
+    async def _latch(self, trip: Data) -> None:
+        await self._write("trip", trip)
+        self._publish("alarm", {"trip": dict(trip)})
+        _log.error("%s: tripped: %s", self.place.name, trip_words(trip))
+        self.changed()
+
+    # -- what the bench says, in the daemon's loop ------------------------------------------------------------------
+
+    def heard_event(self, job: str, event: Event) -> None:
+        """An event of the campaign that sits."""
+        sitting = self._sitting
+        if sitting is None or sitting.job.job != job:
+            return
+        sitting.run, sitting.stage = advance(sitting.run if event.seq > 1 else RunState(), event), event.kind
+        if event.seq <= sitting.seen:
+            return  # lived through again
+        data = {key: value for key, value in event.data.items() if key not in ("campaign_text", "rig_text")}
+        said = {"run": job, "seq": event.seq, "kind": event.kind, "data": data}
+        self._feed.publish(self.place.name, "event", said, t_s=event.t_s, utc=event.utc)
+        if event.kind == "trip":
+            self._later(self._latch(event.data))
+        self.changed()
+
+    def heard_waiting(self, job: str, waiting: bool) -> None:
+        """The campaign that sits has come to wait, or goes on."""
+        if self._sitting is not None and self._sitting.job.job == job:
+            self._sitting.waiting = waiting
+            if not waiting and self._sitting.wish is not None and self._sitting.wish.verb in ("pause", "hold"):
+                self._sitting.wish = None
+            self.changed()
+
+    def heard_finished(self, finished: Finished) -> None:
+        """The sitting is over."""
+        self._later(self._finish(finished))
+
+    def heard_trip(self, trip: Data) -> None:
+        """An interlock has tripped while no campaign sat."""
+        if self.ledger.trip is None:
+            self._later(self._latch(trip))
+
+    def heard_reading(self, device: str, reading: Reading, due: bool) -> None:
+        """What a device says; in the bench's thread."""
+        self.readings = {**self.readings, device: reading}
+        if due:
+            said = {"device": device, "values": dict(reading.values)}
+            self._feed.publish(self.place.name, "reading", said, t_s=reading.t_s, utc=reading.utc)
+
+    def heard_rig(self, fault: str | None) -> None:
+        """The rig can be worked with, or not: why."""
+        if fault == self._fault:
+            return
+        if fault is None:
+            _log.info("%s: the rig is up", self.place.name)
+        else:
+            _log.error("%s: %s", self.place.name, fault)
+        self._fault = fault
+        self.changed()
+        self._later(self.advance())
+
+    async def _finish(self, finished: Finished) -> None:
+        sitting = self._sitting
+        if sitting is None or sitting.job.job != finished.job:
+            return
+        if finished.left or (finished.lost and self._closing):
+            self._sitting = replace(sitting, live=False, wish=None, waiting=False)
+            if finished.lost:
+                _log.error("%s: %s", self.place.name, finished.detail)
+                await self._latch(_lost_journal(finished.detail))
+            self.changed()
+            return
+        run = finished.state or sitting.run
+        await self._settle(finished.job, run, finished.detail, reason="fault" if finished.state is None else None)
+
+    # -- small things -------------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """Tell whoever listens how the rig stands."""
+        state, detail = self.standing()
+        job = self.present
+        self._publish("state", {"state": state, "detail": detail, "job": None if job is None else job.job})
+
+    def _publish(self, topic: Topic, data: Data) -> None:
+        t_s, utc = self._now()
+        self._feed.publish(self.place.name, topic, data, t_s=t_s, utc=utc)
+
+    async def _write(self, kind: str, data: Data) -> None:
+        written: Future[Event] = self._journal.append(kind, data)
+        await asyncio.wrap_future(written)
+
+    def _later(self, coroutine: Awaitable[None]) -> None:
+        async def guarded() -> None:
+            try:
+                await coroutine
+            except JournalError as error:
+                self._fault = f"the rig's journal cannot be written: {error}"
+                _log.critical("%s: %s", self.place.name, self._fault)
+                self.changed()
+
+        task = asyncio.ensure_future(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is decided on a command. ``more``: to be written down with it. ``then``: what to do once it is written."""
+
+    accepted: bool
+    detail: str
+    job: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    then: Callable[[], Awaitable[None]] | None = None
+
+
+def run_state(path: Path) -> RunState:
+    """A run as its journal tells it; an empty one where there is no such file. Raises JournalError."""
+    if not path.is_file():
+        return RunState()
+    with Journal.open(path, readonly=True) as journal:
+        return fold(journal.events())
+
+
+def trip_words(trip: Data) -> str:
+    """A trip in one line."""
+    return f"{trip['interlock']} on {trip['device']}: {trip['value']} {trip['unit']}".rstrip()
+
+
+def _lost_journal(detail: str) -> Data:
+    return {"interlock": "journal lost", "device": "disk", "value": detail, "limit": "none", "unit": ""}
+
+
+def _after_death(station: Station) -> Verdict:
+    return Verdict(True, "started again after the daemon's death: nothing begins until it is resumed")
+
+
+class Ears:
+    """The bench's listener: passes everything on to the daemon's loop, and readings to the feed at once."""
+
+    def __init__(self, station: Station, loop: asyncio.AbstractEventLoop) -> None:
+        self._station = station
+        self._loop = loop
+
+    def event(self, job: str, event: Event) -> None:
+        """Pass it on."""
+        self._pass(self._station.heard_event, job, event)
+
+    def reading(self, device: str, reading: Reading, due: bool) -> None:
+        """Keep it, and publish it if it is due."""
+        self._station.heard_reading(device, reading, due)
+
+    def waiting(self, job: str, waiting: bool) -> None:
+        """Pass it on."""
+        self._pass(self._station.heard_waiting, job, waiting)
+
+    def finished(self, finished: Finished) -> None:
+        """Pass it on."""
+        self._pass(self._station.heard_finished, finished)
+
+    def tripped(self, trip: Data) -> None:
+        """Pass it on."""
+        self._pass(self._station.heard_trip, trip)
+
+    def rig(self, fault: str | None) -> None:
+        """Pass it on."""
+        self._pass(self._station.heard_rig, fault)
+
+    def _pass(self, heard: Callable[..., None], *what: object) -> None:
+        self._loop.call_soon_threadsafe(heard, *what)

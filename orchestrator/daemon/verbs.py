@@ -1,0 +1,209 @@
+"""What each command means for a rig as it stands: accepted or refused, in words, and what is then done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from orchestrator.daemon.commands import (
+    Abort,
+    Actor,
+    Cancel,
+    Clear,
+    Command,
+    Hold,
+    Move,
+    Outcome,
+    Pause,
+    Refill,
+    Resume,
+    Stop,
+    Submit,
+)
+from orchestrator.daemon.station import Station, Verdict
+from orchestrator.errors import LumiflowError, PreflightError
+from orchestrator.header import Overrides
+from orchestrator.preflight import preflight
+from orchestrator.steering import Verb, Wish
+
+
+async def carry_out(station: Station, actor: Actor, command: Command) -> Outcome:
+    """Decide on a command for this rig, journal it, do it. Raises JournalError; then nothing is done."""
+    data = command.model_dump()
+    if isinstance(command, Submit):
+        try:
+            name = await asyncio.get_running_loop().run_in_executor(None, _checked, station, command)
+        except LumiflowError as error:
+            refusal = Verdict(False, str(error))
+            return await station.enter(actor, data, lambda _: refusal)
+        return await station.enter(actor, data, lambda rig: _submit(rig, command, name))
+    return await station.enter(actor, data, lambda rig: _decide(rig, actor, command))
+
+
+def _decide(rig: Station, actor: Actor, command: Command) -> Verdict:
+    match command:
+        case Pause():
+            return _pause(rig, actor)
+        case Resume():
+            return _resume(rig, actor)
+        case Hold():
+            return _hold(rig, actor, command)
+        case Stop():
+            return _end(rig, actor, "stop")
+        case Abort():
+            return _end(rig, actor, "abort")
+        case Cancel():
+            return _cancel(rig, command)
+        case Move():
+            return _move(rig, command)
+        case Clear():
+            return _clear(rig)
+        case Refill():
+            return _refill(rig, command)
+        case Submit():
+            raise AssertionError("a submission is checked first")
+
+
+def _checked(rig: Station, command: Submit) -> str:
+    """The campaign's own name. Raises LumiflowError for one that this rig cannot run."""
+    given = command.overrides
+    overrides = Overrides(given.seed, given.target, given.strategy)
+    loaded = overrides.applied(rig.parsed(command.campaign, command.file))
+    problems = preflight(loaded).problems
+    if problems:
+        raise PreflightError(problems)
+    return loaded.config.name
+
+
+def _submit(rig: Station, command: Submit, name: str) -> Verdict:
+    place = len(rig.ledger.queue) + 1
+    job = rig.new_job(name)
+    state, detail = rig.standing()
+    words = f"{job} is number {place} in the queue of {command.rig}"
+    if state not in ("idle", "running"):
+        words += f", which is {state}" + (f": {detail}" if detail else "")
+    return Verdict(True, words, job, {"name": name}, rig.advance)
+
+
+def _pause(rig: Station, actor: Actor) -> Verdict:
+    state, detail = rig.standing()
+    job = _job(rig)
+    if state in ("pausing", "paused", "held"):
+        return Verdict(True, f"is {state} already" + (f" ({detail})" if detail else ""), job)
+    if state == "ending":
+        return Verdict(False, f"{job} is ending: {detail}", job)
+    if state == "running":
+        words = f"{job} pauses when its present experiment is finished"
+        return Verdict(True, words, job, then=_asking(rig, Wish("pause", actor.name)))
+    return Verdict(True, "nothing begins until it is resumed")
+
+
+def _resume(rig: Station, actor: Actor) -> Verdict:
+    state, detail = rig.standing()
+    job = _job(rig)
+    if state in ("ending", "tripped", "fault"):
+        return Verdict(False, f"cannot go on: {state}" + (f" ({detail})" if detail else ""), job)
+    if state == "idle":
+        return Verdict(False, "nothing waits to be resumed")
+    if state == "running":
+        return Verdict(True, f"{job} is running already", job)
+    if rig.run is None:
+        return Verdict(True, "the queue goes on", then=rig.advance)
+    if rig.sits:
+        return Verdict(True, f"{job} goes on", job, then=_asking(rig, Wish("continue", actor.name)))
+
+    async def take_up() -> None:
+        await rig.take_up(None)
+
+    return Verdict(True, f"{job} is taken up where it was interrupted", job, then=take_up)
+
+
+def _hold(rig: Station, actor: Actor, command: Hold) -> Verdict:
+    state, detail = rig.standing()
+    job = _job(rig)
+    if not rig.sits:
+        return Verdict(False, "nothing runs that could be held", job)
+    if state in ("paused", "held"):
+        return Verdict(True, f"is {state} already: the pumps stand", job)
+    if state == "ending":
+        return Verdict(False, f"{job} is ending: {detail}", job)
+    kept = "the heater kept" if command.keep_temperature else "the heater off"
+    wish = Wish("hold", actor.name, command.keep_temperature)
+    return Verdict(True, f"{job} is held now, {kept}; its experiment runs again", job, then=_asking(rig, wish))
+
+
+def _end(rig: Station, actor: Actor, verb: Verb) -> Verdict:
+    state, detail = rig.standing()
+    job = _job(rig)
+    wish = Wish(verb, actor.name)
+    if job is None:
+        return Verdict(False, f"nothing runs that could be ended; queued campaigns are cancelled ({state})")
+    if not rig.sits:
+        if state in ("tripped", "fault"):
+            return Verdict(False, f"cannot take {job} up to end it: {state} ({detail})", job)
+
+        async def take_up() -> None:
+            await rig.take_up(wish)
+
+        return Verdict(True, f"{job} is taken up only to be ended", job, then=take_up)
+    if state == "ending" and verb == "stop":
+        return Verdict(True, f"{job} is ending already: {detail}", job)
+    words = (
+        f"{job} ends when its present experiment is finished" if verb == "stop" else f"{job} ends now, without flushes"
+    )
+    return Verdict(True, words, job, then=_asking(rig, wish))
+
+
+def _cancel(rig: Station, command: Cancel) -> Verdict:
+    if rig.ledger.queued(command.job) is None:
+        return _not_queued(rig, command.job)
+    return Verdict(True, f"{command.job} is out of the queue", command.job)
+
+
+def _move(rig: Station, command: Move) -> Verdict:
+    if rig.ledger.queued(command.job) is None:
+        return _not_queued(rig, command.job)
+    place = min(command.place, len(rig.ledger.queue))
+    return Verdict(True, f"{command.job} is number {place} now", command.job)
+
+
+def _clear(rig: Station) -> Verdict:
+    trip = rig.ledger.trip
+    if trip is None:
+        return Verdict(False, "no interlock has tripped")
+    if rig.sits:
+        return Verdict(False, "the campaign is still being brought to its safe end", _job(rig))
+    return Verdict(True, f"{trip['interlock']} on {trip['device']} is cleared", then=rig.clear_bench)
+
+
+def _refill(rig: Station, command: Refill) -> Verdict:
+    pump = rig.place.rig.pumps.get(command.pump)
+    if pump is None:
+        return Verdict(False, f"{command.rig} has no pump {command.pump}: it has {', '.join(rig.place.rig.pumps)}")
+    full_ul = pump.syringe.volume_ul
+    volume_ul = full_ul if command.volume_ul is None else command.volume_ul
+    if volume_ul > full_ul:
+        return Verdict(False, f"the syringe of {command.pump} takes {full_ul:g} µL at the most, not {volume_ul:g}")
+    if rig.present is not None:
+        return Verdict(False, f"{_job(rig)} counts on what the syringes held when it began: refill when it has ended")
+    words = f"the syringe of {command.pump} holds {volume_ul:g} µL"
+    return Verdict(True, words, more={"missing_ul": full_ul - volume_ul})
+
+
+def _not_queued(rig: Station, job: str) -> Verdict:
+    if _job(rig) == job:
+        return Verdict(False, f"{job} has begun: stop or abort it", job)
+    if job in rig.ledger.jobs:
+        return Verdict(False, f"{job} is over", job)
+    return Verdict(False, f"there is no {job} in the queue")
+
+
+def _job(rig: Station) -> str | None:
+    return None if rig.present is None else rig.present.job
+
+
+def _asking(rig: Station, wish: Wish) -> Callable[[], Awaitable[None]]:
+    async def ask() -> None:
+        rig.wish(wish)
+
+    return ask

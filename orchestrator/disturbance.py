@@ -1,0 +1,34 @@
+"""Whether an experiment was what its recipe says: a pump that stood still meanwhile, a reactor out of its band.
+
+An outage that the recovery ladder has healed ends no run, but what is read after it may stem from another recipe than
+the one that was set. Such a reading is not scored: the experiment runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.config import CampaignConfig
+    from orchestrator.devices import HeaterReading
+    from orchestrator.rig import Rig
+
+
+def interruptions(rig: Rig) -> dict[str, int]:
+    """How often each pump has been found standing still in a wanted infusion, as of its newest reading."""
+    return {name: pump.newest.interruptions for name, pump in rig.pumps.items()}
+
+
+def disturbances(
+    rig: Rig, before: Mapping[str, int], heater: HeaterReading | None, temperature_c: float, campaign: CampaignConfig
+) -> tuple[str, ...]:
+    """What disturbed an experiment since ``before`` (:func:`interruptions`), in words; empty when nothing did.
+
+    ``heater``: the reading nearest to the measurement; it must lie in the campaign's band around ``temperature_c``.
+    """
+    words = [f"{name} stood still" for name, count in interruptions(rig).items() if count > before.get(name, 0)]
+    band_k = campaign.settle.temperature_band_k
+    if heater is not None and abs(heater.temperature_c - temperature_c) > band_k:
+        words.append(f"{rig.heater.name} at {heater.temperature_c:.1f} °C for {temperature_c:.1f} °C")
+    return tuple(words)

@@ -1,0 +1,121 @@
+"""What the guardian did, in a journal of its own: written beside the acting, never in its way.
+
+A disk that is full or hangs must not keep a heater on. So a note is handed over and not waited for, and one that cannot
+be written is said in the log instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from orchestrator.errors import JournalError
+from orchestrator.journal import Event, Journal, JournalLocked
+from orchestrator.virtual_time import UtcClock
+
+FILE: Final = "guardian.sqlite"
+_LAST_WORDS_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """A rig that the guardian brought to its safe state: when (UTC), why, whether all went well, and the steps."""
+
+    rig: str
+    utc: str
+    cause: str
+    well: bool
+    steps: tuple[Mapping[str, Any], ...]
+
+
+class Diary:
+    """The guardian's journal in a folder. Construct it in the running loop.
+
+    Raises JournalLocked when another guardian writes it. One that is damaged, or a folder that cannot be written, is
+    said in the log, and nothing is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._writing: set[asyncio.Task[None]] = set()
+        self._journal: Journal | None = None
+        self.events: tuple[Event, ...] = ()
+        self.readable = True
+        try:
+            self._journal = self._open(folder)
+        except JournalLocked:
+            raise
+        except (JournalError, OSError) as error:
+            self.readable = False
+            _log.error("the guardian keeps no journal: %s", error)
+        else:
+            self.events = tuple(self._journal.events())
+
+    def note(self, kind: str, **data: Any) -> None:
+        """Say it in the log and have it written; returns at once."""
+        _log.warning("%s: %s", kind, ", ".join(f"{key}={value}" for key, value in data.items()))
+        if self._journal is None:
+            return
+        task = asyncio.ensure_future(self._write(self._journal, kind, data))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def close(self) -> None:
+        """Wait a while for what is being written, and let the file go."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=_LAST_WORDS_S)
+        if self._journal is not None and not self._writing:
+            self._journal.close()
+
+    def _open(self, folder: Path) -> Journal:
+        folder.mkdir(parents=True, exist_ok=True)
+        loop = asyncio.get_running_loop()
+        if not self.path.exists():
+            return Journal.create(self.path, UtcClock(loop))
+        with Journal.open(self.path, readonly=True) as earlier:
+            start_s = earlier.last_t_s
+        return Journal.open(self.path, UtcClock(loop, start_s=start_s))
+
+    async def _write(self, journal: Journal, kind: str, data: Mapping[str, Any]) -> None:
+        try:
+            await journal.append(kind, data)
+        except JournalError as error:
+            _log.error("not written: %s", error)
+
+
+def unsafe_rigs(events: Iterable[Event]) -> tuple[str, ...]:
+    """The rigs that began and of which nobody has said since that they are safe, in the order of their beginning."""
+    open_rigs: dict[str, None] = {}
+    for event in events:
+        if event.kind == "began":
+            open_rigs[event.data["rig"]] = None
+        elif event.kind == "ended" or (event.kind == "made_safe" and event.data["well"]):
+            open_rigs.pop(event.data["rig"], None)
+    return tuple(open_rigs)
+
+
+def rescues(path: Path) -> tuple[Rescue, ...]:
+    """Every rescue in a guardian's journal, oldest first; none where there is no such file. Raises JournalError."""
+    if not path.is_file():
+        return ()
+    with Journal.open(path, readonly=True) as journal:
+        events = tuple(journal.events())
+    causes: dict[str, str] = {}
+    steps: dict[str, list[Mapping[str, Any]]] = {}
+    found: list[Rescue] = []
+    for event in events:
+        rig = str(event.data.get("rig", ""))
+        if event.kind == "rescue":
+            causes[rig], steps[rig] = str(event.data["cause"]), []
+        elif event.kind == "safe_step":
+            steps.setdefault(rig, []).append(event.data)
+        elif event.kind == "made_safe":
+            taken = tuple(steps.pop(rig, ()))
+            found.append(Rescue(rig, event.utc, causes.pop(rig, ""), bool(event.data["well"]), taken))
+    return tuple(found)

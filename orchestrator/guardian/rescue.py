@@ -1,0 +1,122 @@
+"""The safe sequence on real ports that somebody else has just let go of: heaters first, everything tried, and again.
+
+A port may be busy for a moment after its owner's death, and a device may be in the middle of a command that was never
+finished. So every device is tried again and again with growing waits, while those that answered are already safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.devices import JSON
+from orchestrator.rig import Rig, make_safe
+
+Report = Callable[[str, bool, str], None]
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """How a rescue keeps trying, in s.
+
+    ``headstart_s``: so long the heaters are alone; pumps follow then at the latest. ``first_wait_s`` to
+    ``longest_wait_s``: between tries of one device. ``sequence_s``: when the declared sequence begins at the latest,
+    whatever has not answered. ``give_up_s``: when a device that never answers is given up.
+    """
+
+    headstart_s: float = 1.0
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 5.0
+    sequence_s: float = 15.0
+    give_up_s: float = 300.0
+
+
+class Unrecorded:
+    """A tracer that runs device calls and keeps nothing of them."""
+
+    async def call(
+        self, device: str, verb: str, args: Mapping[str, JSON], action: Callable[[], Awaitable[JSON]]
+    ) -> JSON:
+        """Run it."""
+        return await action()
+
+    def store(self, data: bytes) -> str:
+        """Keep nothing."""
+        return ""
+
+    def load(self, address: str) -> bytes:
+        """Nothing was kept."""
+        return b""
+
+
+async def rescue(
+    rig: Rig, report: Report, *, hurry: asyncio.Event | None = None, how: Persistence | None = None
+) -> bool:
+    """Bring a rig, none of whose devices is connected, to its safe state. Returns whether all of it was confirmed.
+
+    Heaters off; every pump stopped; then the rig file's own sequence from its start (a flush is left out once ``hurry``
+    is set). ``report`` hears of each thing that succeeded and of each that had to be given up. Never raises for what a
+    device does.
+    """
+    how = how or Persistence()
+    heater = asyncio.ensure_future(_insist("heaters_off", lambda: _heater_off(rig), report, how))
+    await asyncio.wait({heater}, timeout=how.headstart_s)
+    halts = [asyncio.ensure_future(_insist(f"stop {name}", _halt(rig, name), report, how)) for name in rig.pumps]
+    first = [heater, *halts]
+    await asyncio.wait(first, timeout=how.sequence_s)
+    sequence = await _declared(rig, report, hurry is not None and hurry.is_set())
+    confirmed = await asyncio.gather(*first)
+    with contextlib.suppress(Exception):  # the rig is safe by now, or has been reported not to be
+        await rig.close()
+    return sequence and all(confirmed)
+
+
+async def _insist(what: str, act: Callable[[], Awaitable[str]], report: Report, how: Persistence) -> bool:
+    loop = asyncio.get_running_loop()
+    began_s, wait_s, tries = loop.time(), how.first_wait_s, 0
+    while True:
+        tries += 1
+        try:
+            detail = await act()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next try may succeed
+            failure = f"{type(error).__name__}: {error}"
+        else:
+            report(what, True, f"{detail}, {loop.time() - began_s:.2f} s, try {tries}")
+            return True
+        if loop.time() + wait_s - began_s > how.give_up_s:
+            report(what, False, f"given up after {tries} tries: {failure}")
+            return False
+        if tries == 1:
+            report(what, False, f"trying again: {failure}")
+        await asyncio.sleep(wait_s)
+        wait_s = min(2.0 * wait_s, how.longest_wait_s)
+
+
+async def _heater_off(rig: Rig) -> str:
+    await rig.heater.connect()
+    await rig.heater.heater_off()
+    return rig.heater.name
+
+
+def _halt(rig: Rig, name: str) -> Callable[[], Awaitable[str]]:
+    async def act() -> str:
+        identity = await rig.pumps[name].connect()  # stops a pump that runs: nobody knows its bound
+        await rig.pumps[name].stop()
+        return identity
+
+    return act
+
+
+async def _declared(rig: Rig, report: Report, hurry: bool) -> bool:
+    """The rig file's sequence, with the other devices that it may need connected as far as may be."""
+
+    async def told(step: str, ok: bool, detail: str) -> None:
+        report(step, ok, detail)
+
+    for other in (rig.pressure, rig.spectrometer):
+        if other is not None:
+            with contextlib.suppress(Exception):  # its own step says what is wrong with it
+                await other.connect()
+    return await make_safe(rig, told, hurry=hurry)

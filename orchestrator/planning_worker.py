@@ -1,0 +1,79 @@
+"""``python -m orchestrator.planning_worker``: the planner in a process of its own, so that control never waits for it.
+
+One question a line on standard input, one answer a line on standard output, both JSON. A question names a journal and
+the event up to which it counts, because a proposal is a function of what the journal says and of nothing else:
+``{"journal": path, "seq": last event, "ask": "propose" | "recommend", "n": experiment}``. An answer is
+``{"data": ...}`` or ``{"error": words}``. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from orchestrator import planning
+from orchestrator.errors import JournalError
+from orchestrator.fold import fold
+from orchestrator.header import loaded_from
+from orchestrator.journal import Journal
+
+if TYPE_CHECKING:
+    from planners import Strategy
+
+NICENESS = 10
+
+
+class Answers:
+    """Answers questions about journals, keeping the strategy of the last one."""
+
+    def __init__(self) -> None:
+        self._header: dict[str, Any] | None = None
+        self._strategy: Strategy | None = None
+
+    def to(self, question: dict[str, Any]) -> Any:
+        """The data of the event that is asked for. Raises LumiflowError and PlannerError."""
+        with Journal.open(Path(question["journal"]), readonly=True) as journal:
+            events = tuple(itertools.islice(journal.events(), question["seq"]))
+        if len(events) < question["seq"]:
+            raise JournalError(f"{question['journal']}: has {len(events)} events, not {question['seq']}")
+        state = fold(events)
+        header = dict(state.header)
+        loaded = loaded_from(header)
+        if self._strategy is None or self._header != header:
+            self._header, self._strategy = header, planning.build_strategy(loaded.config)
+        names = tuple(loaded.config.inputs)
+        request = planning.request(loaded.config, loaded.rig, state)
+        if question["ask"] == "propose":
+            return planning.proposed_data(question["n"], self._strategy.propose(request), names)
+        return planning.recommended_data(loaded.config, state, self._strategy.recommend(request), names)
+
+
+def serve(questions: IO[str], answers: IO[str]) -> None:
+    """Answer until there are no more questions."""
+    answering = Answers()
+    for line in questions:
+        try:
+            said: dict[str, Any] = {"data": answering.to(json.loads(line))}
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to this question
+            said = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(said) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    """Serve standard input and output, out of the way of what controls a reactor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the daemon's to hear
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Let the daemon die in three ways, again and again, and see how soon the guardian has heaters off and pumps stopped.
+
+    python -m tests.crash.death_sweep --each 100
+
+The twins are served on TCP by a process of their own, which writes down when each command arrives. Guardian and daemon
+are real processes on real sockets. Times count from the moment before the signal is sent: SIGKILL; SIGSTOP; a control
+loop that something blocks. Bars: heaters off within 3 s, pumps stopped within 5 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.guardian.__main__ import guardian_command
+from orchestrator.guardian.diary import FILE, rescues
+from tests.crash.served_rig import ROOT, ServedRig, rig_text
+
+HEATERS_BAR_S = 3.0
+PUMPS_BAR_S = 5.0
+WAYS = {"SIGKILL": signal.SIGKILL, "SIGSTOP": signal.SIGSTOP, "blocked loop": signal.SIGUSR1}
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Death:
+    """One death: how, and after how many seconds heaters were off and pumps stopped."""
+
+    way: str
+    heaters_s: float
+    pumps_s: float
+
+
+def daemon_pid(guardian: int) -> int | None:
+    """The guardian's only child."""
+    children = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
+def daemon_command(rig: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.crash.stand_in_daemon", "bench", str(rig)]
+
+
+def start_guardian(folder: Path, rig: Path, restarts: int) -> subprocess.Popen[bytes]:
+    """A guardian over a daemon that heats and pumps on the served rig."""
+    command = guardian_command(folder, {"bench": rig}, daemon_command(rig))
+    at = command.index("--")
+    command[at:at] = ["--restarts", str(restarts), "--restarts-within", "1e9"]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stderr=(folder / "guardian.log").open("ab"),
+    )
+
+
+def at_work(served: ServedRig) -> bool:
+    return served.heating and len(served.pumping) == 3
+
+
+def die(served: ServedRig, guardian: int, way: str, wait_s: float) -> Death:
+    """Wait until the rig is at work, let its daemon die, and wait until the rig is safe. Raises SystemExit."""
+    if not served.wait(at_work, _PATIENCE_S):
+        raise SystemExit(f"the daemon does not get to work: {served.state}")
+    time.sleep(wait_s)
+    pid = daemon_pid(guardian)
+    if pid is None:
+        raise SystemExit("the daemon is not there")
+    began_s = time.monotonic()
+    os.kill(pid, WAYS[way])
+    if not served.wait(lambda rig: not rig.heating and not rig.pumping, _PATIENCE_S):
+        raise SystemExit(f"{way}: the rig is not safe after {_PATIENCE_S:g} s: {served.state}")
+    off_s = served.state["heater"][0] - began_s
+    stopped_s = max(served.state[pump][0] for pump in ("cs", "pb", "solvent")) - began_s
+    return Death(way, off_s, stopped_s)
+
+
+def sweep(each: int, seed: int, folder: Path) -> list[Death]:
+    """``each`` deaths of every way in a random order, under one guardian."""
+    generator = random.Random(seed)
+    ways = [way for way in WAYS for _ in range(each)]
+    generator.shuffle(ways)
+    rig = folder / "rig.yaml"
+    served = ServedRig.start()
+    rig.write_text(rig_text(served.ports["pumps"], served.ports["oven"]))
+    guardian = start_guardian(folder, rig, len(ways))
+    deaths: list[Death] = []
+    try:
+        for number, way in enumerate(ways):
+            deaths.append(die(served, guardian.pid, way, generator.uniform(0.0, 1.0)))
+            print(f"{number + 1}/{len(ways)} {deaths[-1]}", file=sys.stderr, flush=True)
+    finally:
+        guardian.terminate()
+        guardian.wait(60.0)
+        served.stop()
+    found = rescues(folder / FILE)
+    if len(found) < len(ways) or not all(rescue.well for rescue in found):
+        raise SystemExit(f"{len(found)} rescues are in the guardian's journal, not all of them well: {found[-3:]}")
+    return deaths
+
+
+def report(deaths: list[Death]) -> str:
+    """One line for every way: how many, median and worst."""
+    lines = []
+    for way in WAYS:
+        mine = [death for death in deaths if death.way == way]
+        if mine:
+            off = [death.heaters_s for death in mine]
+            stopped = [death.pumps_s for death in mine]
+            lines.append(
+                f"{way:<13} {len(mine):>4} times: heaters off after {statistics.median(off):.2f} s (worst {max(off):.2f}"
+                f" s, bar {HEATERS_BAR_S:g} s), pumps stopped after {statistics.median(stopped):.2f} s"
+                f" (worst {max(stopped):.2f} s, bar {PUMPS_BAR_S:g} s)"
+            )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Sweep, say what was found; 1 when a bar was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--each", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=4)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        deaths = sweep(options.each, options.seed, Path(folder))
+    print(report(deaths))
+    missed = [death for death in deaths if death.heaters_s > HEATERS_BAR_S or death.pumps_s > PUMPS_BAR_S]
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

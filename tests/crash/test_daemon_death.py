@@ -1,0 +1,156 @@
+"""However the daemon or its guardian goes, the rig becomes safe: real processes, twins on real sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.guardian.__main__ import guardian_command
+from orchestrator.guardian.diary import FILE, rescues
+from orchestrator.journal import Journal
+from tests.crash.death_sweep import (
+    HEATERS_BAR_S,
+    PUMPS_BAR_S,
+    WAYS,
+    at_work,
+    daemon_command,
+    daemon_pid,
+    die,
+    report,
+    start_guardian,
+    sweep,
+)
+from tests.crash.served_rig import ROOT, ServedRig, rig_text
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the guardian needs POSIX processes")
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def served() -> Iterator[ServedRig]:
+    rig = ServedRig.start()
+    yield rig
+    rig.stop()
+
+
+def rig_file(served: ServedRig, folder: Path, *, flush: bool = False) -> Path:
+    path = folder / "rig.yaml"
+    path.write_text(rig_text(served.ports["pumps"], served.ports["oven"], flush=flush))
+    return path
+
+
+def kinds(folder: Path) -> list[str]:
+    with Journal.open(folder / FILE, readonly=True) as journal:
+        return [event.kind for event in journal.events()]
+
+
+def safe(served: ServedRig) -> bool:
+    return not served.heating and not served.pumping
+
+
+def test_killed_stopped_and_blocked_daemons_leave_no_heater_on_and_no_pump_running(tmp_path: Path) -> None:
+    deaths = sweep(1, 1, tmp_path)
+    assert {death.way for death in deaths} == set(WAYS)
+    assert max(death.heaters_s for death in deaths) < HEATERS_BAR_S
+    assert max(death.pumps_s for death in deaths) < PUMPS_BAR_S
+    assert report(deaths).count("worst") == 6
+
+
+@pytest.mark.long
+def test_a_hundred_deaths_of_each_kind(tmp_path: Path) -> None:
+    deaths = sweep(100, 4, tmp_path)
+    assert max(death.heaters_s for death in deaths) < HEATERS_BAR_S
+    assert max(death.pumps_s for death in deaths) < PUMPS_BAR_S
+
+
+def test_a_daemon_that_keeps_dying_is_not_started_for_ever(served: ServedRig, tmp_path: Path) -> None:
+    guardian = start_guardian(tmp_path, rig_file(served, tmp_path), 1)
+    die(served, guardian.pid, "SIGKILL", 0.0)
+    die(served, guardian.pid, "SIGKILL", 0.0)
+    assert guardian.wait(PATIENCE_S) == 3
+    assert kinds(tmp_path)[-1] == "gave_up"
+    assert [found.cause for found in rescues(tmp_path / FILE)] == ["the daemon was ended by SIGKILL"] * 2
+
+
+def test_a_guardian_that_is_asked_to_stop_stops_the_daemon_in_good_order(served: ServedRig, tmp_path: Path) -> None:
+    guardian = start_guardian(tmp_path, rig_file(served, tmp_path), 3)
+    assert served.wait(at_work, PATIENCE_S)
+    guardian.terminate()
+    assert guardian.wait(PATIENCE_S) == 0
+    assert safe(served)
+    assert kinds(tmp_path) == ["daemon_started", "began", "ready", "ended", "daemon_ended"]
+
+
+def test_a_daemon_whose_guardian_is_gone_makes_safe_and_ends(served: ServedRig, tmp_path: Path) -> None:
+    guardian = start_guardian(tmp_path, rig_file(served, tmp_path), 3)
+    assert served.wait(at_work, PATIENCE_S)
+    guardian.kill()
+    guardian.wait()
+    assert served.wait(safe, PATIENCE_S)
+
+
+def test_what_a_killed_guardian_and_daemon_left_hot_is_made_safe_before_anything_else(
+    served: ServedRig, tmp_path: Path
+) -> None:
+    rig = rig_file(served, tmp_path)
+    guardian = start_guardian(tmp_path, rig, 3)
+    assert served.wait(at_work, PATIENCE_S)
+    daemon = daemon_pid(guardian.pid)
+    assert daemon is not None
+    os.kill(guardian.pid, signal.SIGSTOP)
+    os.kill(daemon, signal.SIGKILL)
+    guardian.kill()
+    guardian.wait()
+    assert served.heating
+    again = [*guardian_command(tmp_path, {"bench": rig}, [])[:-1], "--make-safe"]
+    done = subprocess.run(again, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert safe(served)
+    assert rescues(tmp_path / FILE)[-1].cause == "left unsafe by an earlier guardian"
+
+
+def test_a_declared_flush_runs_with_the_reagents_stopped(served: ServedRig, tmp_path: Path) -> None:
+    guardian = start_guardian(tmp_path, rig_file(served, tmp_path, flush=True), 0)
+    assert served.wait(at_work, PATIENCE_S)
+    daemon = daemon_pid(guardian.pid)
+    assert daemon is not None
+    os.kill(daemon, signal.SIGKILL)
+    assert served.wait(lambda rig: not rig.heating and rig.state["solvent"][1] == 400.0, PATIENCE_S)
+    assert served.pumping == ("solvent",)
+    # Twice: now, without the flush.
+    guardian.terminate()
+    guardian.send_signal(signal.SIGINT)
+    assert guardian.wait(PATIENCE_S) == 3
+    assert safe(served)
+
+
+def test_a_rig_that_cannot_be_reached_keeps_no_other_from_being_made_safe(served: ServedRig, tmp_path: Path) -> None:
+    rig = rig_file(served, tmp_path)
+    away = tmp_path / "away.yaml"
+    away.write_text(rig_text(9, 9))  # nobody listens there
+    command = guardian_command(tmp_path, {"away": away, "bench": rig}, daemon_command(rig))
+    guardian = subprocess.Popen(
+        [*command[: command.index("--")], "--restarts", "0", *command[command.index("--") :]],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        death = die(served, guardian.pid, "SIGKILL", 0.0)
+        assert death.heaters_s < HEATERS_BAR_S
+    finally:
+        guardian.kill()
+        guardian.wait()
+
+
+def test_a_command_line_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "orchestrator.guardian", "--folder", str(tmp_path), "--rig", "bench"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "NAME=FILE" in done.stderr
