@@ -14,7 +14,7 @@ import pytest
 from orchestrator.daemon.feed import Feed
 from orchestrator.daemon.http.stream import BOUND
 from tests.orchestrator.daemon.http.pretend import UTC, WRITE, Pretend, server_for
-from tests.security.threaded import Running, in_a_thread
+from tests.security.threaded import Running, in_a_thread, started
 
 READING, STUCK = 15, 5
 TICK_S = 0.01
@@ -109,7 +109,7 @@ async def scene(running: Running, feed: Feed) -> None:
 
 def test_stuck_listeners_are_dropped_and_nobody_else_notices(tmp_path: Path) -> None:
     conductor = Pretend(tmp_path)
-    with in_a_thread(server_for(conductor)) as running:
+    with in_a_thread(started(server_for(conductor))) as running:
         asyncio.run(asyncio.wait_for(scene(running, conductor.feed), 60.0))
 
 
