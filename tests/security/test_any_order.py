@@ -14,7 +14,11 @@ from orchestrator.journal import Journal
 from tests.orchestrator.daemon.http.pretend import CAMPAIGN_TEXT, WRITE
 from tests.security.threaded import in_a_thread, real_daemon
 
-CAMPAIGN = CAMPAIGN_TEXT.replace("experiments: 25", "experiments: 2").replace("strategy: ensemble", "strategy: sobol")
+CAMPAIGN = (
+    CAMPAIGN_TEXT.replace("experiments: 25", "experiments: 2")
+    .replace("initial: 8", "initial: 2")
+    .replace("strategy: ensemble", "strategy: sobol")
+)
 PLAIN = ("pause", "resume", "hold", "stop", "abort", "clear")
 HANDS = 3
 
@@ -64,6 +68,7 @@ async def play(url: str, seed: int, count: int) -> int:
         assert [job["place"] for job in state["queue"]] == list(range(1, len(state["queue"]) + 1))
         listed = {run["run"] for run in (await client.get("/api/runs")).json()["runs"]}
         assert set(jobs) <= listed
+        assert jobs, "no campaign was accepted"
     return reached
 
 
