@@ -105,17 +105,21 @@ class Listeners:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0.05)  # for what was hung up to be let go
 
     async def _reading(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         writer.write(self._request)
         last = 0
-        async for line in reader:
-            if line.startswith(b"id: "):
-                number = int(line.rpartition(b":")[2])
-                self.gaps += bool(last) and number != last + 1
-                self.heard += 1
-                last = number
+        try:
+            async for line in reader:
+                if line.startswith(b"id: "):
+                    number = int(line.rpartition(b":")[2])
+                    self.gaps += bool(last) and number != last + 1
+                    self.heard += 1
+                    last = number
+        finally:
+            writer.transport.abort()
         self.gaps += 1  # a stream that ends while the daemon lives
 
     async def _stuck(self) -> None:
@@ -186,10 +190,10 @@ async def _operate(client: httpx.AsyncClient, experiments: int, hours: float, en
                     await client.post("/api/commands", json={"verb": "refill", "rig": "bench", "pump": pump})
         if rig["state"] == "tripped":
             await client.post("/api/commands", json={"verb": "clear", "rig": "bench"})
-        told = sum(entry[0] for entry in done.values())
-        reactor_h = sum(entry[1] for entry in done.values())
+        told = sum(entry[0] for entry in done.values()) + rig["told"]
+        reactor_h = sum(entry[1] for entry in done.values()) + (rig["t_s"] or 0.0) / 3600.0
         if loop.time() >= end_s or (told >= experiments and reactor_h >= hours):
-            return told + rig["told"], reactor_h + (rig["t_s"] or 0.0) / 3600.0, len(done)
+            return told, reactor_h, len(done)
         await asyncio.sleep(0.5)
 
 
