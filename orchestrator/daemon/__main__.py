@@ -76,7 +76,6 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
         await daemon.start(paused=paused)
         server = await serve_http(daemon, loaded)
         heart.ready()
-        _log.info("listening at %s", server.url, extra={"url": server.url})
         await ending.wait()
     finally:
         await daemon.close()

@@ -205,7 +205,7 @@ async def _simulate(plan: Plan, path: Path, seen: Any) -> Report:
     told = [event.data["n"] for event in events if event.kind == "told"]
     report = Report(
         plan.seed,
-        words and "journal lost" or str(state.stop_reason),
+        (words and "journal lost") or str(state.stop_reason),
         state.safe,
         len(told),
         tuple(str(trip["interlock"]) for trip in state.trips),
@@ -214,7 +214,7 @@ async def _simulate(plan: Plan, path: Path, seen: Any) -> Report:
     )
     if [event.hash for event in events][: len(acknowledged)] != [event.hash for event in acknowledged]:
         report.wrong.append("an acknowledged record is lost")
-    if len(set(told)) != len(told) or not words and not state.ended:
+    if len(set(told)) != len(told) or (not words and not state.ended):
         report.wrong.append(f"told {told}, ended {state.ended}")
     _check_limits(rig, report)
     _check_safety(rig, report, plan, faults_until_stop, ended_s, loop.time(), state.safe_steps, bool(words))
