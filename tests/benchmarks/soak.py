@@ -172,29 +172,33 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float) -> S
 
 
 async def _operate(client: httpx.AsyncClient, experiments: int, hours: float, end_s: float) -> tuple[int, float, int]:
-    """Keep the rig busy until enough is done or the time is over; returns experiments, reactor hours, campaigns."""
+    """Keep the rig busy until enough is done or the time is over; returns experiments, reactor hours, campaigns.
+
+    Between two campaigns all syringes are filled again, and what has tripped is cleared.
+    """
     loop = asyncio.get_running_loop()
-    done: dict[str, tuple[int, float]] = {}
-    jobs: list[str] = []
+    told = campaigns = 0
+    hours_done = 0.0
+    job = ""
     while True:
         rig = (await client.get("/api/state")).json()["rigs"]["bench"]
-        while len(rig["queue"]) + len(jobs) - len(done) < 3 and len(jobs) - len(done) < 3:
-            command = {"verb": "submit", "rig": "bench", "campaign": SOBOL, "overrides": {"seed": len(jobs)}}
-            jobs.append((await client.post("/api/commands", json=command)).raise_for_status().json()["job"])
-        waiting = {entry["job"] for entry in rig["queue"]} | {rig["job"]}
-        for job in [job for job in jobs if job not in done and job not in waiting]:
-            info = (await client.get(f"/api/runs/{job}")).json().get("info", {})
-            if info.get("phase") == "ended":
-                done[job] = (info["summary"]["experiments"], info["summary"]["reactor_s"] / 3600.0)
-                for pump in ("cs", "pb", "halide", "solvent"):
-                    await client.post("/api/commands", json={"verb": "refill", "rig": "bench", "pump": pump})
-        if rig["state"] == "tripped":
-            await client.post("/api/commands", json={"verb": "clear", "rig": "bench"})
-        told = sum(entry[0] for entry in done.values()) + rig["told"]
-        reactor_h = sum(entry[1] for entry in done.values()) + (rig["t_s"] or 0.0) / 3600.0
-        if loop.time() >= end_s or (told >= experiments and reactor_h >= hours):
-            return told, reactor_h, len(done)
-        await asyncio.sleep(0.5)
+        if rig["job"] is None and not rig["queue"]:
+            if job:
+                summary = (await client.get(f"/api/runs/{job}")).raise_for_status().json()["info"]["summary"]
+                told, hours_done = told + summary["experiments"], hours_done + summary["reactor_s"] / 3600.0
+            commands: list[dict[str, Any]] = [{"verb": "clear"}] if rig["state"] == "tripped" else []
+            commands += [{"verb": "refill", "pump": pump} for pump in rig["syringes"]]
+            commands += [{"verb": "submit", "campaign": SOBOL, "overrides": {"seed": campaigns}}]
+            for command in commands:
+                answer = await client.post("/api/commands", json={"rig": "bench", **command})
+                job = answer.raise_for_status().json()["job"]
+            campaigns += 1
+            rig = {"told": 0, "t_s": 0.0}
+        experiments_now = told + rig["told"]
+        hours_now = hours_done + (rig["t_s"] or 0.0) / 3600.0
+        if loop.time() >= end_s or (experiments_now >= experiments and hours_now >= hours):
+            return experiments_now, hours_now, campaigns
+        await asyncio.sleep(0.25)
 
 
 async def _ask(client: httpx.AsyncClient, end_s: float) -> tuple[int, float, int]:
