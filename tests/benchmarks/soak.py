@@ -33,7 +33,7 @@ from tests.crash.served_rig import ServedRig
 from tests.orchestrator.rehearsal import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]
-READING, STUCK = 15, 5
+LISTENERS = 20  # of which a quarter never reads
 STUCK_AGAIN_S = 120.0
 WARM_UP = 0.1
 REAL_RIGS = 3  # of six watched devices each
@@ -50,6 +50,7 @@ class Soaked:
     experiments: int
     reactor_h: float
     campaigns: int
+    listeners: int
     notices: int
     heard: int
     gaps: int
@@ -74,8 +75,8 @@ class Soaked:
         lines = [
             f"{self.mode}: {self.experiments} experiments in {self.campaigns} campaigns, {self.reactor_h:.1f} h of "
             f"reactor time, {self.wall_s:.0f} s on the wall's clock",
-            f"{READING + STUCK} listeners, {STUCK} of which never read: {self.notices} notices, {self.heard} heard, "
-            f"{self.gaps} gaps in what was heard, stuck connections cut off: {self.dropped}",
+            f"{self.listeners} listeners, {self.listeners // 4} of which never read: {self.notices} notices, "
+            f"{self.heard} heard, {self.gaps} gaps in what was heard, stuck connections cut off: {self.dropped}",
             f"memory: {self.memory_warm:.1f} MB after warm-up, {self.memory_end:.1f} MB at the end, "
             f"{100 * self.growth:+.1f} %",
         ]
@@ -90,15 +91,16 @@ class Soaked:
 
 
 class Listeners:
-    """Twenty clients of the event stream."""
+    """Clients of the event stream, a quarter of which never read."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, count: int) -> None:
         self.heard = 0
         self.gaps = 0
         self._port = int(urlsplit(url).port or 0)
         self._request = f"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-        self._tasks = [asyncio.ensure_future(self._reading()) for _ in range(READING)]
-        self._tasks += [asyncio.ensure_future(self._stuck()) for _ in range(STUCK)]
+        stuck = count // 4
+        self._tasks = [asyncio.ensure_future(self._reading()) for _ in range(count - stuck)]
+        self._tasks += [asyncio.ensure_future(self._stuck()) for _ in range(stuck)]
 
     async def close(self) -> None:
         """Hang up."""
@@ -134,7 +136,7 @@ class Listeners:
             del reader
 
 
-async def soak(mode: str, *, experiments: int, hours: float, wall_s: float) -> Soaked:
+async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, listeners: int = LISTENERS) -> Soaked:
     """Run one soak. Raises RuntimeError when the daemon does not come up."""
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder, contextlib.ExitStack() as benches:
@@ -153,7 +155,7 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float) -> S
             where = json.loads(first)
             began = loop.time()
             token = token_of(Path(where["tokens"]))
-            listeners = Listeners(where["url"], token)
+            crowd = Listeners(where["url"], token, listeners)
             headers = {"authorization": f"Bearer {token}"}
             async with httpx.AsyncClient(base_url=where["url"], headers=headers, timeout=120.0, verify=False) as client:
                 if mode == "virtual":
@@ -161,14 +163,14 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float) -> S
                 else:
                     told, reactor_h, campaigns = await _ask(client, began + wall_s)
             elapsed_s = loop.time() - began
-            await listeners.close()
+            await crowd.close()
             process.stdin.close()
             measured = json.loads(await process.stdout.readline())
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.stdin.close()
             await process.wait()
-    return _result(mode, elapsed_s, told, reactor_h, campaigns, listeners, measured)
+    return _result(mode, elapsed_s, told, reactor_h, campaigns, listeners, crowd, measured)
 
 
 async def _operate(client: httpx.AsyncClient, experiments: int, hours: float, end_s: float) -> tuple[int, float, int]:
@@ -214,7 +216,14 @@ async def _ask(client: httpx.AsyncClient, end_s: float) -> tuple[int, float, int
 
 
 def _result(
-    mode: str, wall_s: float, told: int, hours: float, campaigns: int, listeners: Listeners, measured: dict[str, Any]
+    mode: str,
+    wall_s: float,
+    told: int,
+    hours: float,
+    campaigns: int,
+    listeners: int,
+    crowd: Listeners,
+    measured: dict[str, Any],
 ) -> Soaked:
     memory = [size / 1e6 for size in measured["memory"]]
     span = max(1, round(len(memory) * WARM_UP))
@@ -230,9 +239,10 @@ def _result(
         experiments=told,
         reactor_h=hours,
         campaigns=campaigns,
+        listeners=listeners,
         notices=measured["notices"],
-        heard=listeners.heard,
-        gaps=listeners.gaps,
+        heard=crowd.heard,
+        gaps=crowd.gaps,
         dropped=measured["cut"],
         memory_warm=statistics.median(after),
         memory_end=statistics.median(memory[-span:]),
@@ -254,11 +264,14 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--hours", type=float, default=72.0)
     parser.add_argument("--minutes", type=float, default=10.0, help="of wall time (real)")
     parser.add_argument("--wall", type=float, default=24 * 60.0, help="at most so many minutes of wall time (virtual)")
+    parser.add_argument("--listeners", type=int, default=LISTENERS, help="0: to compare with")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(words)
     minutes = given.wall if given.mode == "virtual" else given.minutes
     enough = given.experiments if given.mode == "virtual" else 10**9
-    soaked = asyncio.run(soak(given.mode, experiments=enough, hours=given.hours, wall_s=60.0 * minutes))
+    soaked = asyncio.run(
+        soak(given.mode, experiments=enough, hours=given.hours, wall_s=60.0 * minutes, listeners=given.listeners)
+    )
     print(json.dumps({**asdict(soaked), "growth": soaked.growth}) if given.json else soaked.text())
 
 
