@@ -24,6 +24,7 @@ from drivers.eurotherm import EurothermController, HeaterReading
 from drivers.folder_spectrometer import FolderSpectrometer
 from drivers.gas import GasReading
 from drivers.harvard import HarvardPump
+from drivers.identify import Identification, Scan, identify
 from drivers.ika import IkaHotplate
 from drivers.julabo import JulaboCirculator
 from drivers.modbus import ModbusBus, RtuLink, TcpLink
@@ -35,8 +36,9 @@ from drivers.ocean_optics import OceanSpectrometer, SpectrometerIdentity
 from drivers.omega import OmegaController
 from drivers.phase_sensor import Phase, PhaseReading, PhaseSensor
 from drivers.pressure import PressureReading, PressureTransmitter
-from drivers.readings import PumpState, PumpStatus
+from drivers.readings import Found, Look, PumpState, PumpStatus
 from drivers.recovering import RecoveringHeater, RecoveringPressure, RecoveringSpectrometer
+from drivers.recovering_around import RecoveringGas, RecoveringPhase, RecoveringValve
 from drivers.recovering_pump import LostMotion, RecoveringPump
 from drivers.recovery import Quality, Reading, RecoveryRules, Rung
 from drivers.transport import BlockingClock, Line, SerialTransport, Transport
@@ -54,13 +56,16 @@ __all__ = [
     "DriverError",
     "EurothermController",
     "FolderSpectrometer",
+    "Found",
     "GasReading",
     "HarvardPump",
     "HeaterReading",
+    "Identification",
     "IkaHotplate",
     "JulaboCirculator",
     "LampLine",
     "Line",
+    "Look",
     "LostDeviceError",
     "LostMotion",
     "ModbusBus",
@@ -83,14 +88,18 @@ __all__ = [
     "Quality",
     "ReadBackError",
     "Reading",
+    "RecoveringGas",
     "RecoveringHeater",
+    "RecoveringPhase",
     "RecoveringPressure",
     "RecoveringPump",
     "RecoveringSpectrometer",
+    "RecoveringValve",
     "RecoveryRules",
     "RefusedError",
     "RtuLink",
     "Rung",
+    "Scan",
     "SerialTransport",
     "SpectrometerIdentity",
     "SupersededError",
@@ -100,4 +109,5 @@ __all__ = [
     "WatlowController",
     "WireTimeoutError",
     "corrected",
+    "identify",
 ]

@@ -16,7 +16,8 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.gas import GasReading, from_normal, to_normal
+from drivers.gas import GasReading, from_normal, gas_look, to_normal
+from drivers.readings import Look
 from drivers.transport import Line, Transport
 
 STATUS_WORDS: Final = {
@@ -146,7 +147,7 @@ class AlicatController:
         Raises RefusedError when it controls something else than mass flow, or another gas.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             frame = await self._frame("")
@@ -164,6 +165,15 @@ class AlicatController:
             f"Alicat unit {self._unit}, {frame.gas}, 0 to {self._full_scale:g} {self._flow_unit}"
             f"{', firmware ' + version if version else ''}"
         )
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            return gas_look(await self.connect(), await self.read())
+        finally:
+            if not opened:
+                await self.close()
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """Be controlling at this flow, in normal mL/min; returns the set-point read back.
@@ -246,7 +256,7 @@ class AlicatController:
         raise failure
 
     async def _exchange(self, command: str) -> bytes:
-        return await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _one_line)
+        return await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _one_line, device=self._name)
 
     def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
         return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)

@@ -18,7 +18,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.gas import GasReading, from_normal, to_normal
+from drivers.gas import GasReading, from_normal, gas_look, to_normal
 from drivers.propar import (
     CAPACITY,
     CAPACITY_UNIT,
@@ -36,6 +36,7 @@ from drivers.propar import (
     encode_read,
     encode_write,
 )
+from drivers.readings import Look
 from drivers.transport import Line, Transport
 
 FULL_SCALE_COUNTS: Final = 32000
@@ -97,7 +98,7 @@ class BronkhorstController:
         no gas volume.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             serial_number = str(await self._get(SERIAL_NUMBER))
@@ -120,6 +121,15 @@ class BronkhorstController:
         self._full_scale_ml_min = capacity * per_unit_ml
         self._gas = gas
         return f"Bronkhorst {serial_number}, {gas}, 0 to {capacity:g} {unit}"
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            return gas_look(await self.connect(), await self.read())
+        finally:
+            if not opened:
+                await self.close()
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """Be controlling at this flow, in normal mL/min; returns the set-point read back.
@@ -203,7 +213,7 @@ class BronkhorstController:
         raise failure
 
     async def _exchange(self, request: bytes) -> bytes:
-        return await self._line.exchange(request, _one_line)
+        return await self._line.exchange(request, _one_line, device=self._name)
 
     def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
         return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)

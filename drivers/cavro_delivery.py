@@ -11,7 +11,7 @@ from typing import Final
 from drivers.cavro_frames import FASTEST_PULSES_S
 from drivers.cavro_module import CavroModule, ModuleSettings
 from drivers.errors import DeviceAlarmError, DriverError, OutOfRangeError, ReadBackError, RefusedError
-from drivers.readings import PumpState, PumpStatus
+from drivers.readings import Look, PumpState, PumpStatus
 
 __all__ = ["SLOWEST_PULSES_S", "CavroDelivery"]
 
@@ -87,6 +87,12 @@ class CavroDelivery:
                 raise
             self._alarm = None
         return " + ".join(identities)
+
+    async def look(self) -> Look:
+        """Firmware, errors and plungers; clears not even an error. Before ``connect`` the line is left again."""
+        async with self._lock:
+            seen = [await module.glance() for module in self._modules]
+        return Look(*(" + ".join(words) for words in zip(*seen, strict=True)))
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at ``flow_ul_min``, and stop after ``volume_ul`` from now, over as many strokes as that takes.
@@ -176,7 +182,9 @@ class CavroDelivery:
         elif self._alarm is not None:
             raise self._alarmed("infuse")
         elif self._giving is None and self._stopped:
-            raise RefusedError("stopped before the syringe was full", device=self._name, asked="infuse")
+            raise RefusedError(
+                "stopped before the syringe was full", device=self._name, port=self._modules[0].port, asked="infuse"
+            )
 
     async def _take_over(self, pulses_s: int, volume_ul: float) -> None:
         """Give what is already moving the new rate and bound."""
@@ -337,9 +345,16 @@ class CavroDelivery:
                 low=low,
                 high=high,
                 device=self._name,
+                port=self._modules[0].port,
                 asked=value,
             )
 
     def _alarmed(self, verb: str) -> DeviceAlarmError:
         alarm = self._alarm or ""
-        return DeviceAlarmError(f"the pump reports an alarm: {alarm}", alarm=alarm, device=self._name, asked=verb)
+        return DeviceAlarmError(
+            f"the pump reports an alarm: {alarm}",
+            alarm=alarm,
+            device=self._name,
+            port=self._modules[0].port,
+            asked=verb,
+        )

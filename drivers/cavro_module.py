@@ -135,6 +135,11 @@ class CavroModule:
         return self._moved("refill") * self.settings.increment_ul
 
     @property
+    def port(self) -> str:
+        """The line it is on, in words."""
+        return self._line.name
+
+    @property
     def outstanding(self) -> int:
         """Increments that an order to dispense has still to give."""
         order = self.order
@@ -150,7 +155,7 @@ class CavroModule:
     async def connect(self) -> str:
         """Open the line, bring the module to rest, choose the fine mode. Moves nothing, initialises nothing."""
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         self.order = None
         self.initialised = False
@@ -171,6 +176,23 @@ class CavroModule:
         self.alarm = None
         return identity
 
+    async def glance(self) -> tuple[str, str, str]:
+        """Firmware, error and plunger in words. Asks for reports only: ``Q`` would clear an error that is past."""
+        opened = self._opened
+        if not opened:
+            await self._line.open(self._name)
+            self._opened = True
+        try:
+            identity = (await self._ask("&", tolerate=True)).data.strip()
+            answer = await self._ask("?", tolerate=True)
+            position = self._parsed(parse_number, answer.data)
+        finally:
+            if not opened:
+                await self.close()
+        error = ERRORS.get(answer.error, f"error {answer.error}") if answer.error else "no error"
+        filled_ul = position * self.settings.increment_ul
+        return identity, error, f"plunger at {position}, {filled_ul:.4g} µL if in the fine mode"
+
     async def initialise(self) -> None:
         """Find the plunger's zero. The syringe's content leaves through port O (manual: ``Z`` right, ``Y`` left)."""
         start = self.position
@@ -190,7 +212,8 @@ class CavroModule:
         """Give ``increments`` at ``pulses_s``. An absolute move: sent twice it is done once."""
         target = self.position - increments
         valve = "" if self.at_outlet else self.settings.outlet
-        await self._act(f"{valve}V{pulses_s}A{target}")
+        # The speed comes before the turn of the valve: it is read back while the valve still turns.
+        await self._act(f"V{pulses_s}{valve}A{target}")
         self.order = Order("dispense", self.position, target, 0.0)
         self._pulses_s = pulses_s
         self._expect_end(self._now() - self.lead_s)
@@ -333,7 +356,7 @@ class CavroModule:
             else:
                 request = encode_dt(self._address, command)
             try:
-                frame = await self._line.exchange(request, receive_oem if oem else receive_dt)
+                frame = await self._line.exchange(request, receive_oem if oem else receive_dt, device=self._name)
                 answer = parse_oem(frame) if oem else parse_dt(frame)
                 break
             except (WireTimeoutError, ProtocolError) as error:

@@ -8,8 +8,9 @@ import struct
 from typing import Final, Literal
 
 from drivers.errors import DriverError, OutOfRangeError, ReadBackError
-from drivers.heater_reading import HeaterReading
+from drivers.heater_reading import HeaterReading, heater_look
 from drivers.modbus import ModbusBus
+from drivers.readings import Look
 
 __all__ = ["EurothermController", "HeaterReading"]
 
@@ -95,7 +96,7 @@ class EurothermController:
     async def connect(self) -> str:
         """Open the line and read the controller once; changes nothing on it. Returns a description."""
         if not self._opened:
-            await self._bus.open()
+            await self._bus.open(self._name)
             self._opened = True
         try:
             await self.read()
@@ -104,6 +105,15 @@ class EurothermController:
             raise
         form = "float registers" if self._float else f"integer registers / {self._scale}"
         return f"Eurotherm 2400/3200, unit {self._unit}, {form}"
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            return heater_look(await self.connect(), await self.read())
+        finally:
+            if not opened:
+                await self.close()
 
     async def set_temperature(self, temperature_c: float) -> float:
         """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the display's decimals).

@@ -20,6 +20,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
+from drivers.readings import Look
 from drivers.spectrum_files import MAX_BYTES, Spectrum, parse_spectrum
 
 if TYPE_CHECKING:
@@ -134,6 +135,19 @@ class FolderSpectrometer:
             await self.close()
             raise
         return f"files {self._pattern} in {self._folder}, {self._integration_s:g} s"
+
+    async def look(self) -> Look:
+        """Which files there are; changes nothing, and before ``connect`` stops looking again."""
+        watching = self._executor is not None
+        try:
+            if not watching:
+                self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+            files = await self._call(self._look)
+        finally:
+            if not watching:
+                await self.close()
+        what = f"files {self._pattern} in {self._folder}, {self._integration_s:g} s"
+        return Look(what, f"{len(files)} files", max(files, key=lambda name: files[name].modified_ns, default="none"))
 
     async def wavelengths_nm(self) -> NDArray[np.float64]:
         """The wavelengths of the first new file, shape (points,); waits for it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from drivers.readings import Look
+
 ZERO_CELSIUS_K: Final = 273.15
 NORMAL_KPA: Final = 101.325
 _MOLAR_VOLUME_ML_MMOL: Final = 22.41396954
@@ -31,6 +33,12 @@ class GasReading:
     def flow_mmol_min(self) -> float:
         """Amount of substance, as an ideal gas."""
         return self.flow_mln_min / _MOLAR_VOLUME_ML_MMOL
+
+
+def gas_look(identity: str, reading: GasReading) -> Look:
+    """The reading in words."""
+    state = ", ".join([f"set-point {reading.set_point_mln_min:.4g} mLn/min", *reading.faults])
+    return Look(identity, state, f"{reading.flow_mln_min:.4g} mLn/min, {reading.temperature_c:.1f} °C")
 
 
 def to_normal(volume_ml: float, reference_temperature_c: float) -> float:

@@ -31,7 +31,7 @@ from drivers.harvard_frames import (
     parse_volume_ul,
     receive,
 )
-from drivers.readings import PumpState, PumpStatus
+from drivers.readings import Look, PumpState, PumpStatus
 from drivers.transport import Line, Transport
 
 __all__ = ["HarvardModel", "HarvardPump"]
@@ -136,7 +136,7 @@ class HarvardPump:
         its bound is unknown. The volumes of ``status`` count from here.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             identity = await self._query("ver", str.strip)
@@ -158,6 +158,21 @@ class HarvardPump:
         self._banked = {False: 0.0, True: 0.0}
         return identity
 
+    async def look(self) -> Look:
+        """Who it is, its state and counter; a running pump runs on. Before ``connect`` the line is left again."""
+        opened = self._opened
+        try:
+            if not opened:
+                await self._line.open(self._name)
+                self._opened = True
+            identity = await self._query("ver", str.strip)
+            prompt, raw = await self._read_status()
+            way = "withdrawn" if raw.withdrawing else "infused"
+            return Look(identity, str(_STATES[prompt]), f"{raw.volume_ul:.4g} µL {way}")
+        finally:
+            if not opened:
+                await self._release()
+
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at ``flow_ul_min``, and stop by yourself after ``volume_ul`` from now.
 
@@ -173,7 +188,7 @@ class HarvardPump:
         if status.state is PumpState.INFUSING and self._target_ul is not None:
             left_ul = self._target_ul - status.infused_ul
             if abs(left_ul - volume_ul) <= max(1.0, 0.02 * volume_ul):
-                return await self._change_rate(flow_ul_min)
+                return await self._change_running_rate(flow_ul_min)
         await self._halt()
         await self._bank()
         await self._clear_target()
@@ -194,7 +209,7 @@ class HarvardPump:
         status = await self._clear_status("change flow")
         if status.state is not PumpState.INFUSING:
             raise self._fault(RefusedError, "the pump does not infuse", f"{flow_ul_min:g} µL/min", status.state)
-        return await self._change_rate(flow_ul_min)
+        return await self._change_running_rate(flow_ul_min)
 
     async def stop(self) -> None:
         """Be stopped, verified. Works under an alarm."""
@@ -265,6 +280,13 @@ class HarvardPump:
         answer = await self._query(command, parse)
         if not math.isclose(answer, wanted, rel_tol=1e-4):
             raise self._fault(ReadBackError, "the setting did not take", f"{command} {argument}", answer)
+
+    async def _change_running_rate(self, flow_ul_min: float) -> float:
+        """A motor that has the rate already is not told again."""
+        actual_ul_min = await self._query("irate", parse_rate_ul_min)
+        if math.isclose(actual_ul_min, flow_ul_min, rel_tol=1e-9):
+            return actual_ul_min
+        return await self._change_rate(flow_ul_min)
 
     async def _change_rate(self, flow_ul_min: float) -> float:
         argument = format_rate(flow_ul_min)
@@ -378,7 +400,7 @@ class HarvardPump:
         silences = 0
         while True:
             try:
-                answer = await self._line.exchange(request, read)
+                answer = await self._line.exchange(request, read, device=self._name)
                 prompt, value = understand(answer)
                 break
             except (WireTimeoutError, ProtocolError, RefusedError) as error:

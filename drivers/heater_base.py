@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
 from drivers.errors import DriverError, OutOfRangeError, ReadBackError
-from drivers.heater_reading import HeaterReading
+from drivers.heater_reading import HeaterReading, heater_look
+from drivers.readings import Look
 
 _ATTEMPTS: Final = 2
 
@@ -19,7 +20,7 @@ class Port(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def open(self) -> None: ...
+    async def open(self, device: str = "") -> None: ...
 
     async def close(self) -> None: ...
 
@@ -79,7 +80,7 @@ class LastingHeater(ABC):
     async def connect(self) -> str:
         """Open the line and read the controller; changes nothing on it. Returns a description."""
         if not self._opened:
-            await self._port.open()
+            await self._port.open(self._name)
             self._opened = True
         try:
             identity = await self._identify()
@@ -88,6 +89,15 @@ class LastingHeater(ABC):
             await self.close()
             raise
         return identity
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            return heater_look(await self.connect(), await self.read())
+        finally:
+            if not opened:
+                await self.close()
 
     async def set_temperature(self, temperature_c: float) -> float:
         """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the controller's resolution).

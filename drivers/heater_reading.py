@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from drivers.readings import Look
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,18 @@ class HeaterReading:
     heater_fail: bool
     out_of_range: bool
     alarm: bool
+
+
+def heater_look(identity: str, reading: HeaterReading) -> Look:
+    """The reading in words."""
+    flags = {
+        "sensor break": reading.sensor_break,
+        "loop break": reading.loop_break,
+        "heater fail": reading.heater_fail,
+        "out of range": reading.out_of_range,
+        "alarm": reading.alarm,
+    }
+    raised = [words for words, up in flags.items() if up]
+    power = "power unknown" if math.isnan(reading.output_fraction) else f"output {reading.output_fraction:.0%}"
+    state = ", ".join([f"set-point {reading.set_point_c:g} °C", power, *raised])
+    return Look(identity, state, f"{reading.temperature_c:.2f} °C")

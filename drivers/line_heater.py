@@ -80,7 +80,7 @@ class LineHeater(LastingHeater):
         failures = 0
         while not parsed:
             try:
-                await self._line.exchange(self._encoded(command), receive)
+                await self._line.exchange(self._encoded(command), receive, device=self._name)
             except (WireTimeoutError, ProtocolError) as error:
                 failures += 1
                 if failures >= _ATTEMPTS:
@@ -94,7 +94,7 @@ class LineHeater(LastingHeater):
             await asyncio.sleep(self._command_pause_s)
             return b""
 
-        await self._line.exchange(self._encoded(command), receive)
+        await self._line.exchange(self._encoded(command), receive, device=self._name)
 
     def _encoded(self, command: str) -> bytes:
         return (command + self._terminator).encode("ascii")

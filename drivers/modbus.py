@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from drivers.errors import DriverError, PortError, ProtocolError, RefusedError, WireTimeoutError
+from drivers.transport import PORT_ERRORS
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 Connect = Callable[[ProtocolFactory], Awaitable[tuple[asyncio.Transport, asyncio.BaseProtocol]]]
@@ -87,10 +88,10 @@ class ModbusBus:
         """The port in words."""
         return self._link.port if isinstance(self._link, RtuLink) else f"{self._link.host}:{self._link.port}"
 
-    async def open(self) -> None:
-        """Connect for one more user."""
+    async def open(self, device: str = "") -> None:
+        """Connect for one more user. ``device`` is named in a PortError."""
         async with self._lock:
-            await self._ensure_connected()
+            await self._ensure_connected(device)
             self._users += 1
 
     async def close(self) -> None:
@@ -189,7 +190,7 @@ class ModbusBus:
             failure: DriverError | None = None
             for _ in range(self._attempts):
                 await self._settle()
-                client = await self._ensure_connected()
+                client = await self._ensure_connected(device)
                 self._unsettled = True
                 try:
                     response = await request(client)
@@ -241,14 +242,19 @@ class ModbusBus:
             self._last_byte_s = asyncio.get_running_loop().time()
         return data
 
-    async def _ensure_connected(self) -> Any:
+    async def _ensure_connected(self, device: str) -> Any:
         if self._client is not None and self._client.connected:
             return self._client
         if self._client is None:
             self._client = self._make_client()
-        if not await self._client.connect():
+        try:
+            why = "" if await self._client.connect() else "cannot be opened, or is in use"
+        except PORT_ERRORS as error:
+            # A port that refuses its settings late stays locked for as long as anybody keeps this error.
+            why = f"cannot be opened: {error}"
+        if why:
             self._client = None
-            raise PortError("cannot be opened, or is in use", port=self.name)
+            raise PortError(why, device=device, port=self.name)
         return self._client
 
     def _make_client(self) -> Any:

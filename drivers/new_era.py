@@ -31,7 +31,7 @@ from drivers.new_era_frames import (
     receive_basic,
     receive_safe,
 )
-from drivers.readings import PumpState, PumpStatus
+from drivers.readings import Look, PumpState, PumpStatus, pump_look
 from drivers.transport import Line
 
 __all__ = ["NewEraPump", "PumpState", "PumpStatus"]
@@ -132,7 +132,7 @@ class NewEraPump:
         bound is unknown. The volumes of ``status`` count from here.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             await self._choose_framing(self._safe_mode_timeout_s)
@@ -154,6 +154,24 @@ class NewEraPump:
         self._banked_infused_ul = self._banked_withdrawn_ul = 0.0
         self._target_ul = None
         return identity
+
+    async def look(self) -> Look:
+        """Who it is, its state and counters; a running pump runs on. Before ``connect`` the line is left again.
+
+        A pending alarm answers in place of a question and is thereby acknowledged; it is in the look. A pump in safe
+        mode whose watchdog waits for a first packet has heard one then.
+        """
+        opened = self._opened
+        try:
+            if not opened:
+                await self._line.open(self._name)
+                self._opened = True
+                await self._find_framing()
+            identity = (await self._ask("VER", latch=True)).data
+            return pump_look(identity, await self.status())
+        finally:
+            if not opened:
+                await self._release()
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at ``flow_ul_min``, and stop by yourself after ``volume_ul`` from now.
@@ -320,6 +338,15 @@ class NewEraPump:
             await self._ask(f"SAF{safe_mode_timeout_s}", frame_safe=True, read_safe=True)
             self._safe = True
 
+    async def _find_framing(self) -> None:
+        """Hear which framing the pump speaks, and leave it so. Text first: in basic mode packets are taken too."""
+        self._safe = False
+        try:
+            await self._ask("VER", latch=True, attempts=2)
+        except WireTimeoutError:
+            await self._ask("VER", latch=True, frame_safe=True, read_safe=True)
+            self._safe = True
+
     async def _ask(
         self,
         command: str,
@@ -342,7 +369,9 @@ class NewEraPump:
         failures = garbled = 0
         while True:
             try:
-                answer = await self._line.exchange(request, receive_safe if safe_in else receive_basic)
+                answer = await self._line.exchange(
+                    request, receive_safe if safe_in else receive_basic, device=self._name
+                )
                 reply = parse_reply(answer, self._address)
                 if reply.error == "COM":
                     raise ProtocolError(ERRORS["COM"], answered=answer)

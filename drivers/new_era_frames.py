@@ -61,10 +61,7 @@ def encode_safe(address: int, command: str) -> bytes:
 
 async def receive_basic(transport: Transport, timeout_s: float) -> bytes:
     """The text between STX and ETX of one basic answer."""
-    frame = await transport.read_until(bytes((ETX,)), timeout_s)
-    if frame[0] != STX:
-        raise ProtocolError("the answer does not begin with STX", port=transport.name, answered=frame)
-    return frame[1:-1]
+    return unwrap_basic(await transport.read_until(bytes((ETX,)), timeout_s), transport.name)
 
 
 async def receive_safe(transport: Transport, timeout_s: float) -> bytes:
@@ -72,10 +69,23 @@ async def receive_safe(transport: Transport, timeout_s: float) -> bytes:
     head = await transport.read_exactly(2, timeout_s)
     if head[0] != STX or head[1] < 4:
         raise ProtocolError("the answer does not begin with STX and a length", port=transport.name, answered=head)
-    rest = await transport.read_exactly(head[1] - 1, timeout_s)
-    data, crc = rest[:-3], int.from_bytes(rest[-3:-1], "big")
-    if rest[-1] != ETX or binascii.crc_hqx(data, 0) != crc:
-        raise ProtocolError("the answer's checksum is wrong", port=transport.name, answered=head + rest)
+    return unwrap_safe(head + await transport.read_exactly(head[1] - 1, timeout_s), transport.name)
+
+
+def unwrap_basic(frame: bytes, port: str = "") -> bytes:
+    """The text of a basic frame. Raises ProtocolError."""
+    if len(frame) < 2 or frame[0] != STX or frame[-1] != ETX:
+        raise ProtocolError("the answer does not begin with STX", port=port, answered=frame)
+    return frame[1:-1]
+
+
+def unwrap_safe(frame: bytes, port: str = "") -> bytes:
+    """The text of a safe-mode frame. Raises ProtocolError for a wrong length or checksum."""
+    data, crc = frame[2:-3], int.from_bytes(frame[-3:-1], "big")
+    if len(frame) < 5 or frame[1] != len(frame) - 1 or frame[0] != STX:
+        raise ProtocolError("the answer does not begin with STX and a length", port=port, answered=frame)
+    if frame[-1] != ETX or binascii.crc_hqx(data, 0) != crc:
+        raise ProtocolError("the answer's checksum is wrong", port=port, answered=frame)
     return data
 
 

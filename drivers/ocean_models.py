@@ -18,6 +18,18 @@ STATUS_IN_MICROSECONDS: Final = frozenset({"USB2000PLUS", "FLAMES", "USB4000"})
 """Models whose status (opcode 0xFE) gives the integration time in µs, so that it can be read back."""
 
 
+SEABREEZE_MODELS: Final = {
+    "USB2000+": "USB2000PLUS",
+    "Flame-S": "FLAMES",
+    "USB4000": "USB4000",
+    "Flame-T": "USB4000",
+    "STS": "STS",
+    "QE Pro": "QEPRO",
+    "HDX": "HDX",
+}
+"""Models by the name on the box, and as seabreeze calls them."""
+
+
 @dataclass(frozen=True)
 class SpectrometerIdentity:
     """What the spectrometer says of itself. An integration time t is valid for low <= t < high.

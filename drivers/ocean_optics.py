@@ -7,7 +7,7 @@ import contextlib
 import errno
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -21,8 +21,15 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.ocean_models import LONGEST_INTEGRATION_S, STATUS_IN_MICROSECONDS, LampLine, SpectrometerIdentity
+from drivers.ocean_models import (
+    LONGEST_INTEGRATION_S,
+    SEABREEZE_MODELS,
+    STATUS_IN_MICROSECONDS,
+    LampLine,
+    SpectrometerIdentity,
+)
 from drivers.ocean_obp import ANSWER_BYTES, SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
+from drivers.readings import Look
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +64,8 @@ class OceanSpectrometer:
     Args:
         serial_number: which spectrometer, or None for the only one.
         backend: pyusb backend, the ``X`` of ``usb.backend.X``; None for the system's libusb.
+        network: address and TCP port of a spectrometer on the network, in place of USB. seabreeze knows one, the HDX.
+        model: what it must be, as on its box ("QE Pro"), or None for any.
         lamp: what hangs on the lamp line.
         margin_s: how much longer than the integration one spectrum may take before the device counts as hung.
         name: the device's name in messages.
@@ -67,20 +76,27 @@ class OceanSpectrometer:
         serial_number: str | None = None,
         backend: str | None = None,
         *,
+        network: tuple[str, int] | None = None,
+        model: str | None = None,
         lamp: LampLine | None = None,
         margin_s: float = 2.0,
         name: str = "spectrometer",
     ) -> None:
         if not (math.isfinite(margin_s) and margin_s > 0):
             raise OutOfRangeError("margin in s", low=0, high=math.inf, device=name, asked=margin_s)
+        if model is not None and model not in SEABREEZE_MODELS:
+            raise ValueError(f"{name}: no model named {model!r}; known: {', '.join(SEABREEZE_MODELS)}")
         self._serial_number = serial_number
+        self._network = network
+        self._model = model
         self._backend = backend
         self._lamp = lamp or LampLine()
         self._margin_s = margin_s
         self._name = name
-        self._port = f"usb:{serial_number or 'any'}"
+        self._port = f"usb:{serial_number or 'any'}" if network is None else f"tcp:{network[0]}:{network[1]}"
         self._executor: ThreadPoolExecutor | None = None
         self._device: Any = None
+        self._socket: Any = None
         self._identity: SpectrometerIdentity | None = None
         self._integration_s = _FIRST_INTEGRATION_S
         self._under_way_s = 0.0
@@ -129,6 +145,17 @@ class OceanSpectrometer:
             await self.close()
             raise
         return str(self._identity)
+
+    async def look(self) -> Look:
+        """Who it is; sets no exposure and no lamp, which it does not tell. Before ``connect`` it is let go again."""
+        if self._identity is not None:
+            return Look(str(self._identity), "connected", f"integrating for {self._integration_s:g} s")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        try:
+            self._device, identity = await self._call(self._open, 10.0, "look")
+        finally:
+            await self.close()
+        return Look(str(identity), "free", "no spectrum was taken")
 
     async def wavelengths_nm(self) -> NDArray[np.float64]:
         """Wavelength of each pixel from the spectrometer's own calibration, shape (pixels,)."""
@@ -185,8 +212,11 @@ class OceanSpectrometer:
         overhang_s = max(self._under_way_s - self._integration_s, 0.0)
 
         def acquire() -> NDArray[np.float64]:
-            usb = device.f.spectrometer.protocol.transport._device.pyusb_device
-            usb.default_timeout = round(1000.0 * (_USB_TIMEOUT_S + overhang_s))
+            transport = device.f.spectrometer.protocol.transport
+            if self._network is None:
+                transport._device.pyusb_device.default_timeout = round(1000.0 * (_USB_TIMEOUT_S + overhang_s))
+            else:
+                transport._device.socket.settimeout(self._integration_s + overhang_s + _USB_TIMEOUT_S)
             counts: NDArray[np.float64] = device.f.spectrometer.get_intensities()
             return counts
 
@@ -209,6 +239,10 @@ class OceanSpectrometer:
         if device is not None:
             with contextlib.suppress(DriverError):
                 await self._call(device.close, 2.0, "close")
+        if self._socket is not None:
+            # seabreeze closes another socket than the one it has connected.
+            self._socket.close()
+            self._socket = None
         self._give_up()
 
     def _give_up(self) -> None:
@@ -221,13 +255,17 @@ class OceanSpectrometer:
     def _open(self) -> tuple[Any, SpectrometerIdentity]:
         from seabreeze.pyseabreeze.devices import SeaBreezeDevice
         from seabreeze.pyseabreeze.protocol import OBP2Protocol
-        from seabreeze.pyseabreeze.transport import USBTransport, USBTransportDeviceInUse
+        from seabreeze.pyseabreeze.transport import USBTransportDeviceInUse
 
         found: list[str] = []
-        for handle in USBTransport.list_devices(pyusb_backend=self._backend):
+        for handle in self._handles():
             device: Any = SeaBreezeDevice(handle)
             try:
                 device.open()
+            except RuntimeError as error:
+                if self._network is None:
+                    raise
+                raise PortError(f"{error}", device=self._name, port=self._port) from error
             except USBTransportDeviceInUse:
                 found.append("one in use")
                 continue
@@ -235,9 +273,20 @@ class OceanSpectrometer:
             found.append(serial_number)
             if self._serial_number is None or serial_number == self._serial_number:
                 spectrometer = device.f.spectrometer
+                if self._network is not None:
+                    self._socket = handle.socket
                 if isinstance(spectrometer.protocol, OBP2Protocol):
                     device.close()
                     raise self._unknown(device.model)
+                if self._model is not None and device.model != SEABREEZE_MODELS[self._model]:
+                    device.close()
+                    raise RefusedError(
+                        f"this is a {device.model}, not a {self._model}",
+                        device=self._name,
+                        port=self._port,
+                        asked=self._model,
+                        answered=device.model,
+                    )
                 low_us, high_us = spectrometer.get_integration_time_micros_limits()
                 longest_s = LONGEST_INTEGRATION_S.get(device.model, high_us / 1e6)
                 return device, SpectrometerIdentity(
@@ -257,6 +306,18 @@ class OceanSpectrometer:
             asked=self._serial_number or "any",
             answered=", ".join(found) or "none",
         )
+
+    def _handles(self) -> Iterable[Any]:
+        """What seabreeze may open: what is on the bus, or what is at the address."""
+        from seabreeze.pyseabreeze.transport import IPv4Transport, IPv4TransportHandle, USBTransport
+
+        if self._network is None:
+            yield from USBTransport.list_devices(pyusb_backend=self._backend)
+            return
+        # seabreeze finds the model by multicast, which a routed or a loopback network does not pass.
+        model = SEABREEZE_MODELS[self._model or "HDX"]
+        IPv4Transport.devices_ip_port[self._network] = model
+        yield IPv4TransportHandle(*self._network)
 
     def _integrate(self, device: Any, duration_us: int) -> None:
         """Set, and make sure that it took: seabreeze itself swallows a refusal, and never reads back."""

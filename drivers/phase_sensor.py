@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from drivers.errors import DeviceAlarmError, OutOfRangeError
 from drivers.modbus import ModbusBus
+from drivers.readings import Look
 
 LOWEST_V: Final = -0.25
 HIGHEST_V: Final = 5.5
@@ -90,7 +91,7 @@ class PhaseSensor:
     async def connect(self) -> str:
         """Open the line and read once. Returns a description."""
         if not self._opened:
-            await self._bus.open()
+            await self._bus.open(self._name)
             self._opened = True
         try:
             await self.read()
@@ -101,6 +102,16 @@ class PhaseSensor:
             f"phase sensor, liquid {self._liquid_v:g} V, gas {self._gas_v:g} V, "
             f"unit {self._unit}, register {self._register}"
         )
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            identity, reading = await self.connect(), await self.read()
+            return Look(identity, f"{reading.voltage_v:.3f} V", str(reading.phase))
+        finally:
+            if not opened:
+                await self.close()
 
     async def read(self) -> PhaseReading:
         """What is in the tube now. Raises DeviceAlarmError where the voltage cannot be the sensor's."""

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from drivers.errors import BrokenWireError, OutOfRangeError
 from drivers.modbus import ModbusBus
+from drivers.readings import Look
 
 BROKEN_WIRE_MA: Final = 3.6
 """Below this a live transmitter never sends (NAMUR NE 43)."""
@@ -71,7 +72,7 @@ class PressureTransmitter:
     async def connect(self) -> str:
         """Open the line and read once. Returns a description."""
         if not self._opened:
-            await self._bus.open()
+            await self._bus.open(self._name)
             self._opened = True
         try:
             await self.read()
@@ -79,6 +80,16 @@ class PressureTransmitter:
             await self.close()
             raise
         return f"4-20 mA, {self._low_kpa:g} to {self._high_kpa:g} kPa, unit {self._unit}, register {self._register}"
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            identity, reading = await self.connect(), await self.read()
+            return Look(identity, f"{reading.current_ma:.3f} mA", f"{reading.pressure_kpa:.1f} kPa")
+        finally:
+            if not opened:
+                await self.close()
 
     async def read(self) -> PressureReading:
         """Pressure now. Raises BrokenWireError below 3.6 mA and above 21 mA."""

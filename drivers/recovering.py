@@ -15,6 +15,7 @@ from drivers.errors import (
 )
 from drivers.eurotherm import HeaterReading
 from drivers.pressure import PressureReading
+from drivers.readings import Look
 from drivers.recovery import Ladder, Reading, RecoveryRules, Rung
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Heater(Protocol):
     @property
     def name(self) -> str: ...
     async def connect(self) -> str: ...
+    async def look(self) -> Look: ...
     async def set_temperature(self, temperature_c: float) -> float: ...
     async def refresh(self) -> None: ...
     async def read(self) -> HeaterReading: ...
@@ -50,6 +52,7 @@ class Spectrometer(Protocol):
     @property
     def name(self) -> str: ...
     async def connect(self) -> str: ...
+    async def look(self) -> Look: ...
     async def wavelengths_nm(self) -> Counts: ...
     async def set_integration(self, duration_s: float) -> float: ...
     async def set_lamp(self, on: bool) -> None: ...
@@ -63,6 +66,7 @@ class PressureSensor(Protocol):
     @property
     def name(self) -> str: ...
     async def connect(self) -> str: ...
+    async def look(self) -> Look: ...
     async def read(self) -> PressureReading: ...
     async def close(self) -> None: ...
 
@@ -135,6 +139,10 @@ class RecoveringHeater(Recovering[HeaterReading]):
         self._held, self._off = None, False
         return await repeated(self._driver.connect)
 
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
+
     async def set_temperature(self, temperature_c: float) -> float:
         """The driver's ``set_temperature``."""
         self._held, self._off = None, False
@@ -170,7 +178,8 @@ class RecoveringHeater(Recovering[HeaterReading]):
             await self._driver.connect()
             reading = await self._driver.read()
         self._note(reading)
-        if self._off and reading.output_fraction > 0.0:
+        # nan: it heats, and does not tell how much.
+        if self._off and not reading.output_fraction <= 0.0:
             await self._driver.heater_off()
         elif self._held is not None and abs(reading.set_point_c - self._held[1]) > SET_POINT_TOLERANCE_C:
             await self._driver.set_temperature(self._held[0])
@@ -195,6 +204,10 @@ class RecoveringSpectrometer(Recovering["Counts"]):
         self._integration_s = self._lamp = None
         self._identity = await repeated(self._driver.connect)
         return self._identity
+
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
 
     async def wavelengths_nm(self) -> Counts:
         """The driver's ``wavelengths_nm``."""
@@ -252,6 +265,10 @@ class RecoveringPressure(Recovering[PressureReading]):
     async def connect(self) -> str:
         """The driver's ``connect``."""
         return await repeated(self._driver.connect)
+
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
 
     async def read(self) -> PressureReading:
         """The driver's ``read``."""

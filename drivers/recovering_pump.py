@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from drivers.errors import DeviceAlarmError, NotConnectedError
-from drivers.readings import PumpState, PumpStatus
+from drivers.readings import Look, PumpState, PumpStatus
 from drivers.recovering import Recovering, now_s, repeated
 from drivers.recovery import RecoveryRules
 
@@ -25,6 +25,7 @@ class Pump(Protocol):
     @property
     def flow_range_ul_min(self) -> tuple[float, float]: ...
     async def connect(self) -> str: ...
+    async def look(self) -> Look: ...
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float: ...
     async def stop(self) -> None: ...
     async def status(self) -> PumpStatus: ...
@@ -115,6 +116,10 @@ class RecoveringPump(Recovering[PumpStatus]):
         self._tally = _Tally(since_s=now_s())
         self._note(PumpStatus(PumpState.STOPPED, 0.0, 0.0, None))
         return identity
+
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """The driver's ``infuse``."""

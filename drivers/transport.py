@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from drivers.errors import DriverError, NotConnectedError, PortError, ProtocolError, WireTimeoutError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from serial import Serial
 
 __all__ = [
+    "PORT_ERRORS",
     "BlockingClock",
     "DriverError",
     "Line",
@@ -26,6 +27,18 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+def _port_errors() -> tuple[type[Exception], ...]:
+    """What a port raises when it cannot be opened, set or reached. serial.SerialException is an OSError."""
+    try:
+        import termios
+    except ImportError:  # Windows has none
+        return OSError, ValueError
+    return OSError, ValueError, termios.error
+
+
+PORT_ERRORS: Final = _port_errors()
 
 
 class BlockingClock(Protocol):
@@ -155,7 +168,7 @@ class SerialTransport:
         port, self._port = self._port, None
         executor, self._executor = self._executor, None
         if port is not None and executor is not None:
-            with contextlib.suppress(OSError):  # a port that went away cannot be closed in good order
+            with contextlib.suppress(*PORT_ERRORS):  # a port that went away cannot be closed in good order
                 await asyncio.get_running_loop().run_in_executor(executor, port.close)
         if executor is not None:
             executor.shutdown(wait=False)
@@ -186,10 +199,10 @@ class SerialTransport:
         return self._port
 
     async def _call(self, action: Callable[[], T]) -> T:
-        """Run ``action`` in the owner thread. serial.SerialException is an OSError."""
+        """Run ``action`` in the owner thread."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, action)
-        except (OSError, ValueError) as error:
+        except PORT_ERRORS as error:
             raise PortError(f"{error}", port=self._url) from error
 
 
@@ -217,10 +230,10 @@ class Line:
         """The port in words."""
         return self._transport.name
 
-    async def open(self) -> None:
-        """Open the port for one more user."""
+    async def open(self, device: str = "") -> None:
+        """Open the port for one more user. ``device`` is named in a PortError."""
         async with self._lock:
-            await self._ensure_open()
+            await self._ensure_open(device)
             self._users += 1
 
     async def close(self) -> None:
@@ -230,11 +243,16 @@ class Line:
             if self._users == 0:
                 await self._transport.close()
 
-    async def exchange(self, request: bytes, receive: Callable[[Transport, float], Awaitable[bytes]]) -> bytes:
-        """Send ``request`` and return what ``receive(transport, timeout_s)`` reads as its answer."""
+    async def exchange(
+        self, request: bytes, receive: Callable[[Transport, float], Awaitable[bytes]], *, device: str = ""
+    ) -> bytes:
+        """Send ``request`` and return what ``receive(transport, timeout_s)`` reads as its answer.
+
+        ``device`` is named in a PortError or NotConnectedError; what ``receive`` raises goes to the caller as it is.
+        """
         async with self._lock:
             if self._users and self._broken:
-                await self._ensure_open()
+                await self._ensure_open(device)
             if self._unsettled:
                 await asyncio.sleep(self._quiet_s)
             self._unsettled = True
@@ -242,16 +260,21 @@ class Line:
                 await self._transport.discard_input()
                 await self._transport.write(request)
                 answer = await receive(self._transport, self._timeout_s)
-            except PortError:
+            except PortError as error:
                 self._broken = True
-                raise
+                raise PortError(error.message, device=device, port=error.port, asked=request) from error
+            except NotConnectedError as error:
+                raise NotConnectedError(error.message, device=device, port=error.port, asked=request) from error
             self._unsettled = False
             return answer
 
-    async def _ensure_open(self) -> None:
+    async def _ensure_open(self, device: str) -> None:
         """Open the port; one that went away is closed first."""
         if self._broken:
             await self._transport.close()
         self._broken = True
-        await self._transport.open()
+        try:
+            await self._transport.open()
+        except PortError as error:
+            raise PortError(error.message, device=device, port=error.port) from error
         self._broken = False

@@ -17,6 +17,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
+from drivers.readings import Look
 from drivers.transport import Line, Transport
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ class ViciSelector:
         Returns a description. Raises RefusedError when the actuator is set for another number of positions.
         """
         if not self._opened:
-            await self._line.open()
+            await self._line.open(self._name)
             self._opened = True
         try:
             count = await self._ask("NP", parse_count)
@@ -129,6 +130,16 @@ class ViciSelector:
             await self.close()
             raise
         return f"VICI selector valve, {count} positions, {at}"
+
+    async def look(self) -> Look:
+        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
+        opened = self._opened
+        try:
+            identity, at = await self.connect(), await self._seen()
+            return Look(identity, "at rest" if isinstance(at, int) else at, f"position {at}")
+        finally:
+            if not opened:
+                await self.close()
 
     async def position(self) -> int:
         """Where the valve stands, 1 to ``positions``. Raises DeviceAlarmError between two positions."""
@@ -164,7 +175,7 @@ class ViciSelector:
         async with self._moving:
             if await self._seen() == target:
                 return
-            await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _no_answer)
+            await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _no_answer, device=self._name)
             loop = asyncio.get_running_loop()
             deadline_s = loop.time() + self._move_timeout_s
             seen: int | str = "nothing"
@@ -202,7 +213,7 @@ class ViciSelector:
         failure: DriverError | None = None
         for _ in range(attempts):
             try:
-                line = await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), receive)
+                line = await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), receive, device=self._name)
                 value = parse(line, self._unit)
                 assert value is not None
                 return value

@@ -20,9 +20,9 @@ from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.reference import LOST_SHARE
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip, trip_of
+from orchestrator.safety import Interlocks, Trip, behind, trip_of
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
-from orchestrator.spectra import with_wander
+from orchestrator.spectra import with_flag, with_wander
 from orchestrator.steering import Steering, Wish, end_of, rest
 from orchestrator.stopping import Stop, decide_stop, wanted_replicate
 from orchestrator.upkeep import MEASURING_ALLOWANCE_S, Upkeep
@@ -184,16 +184,17 @@ class Campaign:
         if not self._connected:
             await self._append("connected", {"devices": await self._rig.connect()})
             self._connected = True
+            self._interlocks.begin_anew()
         self._interlocks.start(self._tripped)
+        if self._interlocks.trip is not None:
+            return Stop("fault", str(self._interlocks.trip))
         try:
             if held is not None:
                 stop = await self._rest(held)
                 if stop is not None:
                     return stop
             if not self._blank_taken:
-                await self._upkeep.fill()
-                await self._append("blank_taken", await self._upkeep.blank())
-                self._blank_taken = True
+                await self._take_blank()
             return await self._experiments()
         except Exception as error:
             if self._rig.failed_in(error):
@@ -205,14 +206,23 @@ class Campaign:
         """Pause or hold; returns the end that it has come to, None to go on."""
         self._waiting = True
         try:
-            then = await rest(self._rig, self._steering, wish, self._append)
+            then = await rest(self._rig, self._steering, wish, self._append, self._interlocks.forbids_flush)
         finally:
             self._waiting = False
         if then.verb == "cut":
             self._urgent = then
             raise asyncio.CancelledError
         self._hurry = self._hurry or then.verb == "abort"
-        return None if then.verb == "continue" else end_of(then)
+        if then.verb != "continue":
+            return end_of(then)
+        if wish.verb == "pause" and self._blank_taken:
+            await self._take_blank()  # the safe idle has switched the lamp off: what it gives now is another reference
+        return None
+
+    async def _take_blank(self) -> None:
+        await self._upkeep.fill()
+        await self._append("blank_taken", await self._upkeep.blank())
+        self._blank_taken = True
 
     async def _steered(self) -> Stop | None:
         """Between two experiments: pause or end, if that is wanted."""
@@ -242,9 +252,8 @@ class Campaign:
     async def _journal_trip(self, trip: Trip) -> None:
         """One event for every trip; each but the first names the root cause that it came behind."""
         data = {"interlock": trip.interlock, "device": trip.device, "value": trip.value}
-        root = self._interlocks.trip
-        behind = {} if root is None or root == trip else {"behind": str(root)}
-        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **behind})
+        more = behind(trip, self._interlocks.trip)
+        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **more})
 
     async def _experiments(self) -> Stop:
         while True:
@@ -365,7 +374,9 @@ class Campaign:
                 "outcome": settled.outcome,
             },
         )
+        bubble = await self._sees_gas()
         measurement = await self._detector.measure()
+        bubble = await self._sees_gas() or bubble
         heater = self._interlocks.heater
         await self._append(
             "measured",
@@ -384,9 +395,15 @@ class Campaign:
             await self._append("disturbed", {"n": n, "by": list(disturbed), **self._volumes(used)})
             return
         analysis = with_wander(measurement.analysis, settled.looks_ev[-self._config.settle.looks :])
+        if bubble:
+            analysis = with_flag(analysis, "bubble")
         drifting = settled.outcome == "timeout"
         await self._append("analysed", analysed_data(n, analysis, drifting=drifting, disturbed=disturbed))
         await self._tell(n, used)
+
+    async def _sees_gas(self) -> bool:
+        """Whether the bubble sensor in front of the cell sees gas; False where there is none."""
+        return self._rig.phase is not None and await self._rig.phase.read() == "gas"
 
     async def _unread(self, n: int, flag: str, reason: str) -> None:
         await self._append("analysed", unread_data(n, flag, reason))
@@ -412,6 +429,10 @@ class Campaign:
             await self._append("safe_begin", {"reason": stop.reason})
         except Exception as error:  # noqa: BLE001 - kept and raised once the rig is safe
             journal_error = error
+        if stop.how and not self._connected:
+            # Ended before it had begun: whatever an earlier sitting has left is made safe all the same.
+            with contextlib.suppress(Exception):  # each step of the safe sequence says for itself what does not answer
+                await self._rig.connect()
         well = await self._make_safe(journal_error is None)
         if journal_error is not None:
             raise journal_error
@@ -466,7 +487,7 @@ class Campaign:
         """Which syringe cannot give what an experiment needs, in words; None when all can."""
         used = added(self.state.spent_ul, self._header.get("missing_ul", {}))
         for pump, needed in expected_ul.items():
-            full = self._rig.config.pump(pump).syringe.volume_ul
+            full = self._rig.config.pump(pump).holds_ul
             left = full - used.get(pump, 0.0)
             if needed > left:
                 return f"{pump} holds {left / 1000:.2f} mL and the experiment needs {needed / 1000:.2f} mL"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from orchestrator.cli_daemon import DEFAULT_FILE, DaemonFile, NameOption, add_to, daemon_status
+from orchestrator.cli_safety import add_to as add_safety_to
 from orchestrator.errors import EXIT_REFUSED, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, UsageRefused
 
 app = typer.Typer(
@@ -20,6 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+twin = typer.Typer(no_args_is_help=True, help="Digital twins of a rig's devices.")
+app.add_typer(twin, name="twin")
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
 CampaignFile = Annotated[Path, typer.Argument(help="A campaign file (YAML).", show_default=False)]
 JournalFile = Annotated[Path, typer.Argument(help="A run's journal (.sqlite).", show_default=False)]
@@ -29,6 +33,7 @@ JournalFile = Annotated[Path, typer.Argument(help="A run's journal (.sqlite).", 
 def run(
     campaign: CampaignFile,
     hardware: Annotated[bool, typer.Option("--hardware", help="Drive the real devices of the rig file.")] = False,
+    rig: Annotated[Path | None, typer.Option(help="Use this rig file instead of the campaign's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Use this seed instead of the file's.", min=0)] = None,
     target: Annotated[str | None, typer.Option(help='Aim at this peak instead, e.g. "2.40 eV" or "517 nm".')] = None,
     strategy: Annotated[str | None, typer.Option(help="Use this planner instead of the file's.")] = None,
@@ -53,6 +58,7 @@ def run(
     options = RunOptions(
         campaign=campaign,
         hardware=hardware,
+        rig=rig,
         overrides=Overrides(seed, target, strategy),
         journal=journal,
         runs=runs,
@@ -167,7 +173,38 @@ def report(
     _print({"report": str(target)} if as_json else str(target), as_json)
 
 
+@twin.command("serve")
+def twin_serve(
+    rig: Annotated[Path, typer.Argument(help="A rig file (YAML).", show_default=False)],
+    campaign: Annotated[
+        Path | None, typer.Option(help="Its chemistry and syringes; without one the default chemistry is used.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Pace: 1 is real time.")] = 1.0,
+    write_rig: Annotated[
+        Path | None, typer.Option("--write-rig", help="Write the rig file with its ports at the served addresses.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Append the world's true state to this file, a line of JSON a second.")
+    ] = None,
+    pty: Annotated[bool, typer.Option("--pty/--no-pty", help="Serve serial lines on ptys too.")] = True,
+    as_json: JsonFlag = False,
+) -> None:
+    """Serve every device of a rig on TCP ports and ptys of this computer, until interrupted."""
+    from orchestrator.twin_command import ServeOptions, serve_twins, table
+
+    def announce(served: dict[str, Any]) -> None:
+        _print(served if as_json else table(served), as_json)
+        sys.stdout.flush()
+
+    options = ServeOptions(rig, campaign, speed, write_rig, state, pty)
+    try:
+        serve_twins(options, announce)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+
+
 add_to(app)
+add_safety_to(app)
 
 
 def main() -> None:

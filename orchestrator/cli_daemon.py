@@ -12,6 +12,7 @@ from orchestrator.errors import LumiflowError, UsageRefused
 
 if TYPE_CHECKING:
     from orchestrator.daemon.client import Client
+    from orchestrator.daemon.config import LoadedDaemon
 
 DAEMON_VARIABLE = "LUMIFLOW_DAEMON"
 
@@ -48,6 +49,7 @@ def serve(
         loaded = load_daemon(file)
     except LumiflowError as error:
         _refuse(error, False)
+    _may_be_left_alone(loaded)
     command = [sys.executable, "-m", "orchestrator.daemon", str(loaded.path), *(["--paused"] if paused else [])]
     steel = {name: loaded.rig_paths[name] for name, rig in loaded.config.rigs.items() if rig.hardware}
     if guardian and steel:
@@ -66,6 +68,15 @@ def serve(
     from orchestrator.daemon.__main__ import main as daemon
 
     raise typer.Exit(daemon(command[3:]))
+
+
+def _may_be_left_alone(loaded: LoadedDaemon) -> None:
+    from orchestrator.unattended import unattended_problems
+
+    for name, rig in loaded.rigs.items():
+        problems = unattended_problems(rig) if loaded.config.rigs[name].hardware else ()
+        if problems:
+            _refuse(UsageRefused(f"{loaded.rig_paths[name]}: {'; '.join(problems)}"), False)
 
 
 def submit(

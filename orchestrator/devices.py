@@ -99,7 +99,10 @@ class PumpReading:
 
 @dataclass(frozen=True)
 class HeaterReading:
-    """One reading of a temperature controller; ``faults`` names the status flags that are set."""
+    """One reading of a temperature controller; ``faults`` names the status flags that are set.
+
+    ``output_fraction`` is nan for a controller that does not tell, while it heats.
+    """
 
     temperature_c: float
     set_point_c: float
@@ -110,8 +113,11 @@ class HeaterReading:
 HEATER_FAULTS = ("sensor_break", "loop_break", "heater_fail", "out_of_range")
 
 
-class _Traced:
-    """``failed``: the newest error of the device itself; a refusal by the rig's limits never reaches it."""
+class Traced:
+    """A device whose calls go through the tracer.
+
+    ``failed``: the newest error of the device itself; a refusal by the rig's limits never reaches it.
+    """
 
     def __init__(self, name: str, tracer: Tracer) -> None:
         self.name = name
@@ -128,7 +134,7 @@ class _Traced:
             raise
 
 
-class RigPump(_Traced):
+class RigPump(Traced):
     """One syringe pump behind its limits. ``flow_range_ul_min`` is what its mechanics and the rig file allow.
 
     ``newest``: what it said of itself last.
@@ -144,7 +150,7 @@ class RigPump(_Traced):
 
     async def connect(self) -> str:
         async def act() -> JSON:
-            return await _present(self._driver, self.name).connect()
+            return await present(self._driver, self.name).connect()
 
         return str(await self._call("connect", act))
 
@@ -160,7 +166,7 @@ class RigPump(_Traced):
             raise LimitRefused(self.name, "volume", volume_ul, 0.0, math.inf, "µL")
 
         async def act() -> JSON:
-            return await _present(self._driver, self.name).infuse(flow_ul_min, volume_ul)
+            return await present(self._driver, self.name).infuse(flow_ul_min, volume_ul)
 
         return float(await self._call("infuse", act, flow_ul_min=flow_ul_min, volume_ul=volume_ul))
 
@@ -168,7 +174,7 @@ class RigPump(_Traced):
         """Be stopped."""
 
         async def act() -> JSON:
-            await _present(self._driver, self.name).stop()
+            await present(self._driver, self.name).stop()
 
         await self._call("stop", act)
 
@@ -176,7 +182,7 @@ class RigPump(_Traced):
         """What the pump says of itself now."""
 
         async def act() -> JSON:
-            status = await _present(self._driver, self.name).status()
+            status = await present(self._driver, self.name).status()
             counted = [str(status.state), float(status.infused_ul), float(status.withdrawn_ul), status.alarm]
             return [*counted, int(status.interruptions), float(status.lost_ul)]
 
@@ -189,7 +195,7 @@ class RigPump(_Traced):
             await self._driver.close()
 
 
-class RigHeater(_Traced):
+class RigHeater(Traced):
     """The reactor's temperature controller behind its limits."""
 
     def __init__(self, name: str, driver: HeaterDriver | None, tracer: Tracer, range_c: tuple[float, float]) -> None:
@@ -199,7 +205,7 @@ class RigHeater(_Traced):
 
     async def connect(self) -> str:
         async def act() -> JSON:
-            return await _present(self._driver, self.name).connect()
+            return await present(self._driver, self.name).connect()
 
         return str(await self._call("connect", act))
 
@@ -210,7 +216,7 @@ class RigHeater(_Traced):
             raise LimitRefused(self.name, "temperature", temperature_c, low, high, "°C")
 
         async def act() -> JSON:
-            return await _present(self._driver, self.name).set_temperature(temperature_c)
+            return await present(self._driver, self.name).set_temperature(temperature_c)
 
         return float(await self._call("set_temperature", act, temperature_c=temperature_c))
 
@@ -218,13 +224,13 @@ class RigHeater(_Traced):
         """Renew the communications set-point, which a controller drops when its master falls silent."""
 
         async def act() -> JSON:
-            await _present(self._driver, self.name).refresh()
+            await present(self._driver, self.name).refresh()
 
         await self._call("refresh", act)
 
     async def read(self) -> HeaterReading:
         async def act() -> JSON:
-            reading = await _present(self._driver, self.name).read()
+            reading = await present(self._driver, self.name).read()
             flags = {
                 "sensor_break": reading.sensor_break,
                 "loop_break": reading.loop_break,
@@ -232,16 +238,18 @@ class RigHeater(_Traced):
                 "out_of_range": reading.out_of_range,
             }
             faults = [name for name in HEATER_FAULTS if flags[name]]
-            return [reading.temperature_c, reading.set_point_c, reading.output_fraction, faults]
+            numbers = (reading.temperature_c, reading.set_point_c, reading.output_fraction)
+            return [*(None if math.isnan(number) else number for number in numbers), faults]
 
-        temperature, set_point, output, faults = await self._call("read", act)
+        *numbers, faults = await self._call("read", act)
+        temperature, set_point, output = (math.nan if number is None else number for number in numbers)
         return HeaterReading(temperature, set_point, output, tuple(faults))
 
     async def heater_off(self) -> None:
         """Be off: no output whatever the set-point was."""
 
         async def act() -> JSON:
-            await _present(self._driver, self.name).heater_off()
+            await present(self._driver, self.name).heater_off()
 
         await self._call("heater_off", act)
 
@@ -250,7 +258,7 @@ class RigHeater(_Traced):
             await self._driver.close()
 
 
-class RigSpectrometer(_Traced):
+class RigSpectrometer(Traced):
     """The spectrometer and its lamp. Counts travel as arrays of shape (pixels,), kept in the journal as float32."""
 
     def __init__(self, name: str, driver: SpectrometerDriver | None, tracer: Tracer) -> None:
@@ -259,7 +267,7 @@ class RigSpectrometer(_Traced):
 
     async def connect(self) -> str:
         async def act() -> JSON:
-            return await _present(self._driver, self.name).connect()
+            return await present(self._driver, self.name).connect()
 
         return str(await self._call("connect", act))
 
@@ -267,7 +275,7 @@ class RigSpectrometer(_Traced):
         """Wavelength of every pixel and the address under which the journal keeps them."""
 
         async def act() -> JSON:
-            return self._keep(await _present(self._driver, self.name).wavelengths_nm(), "<f8")
+            return self._keep(await present(self._driver, self.name).wavelengths_nm(), "<f8")
 
         address = str(await self._call("wavelengths_nm", act))
         return decode_array(self._tracer.load(address), "<f8"), address
@@ -276,7 +284,7 @@ class RigSpectrometer(_Traced):
         """Be integrating for this long; returns the time that took effect, in s."""
 
         async def act() -> JSON:
-            return await _present(self._driver, self.name).set_integration(duration_s)
+            return await present(self._driver, self.name).set_integration(duration_s)
 
         return float(await self._call("set_integration", act, duration_s=duration_s))
 
@@ -284,15 +292,25 @@ class RigSpectrometer(_Traced):
         """Have the excitation lamp on or off."""
 
         async def act() -> JSON:
-            await _present(self._driver, self.name).set_lamp(on)
+            await present(self._driver, self.name).set_lamp(on)
 
         await self._call("set_lamp", act, on=on)
+
+    async def no_light(self, pixels: int) -> tuple[Array, str]:
+        """The dark of one that takes off its own: zeros, and the address under which the journal keeps them."""
+        import numpy as np
+
+        async def act() -> JSON:
+            return self._keep(np.zeros(pixels), "<f4")
+
+        address = str(await self._call("no_light", act, pixels=pixels))
+        return decode_array(self._tracer.load(address), "<f4"), address
 
     async def acquire(self) -> tuple[Array, str]:
         """One spectrum's raw counts, and the address under which the journal keeps them."""
 
         async def act() -> JSON:
-            return self._keep(await _present(self._driver, self.name).acquire(), "<f4")
+            return self._keep(await present(self._driver, self.name).acquire(), "<f4")
 
         address = str(await self._call("acquire", act))
         return decode_array(self._tracer.load(address), "<f4"), address
@@ -305,7 +323,7 @@ class RigSpectrometer(_Traced):
         return self._tracer.store(values.astype(layout).tobytes())
 
 
-class RigPressure(_Traced):
+class RigPressure(Traced):
     """The line-pressure transmitter."""
 
     def __init__(self, name: str, driver: PressureDriver | None, tracer: Tracer) -> None:
@@ -314,7 +332,7 @@ class RigPressure(_Traced):
 
     async def connect(self) -> str:
         async def act() -> JSON:
-            return await _present(self._driver, self.name).connect()
+            return await present(self._driver, self.name).connect()
 
         return str(await self._call("connect", act))
 
@@ -322,7 +340,7 @@ class RigPressure(_Traced):
         """Gauge pressure in kPa."""
 
         async def act() -> JSON:
-            return float((await _present(self._driver, self.name).read()).pressure_kpa)
+            return float((await present(self._driver, self.name).read()).pressure_kpa)
 
         return float(await self._call("read", act))
 
@@ -338,7 +356,8 @@ def decode_array(data: bytes, layout: str) -> Array:
     return np.frombuffer(data, dtype=layout).astype(np.float64)
 
 
-def _present(driver: Driver | None, name: str) -> Driver:
+def present(driver: Driver | None, name: str) -> Driver:
+    """The driver. Raises RigFault where the answers come from a record."""
     if driver is None:
         raise RigFault(f"{name}: there is no device behind this record")
     return driver

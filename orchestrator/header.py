@@ -81,7 +81,7 @@ def header_of(
 
     config = loaded.config
     stocks = {
-        name: {"stock": config.syringes.get(name, pump.stock), "syringe_ul": pump.syringe.volume_ul}
+        name: {"stock": config.syringes.get(name, pump.stock), "syringe_ul": pump.holds_ul}
         for name, pump in loaded.rig.pumps.items()
     }
     texts = f"{loaded.campaign_text}\0{loaded.rig_text}\0{sorted(overrides.given.items())}"

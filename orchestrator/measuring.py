@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.config import Measure
+from orchestrator.config import Measure, Range
 from orchestrator.devices import RigSpectrometer
 from orchestrator.reference import lamp_line_rate
 from orchestrator.spectra import (
@@ -71,6 +71,7 @@ class Detector:
         self._layout = layout
         self._measure = measure
         self._rules = rules
+        self._range_s = _common(measure.integration_s, layout.exposure_s)
         self._integration_s = 0.0
         self._wavelengths: Array | None = None
         self._dark_offset: Array | None = None
@@ -86,21 +87,48 @@ class Detector:
         """
         wavelengths, address = await self._spectrometer.wavelengths_nm()
         self._wavelengths = wavelengths
-        await self._lamp(False)
-        short, long = DARK_PROBES_S
-        first, _ = await self._average(short, self._measure.dark_repeats)
-        second, _ = await self._average(long, self._measure.dark_repeats)
-        self._dark_rate = (second - first) / (long - short)
-        self._dark_offset = first - self._dark_rate * short
+        await self._model_dark(wavelengths.size)
         await self._lamp(True)
         exposure = await self._blank_exposure()
         blank, blank_address = await self._average(exposure, self._measure.repeats)
-        await self._lamp(False)
-        dark, dark_address = await self._average(exposure, self._measure.dark_repeats)
+        if self._layout.dark_subtracted:
+            dark, dark_address = await self._spectrometer.no_light(wavelengths.size)
+        else:
+            await self._lamp(False)
+            dark, dark_address = await self._average(exposure, self._measure.dark_repeats)
         self._blank_rate = (blank - dark) / self._integration_s
         self._blank_exposure_s, self._blank_factor = self._integration_s, 1.0
         await self._lamp(True)
         return Blank(self._integration_s, dark_address, blank_address, address)
+
+    async def _model_dark(self, pixels: int) -> None:
+        """Dark at two exposures: offset + rate x time. None of it where the instrument takes off its own."""
+        import numpy as np
+
+        if self._layout.dark_subtracted:
+            self._dark_rate = self._dark_offset = np.zeros(pixels)
+            return
+        await self._lamp(False)
+        low_s, high_s = self._layout.exposure_s
+        short, long = (min(max(probe_s, low_s), high_s) for probe_s in DARK_PROBES_S)
+        first, _ = await self._average(short, self._measure.dark_repeats)
+        second, _ = await self._average(long, self._measure.dark_repeats)
+        self._dark_rate = (second - first) / (long - short)
+        self._dark_offset = first - self._dark_rate * short
+
+    async def _dark(self, pixels: int) -> tuple[Array, str]:
+        """The mean of several darks at the exposure in effect, and the address of the last; then the lamp is on."""
+        import numpy as np
+
+        if self._layout.dark_subtracted:
+            return await self._spectrometer.no_light(pixels)
+        await self._lamp(False)
+        frames: list[Array] = []
+        for _ in range(self._measure.dark_repeats):
+            counts, address = await self._spectrometer.acquire()
+            frames.append(counts)
+        await self._lamp(True)
+        return np.mean(np.asarray(frames), axis=0), address
 
     @property
     def blank_line_rate(self) -> float | None:
@@ -131,8 +159,6 @@ class Detector:
 
     async def measure(self) -> Measurement:
         """Repeats at a settled exposure, then a dark at the same one."""
-        import numpy as np
-
         await self._ranged()
         await self._discard()
         samples: list[Array] = []
@@ -141,14 +167,8 @@ class Detector:
             counts, address = await self._spectrometer.acquire()
             samples.append(counts)
             addresses.append(address)
-        await self._lamp(False)
-        darks: list[Array] = []
-        for _ in range(self._measure.dark_repeats):
-            dark, dark_address = await self._spectrometer.acquire()
-            darks.append(dark)
-        await self._lamp(True)
-        mean_dark = np.mean(np.asarray(darks), axis=0)
-        return Measurement(self._analyse(samples, [mean_dark]), self._integration_s, tuple(addresses), dark_address)
+        dark, dark_address = await self._dark(samples[0].size)
+        return Measurement(self._analyse(samples, [dark]), self._integration_s, tuple(addresses), dark_address)
 
     def _analyse(self, samples: list[Array], darks: list[Array]) -> Analysis:
         import numpy as np
@@ -161,7 +181,7 @@ class Detector:
     async def _ranged(self) -> tuple[Array, str]:
         """A spectrum whose brightest emission is near the wanted fraction of full scale, if any exposure does that."""
         wavelengths = _known(self._wavelengths)
-        shortest, longest = self._measure.integration_s
+        shortest, longest = self._range_s
         wanted = self._measure.target_fraction_of_full_scale
         if self._integration_s <= 0.0:
             await self._expose(min(max(FIRST_INTEGRATION_S, shortest), longest))
@@ -181,7 +201,7 @@ class Detector:
 
     async def _blank_exposure(self) -> float:
         """An exposure at which the lamp's own line stays below the wanted fraction of full scale."""
-        shortest, longest = self._measure.integration_s
+        shortest, longest = self._range_s
         await self._expose(min(max(FIRST_INTEGRATION_S, shortest), longest))
         for _ in range(RANGE_ATTEMPTS):
             counts, _ = await self._spectrometer.acquire()
@@ -221,3 +241,9 @@ def _known(values: Array | None) -> Array:
     if values is None:
         raise RuntimeError("the detector is asked for a spectrum before its blank was taken")
     return values
+
+
+def _common(wanted_s: Range, possible_s: tuple[float, float]) -> tuple[float, float]:
+    """The exposures that are wanted and possible; the detector's own where there is but one."""
+    low_s, high_s = possible_s
+    return min(max(wanted_s.low, low_s), high_s), max(min(wanted_s.high, high_s), low_s)

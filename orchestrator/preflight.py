@@ -209,6 +209,10 @@ class _Preflight:
         if flush > highest or rig.limits.total_flow_ul_min.low < low:
             message = f"the solvent pump gives {low:.3g} to {highest:.4g} µl/min, too narrow for flushes and idling"
             self._problems.append(self._rig_file.problem(("plumbing", "solvent_pump"), message))
+        for name, pump in rig.pumps.items():
+            if pump.pauses:
+                message = f"{name!r} pauses its flow while it refills; two modules that take turns would not"
+                self._warn_rig(("devices", name), message)
         sensor = rig.pressure
         if sensor is None:
             self._warn_rig(("plumbing",), "no pressure transmitter: a clogged tube would only show as a stalled pump")
@@ -260,7 +264,7 @@ class _Preflight:
             flows = [plan.flows_ul_min[pump] for plan in plans if plan.flows_ul_min[pump] > 0.0]
             pumps[pump] = PumpFigures(
                 stock=stock_in(campaign, rig, pump),
-                syringe_ul=device.syringe.volume_ul,
+                syringe_ul=device.holds_ul,
                 expected_ul=extra + count * fmean(cost[pump] for cost in prices) if prices else extra,
                 worst_ul=extra + count * max((cost[pump] for cost in prices), default=0.0),
                 lowest_flow_ul_min=min(flows, default=0.0),

@@ -10,11 +10,14 @@ from typing import Any
 from orchestrator.config import RigConfig, SafeStep
 from orchestrator.config.rig import Flush
 from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer
-from orchestrator.errors import LimitRefused
+from orchestrator.devices_around import RigGas, RigPhase, RigValve
+from orchestrator.errors import LimitRefused, RigFault
 from orchestrator.spectra import OpticalLayout
 
 FLOW_TOLERANCE_UL_MIN = 1e-9
 FLUSH_LOOK_S = 5.0
+
+Around = RigHeater | RigPressure | RigSpectrometer | RigValve | RigGas | RigPhase
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Rig:
     seed and the same commands), False for anything physical. ``released`` is called once all devices are closed.
     ``earlier_ul``: what earlier sittings have drawn from each syringe. ``faults``: where faults are injected into
     twins; None on steel. ``ordered``: the flows that the pumps were last told, None while an order is under way.
+    ``phase``: the bubble sensor in front of the flow cell. ``around``: devices that the plumbing does not name.
     """
 
     config: RigConfig
@@ -52,6 +56,8 @@ class Rig:
     earlier_ul: Mapping[str, float] = field(default_factory=dict)
     faults: Any = None
     ordered: Ordered | None = None
+    phase: RigPhase | None = None
+    around: Mapping[str, Around] = field(default_factory=dict)
 
     async def connect(self) -> dict[str, str]:
         """Open every device, pumps first; returns what each says it is. Nothing moves and nothing heats."""
@@ -64,6 +70,10 @@ class Rig:
         if self.pressure is not None:
             identities[self.pressure.name] = await self.pressure.connect()
         identities[self.spectrometer.name] = await self.spectrometer.connect()
+        if self.phase is not None:
+            identities[self.phase.name] = await self.phase.connect()
+        for name, device in self.around.items():
+            identities[name] = await device.connect()
         return identities
 
     async def flow(self, flows_ul_min: Mapping[str, float], bound_s: float) -> dict[str, float]:
@@ -86,8 +96,8 @@ class Rig:
         for name, pump in self.pumps.items():
             flow = flows_ul_min.get(name, 0.0)
             if flow > FLOW_TOLERANCE_UL_MIN:
-                syringe_ul = self.config.pump(name).syringe.volume_ul
-                bounds[name] = min(flow * bound_s / 60.0, syringe_ul)
+                holds_ul = self.config.pump(name).holds_ul
+                bounds[name] = min(flow * bound_s / 60.0, holds_ul)
                 actual[name] = await pump.infuse(flow, bounds[name])
         self.ordered = Ordered(dict(actual), bounds, asyncio.get_running_loop().time())
         return actual
@@ -111,6 +121,10 @@ class Rig:
         await self.spectrometer.close()
         if self.pressure is not None:
             await self.pressure.close()
+        if self.phase is not None:
+            await self.phase.close()
+        for device in self.around.values():
+            await device.close()
         for release in self.released:
             release()
 
@@ -155,10 +169,14 @@ async def make_safe(rig: Rig, report: StepReport, *, hurry: bool = False, forbid
 
 async def _perform(rig: Rig, step: SafeStep, forbids_flush: Forbids | None) -> str:
     if step.step == "heaters_off":
-        await rig.heater.heater_off()
-        return rig.heater.name
+        others = [device for device in rig.around.values() if isinstance(device, RigHeater)]
+        return await _each({heater.name: heater.heater_off for heater in (rig.heater, *others)})
     if step.step == "pumps_stop":
         return await stop_pumps(rig)
+    if step.step == "gas_off":
+        return await _each({name: gas.stop for name, gas in rig.around.items() if isinstance(gas, RigGas)})
+    if step.step == "valves_home":
+        return await _each({name: valve.go_home for name, valve in rig.around.items() if isinstance(valve, RigValve)})
     if step.step == "lamp_off":
         await rig.spectrometer.set_lamp(False)
         return rig.spectrometer.name
@@ -166,18 +184,25 @@ async def _perform(rig: Rig, step: SafeStep, forbids_flush: Forbids | None) -> s
 
 
 async def stop_pumps(rig: Rig) -> str:
-    """Stop every pump; one that fails does not spare the others."""
+    """Stop every pump; one that fails does not spare the others. Raises RigFault with all that failed."""
     rig.ordered = None
+    try:
+        return await _each({name: pump.stop for name, pump in rig.pumps.items()})
+    finally:
+        rig.ordered = Ordered({}, {}, asyncio.get_running_loop().time())
+
+
+async def _each(acts: Mapping[str, Callable[[], Awaitable[None]]]) -> str:
+    """Do it to every device; one that fails does not spare the others. Raises RigFault with all that failed."""
     failures: list[str] = []
-    for name, pump in rig.pumps.items():
+    for name, act in acts.items():
         try:
-            await pump.stop()
+            await act()
         except Exception as error:  # noqa: BLE001 - see above
             failures.append(f"{name}: {error}")
-    rig.ordered = Ordered({}, {}, asyncio.get_running_loop().time())
     if failures:
-        raise RuntimeError("; ".join(failures))
-    return ", ".join(rig.pumps)
+        raise RigFault("; ".join(failures))
+    return ", ".join(acts) or "none"
 
 
 async def _flush_while_cooling(rig: Rig, step: Flush, forbids: Forbids | None) -> str:

@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line asked for. ``resume``: True go on, False begin anew, None ask."""
+    """What the command line asked for.
+
+    ``rig``: in place of the one that the campaign names. ``resume``: True go on, False begin anew, None ask.
+    """
 
     campaign: Path
     hardware: bool = False
+    rig: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)
     journal: Path | None = None
     runs: Path = Path("runs")
@@ -83,7 +87,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
         raise UsageRefused(f"--speed {options.speed:g}: the pace must be above 0 (1 is real time)")
     if options.hardware and options.speed is not None:
         raise UsageRefused("--speed paces twins; hardware keeps its own time")
-    loaded = options.overrides.applied(load_campaign(options.campaign))
+    loaded = options.overrides.applied(load_campaign(options.campaign, options.rig))
     path, resume = _choose_journal(options, loaded, show, ask)
     if resume:
         loaded = _as_recorded(path, options, loaded, show)
@@ -124,7 +128,7 @@ def _sit(
     )
     company = Company(on_event=show.event, operator=_operator)
     if options.hardware:
-        return run_real(sit(sitting, company))
+        return run_real(sit(sitting, company), pace=loaded.rig.pace)
     return run_virtual(sit(sitting, company), speed=options.speed, start_s=start_s)
 
 

@@ -76,14 +76,15 @@ class Interlocks:
         self._under_way: dict[str, tuple[asyncio.Task[Trip | None], float]] = {}
         self._ask_again_s: dict[str, float] = {}
         self._stale_s = rig.config.recovery.outage_s + STALE_MARGIN_S
-        self._begin_anew()
+        self.begin_anew()
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
+        """Forget the past of the readings: the devices have been connected anew, and their counters begin at 0."""
         rig = self._rig
         self._heater_trend = HeaterTrend()
         self._pressure_trend = PressureTrend(rig.config)
         self._deliveries = {
-            name: Delivery(name, pump.syringe.volume_ul, rig.earlier_ul.get(name, 0.0))
+            name: Delivery(name, pump.holds_ul, rig.earlier_ul.get(name, 0.0), pauses=pump.pauses)
             for name, pump in rig.config.pumps.items()
         }
         self._leak_suspected = False
@@ -118,7 +119,7 @@ class Interlocks:
         """
         cleared, self._trips = tuple(self._trips), []
         self._ask_again_s.clear()
-        self._begin_anew()
+        self.begin_anew()
         return cleared
 
     def forbids_flush(self, pump: str) -> str | None:
@@ -305,6 +306,11 @@ class Interlocks:
             return None  # another order came while it was asked
         now = asyncio.get_running_loop().time()
         return _tripped(name, self._deliveries[name].note(now, reading, ordered, PUMP_PERIOD_S))
+
+
+def behind(trip: Trip, root: Trip | None) -> dict[str, str]:
+    """What a record of a trip says besides its own fields: the root cause that it came behind, if it did."""
+    return {} if root is None or root == trip else {"behind": str(root)}
 
 
 async def _told(listener: OnTrip, trip: Trip) -> None:

@@ -14,7 +14,7 @@ from orchestrator.build import build_rig
 from orchestrator.campaign import Campaign, Decider
 from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.errors import JournalError, JournalLost
-from orchestrator.fold import RunState
+from orchestrator.fold import RunState, added, fold
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Journal
 from orchestrator.tracing import RecordingTracer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.devices import Tracer
     from orchestrator.journal import Event
     from orchestrator.rig import Rig
+    from orchestrator.safety import Interlocks
     from orchestrator.steering import Steering
 
 PACKAGES = ("lumiflow", "torch", "botorch", "numpy", "scipy", "pydantic", "pyserial", "pymodbus", "seabreeze")
@@ -53,14 +54,15 @@ class Company:
     """Who is present at a sitting.
 
     ``operator``: holds the campaign while it runs. ``steering``: carries an operator's wishes. ``rig``: gives a rig
-    that is held open by somebody, for a tracer; None builds one. ``decider``: who answers for the planner; None plans
-    in a thread. ``watch_tracer``: puts itself around the tracer.
+    that is held open by somebody, for a tracer; None builds one. ``interlocks``: those that watch it already.
+    ``decider``: who answers for the planner; None plans in a thread. ``watch_tracer``: puts itself around the tracer.
     """
 
     on_event: Callable[[Event], None] | None = None
     operator: Callable[[Campaign], AbstractContextManager[None]] | None = None
     steering: Steering | None = None
     rig: Callable[[Tracer], Rig] | None = None
+    interlocks: Interlocks | None = None
     decider: Callable[[LoadedCampaign, Path], Decider] | None = None
     watch_tracer: Callable[[Tracer, UtcClock, Journal], Tracer] | None = None
 
@@ -97,6 +99,8 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             tracer = company.watch_tracer(tracer, clock, journal)
         if company.rig is not None:
             rig = company.rig(tracer)
+            drawn_ul = fold(history).spent_ul if history else {}
+            rig.earlier_ul = added(drawn_ul, header.get("missing_ul", {}))
         else:
             rig = build_rig(
                 loaded,
@@ -118,6 +122,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             on_event=company.on_event,
             steering=company.steering,
             held_open=company.rig is not None,
+            interlocks=company.interlocks,
         )
         with nullcontext() if company.operator is None else company.operator(campaign):
             if sitting.exactly:

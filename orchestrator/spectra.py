@@ -35,7 +35,9 @@ LN2_WIDTH = 2.0 * math.sqrt(2.0 * math.log(2.0))
 class OpticalLayout:
     """Where the lamp's line ends and the emission may begin, and what the instrument was calibrated to.
 
-    ``yield_factor`` turns (emitted counts) / (absorbed lamp counts) into quantum yield.
+    ``yield_factor`` turns (emitted counts) / (absorbed lamp counts) into quantum yield. ``exposure_s``: the shortest
+    and longest exposure that the detector can make; the same twice where its own software sets it.
+    ``dark_subtracted``: its spectra come with their dark taken off.
     """
 
     lamp_low_nm: float = 393.0
@@ -44,6 +46,8 @@ class OpticalLayout:
     emission_high_nm: float = 800.0
     full_scale: float = 65535.0
     yield_factor: float = 1.0
+    exposure_s: tuple[float, float] = (0.0, math.inf)
+    dark_subtracted: bool = False
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,11 @@ def with_wander(analysis: Analysis, looks_ev: Sequence[float | None]) -> Analysi
     values = [*looks, analysis.peak_ev]
     _, error_of_mean = mean_and_error(values)
     return replace(analysis, peak_sd_ev=max(analysis.peak_sd_ev, error_of_mean * math.sqrt(len(values))))
+
+
+def with_flag(analysis: Analysis, flag: str) -> Analysis:
+    """The analysis with one more flag, if it does not have it already."""
+    return analysis if flag in analysis.flags else replace(analysis, flags=(*analysis.flags, flag))
 
 
 def signal_to_noise(wavelengths_nm: Array, emission: Array, layout: OpticalLayout) -> float:

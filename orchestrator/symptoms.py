@@ -82,6 +82,7 @@ class _LoopBreak:
         self._high_since: tuple[float, float] | None = None
 
     def note(self, t_s: float, reading: HeaterReading) -> Symptom | None:
+        # A controller that does not tell its output (nan) gives all it has while it is so far away.
         far = reading.set_point_c - reading.temperature_c > LOOP_BREAK_GAP_K
         if reading.output_fraction < HIGH_OUTPUT or not far:
             self._high_since = None
@@ -179,13 +180,17 @@ class _Stuck:
 
 
 class PressureTrend:
-    """The pressure against what the ordered flow should need."""
+    """The pressure against what the ordered flow should need.
+
+    Where a pump pauses to refill, too little pressure says nothing, and a leak cannot be told.
+    """
 
     def __init__(self, config: RigConfig) -> None:
         self._config = config
         sensor = config.pressure
         span_kpa = 0.0 if sensor is None else sensor.range_kpa.high - sensor.range_kpa.low
         self._floor_kpa = PRESSURE_FLOOR_SHARE * span_kpa
+        self._steady = not any(pump.pauses for pump in config.pumps.values())
         self._readings: deque[float] = deque(maxlen=PRESSURE_LOOKS)
         self._order_s: float | None = None
         self._last: tuple[float, float] | None = None
@@ -219,7 +224,8 @@ class PressureTrend:
         back_kpa = self._config.twin.back_pressure_kpa
         below_kpa = back_kpa + low * (expected_kpa - back_kpa) - self._floor_kpa * (1.0 - low)
         above_kpa = back_kpa + high * (expected_kpa - back_kpa) + self._floor_kpa
-        if expected_kpa - back_kpa > 2.0 * self._floor_kpa and middle_kpa < below_kpa:
+        telling = self._steady and expected_kpa - back_kpa > 2.0 * self._floor_kpa
+        if telling and middle_kpa < below_kpa:
             return Symptom("leak", round(middle_kpa, 2), round(below_kpa, 2), "kPa")
         if middle_kpa > above_kpa:
             return Symptom("clog", round(middle_kpa, 2), round(above_kpa, 2), "kPa")
@@ -246,18 +252,25 @@ class PressureTrend:
 
 
 class Delivery:
-    """What a pump says it has delivered against what it was told to, and against what its syringe can hold."""
+    """What a pump says it has delivered against what it was told to, and against what it holds.
 
-    def __init__(self, pump: str, syringe_ul: float, earlier_ul: float) -> None:
+    ``pauses``: it stops now and then to refill; what it delivers is counted anew after each refill.
+    """
+
+    def __init__(self, pump: str, holds_ul: float, earlier_ul: float, *, pauses: bool = False) -> None:
         self._pump = pump
-        self._capacity_ul = syringe_ul - earlier_ul
+        self._capacity_ul = holds_ul - earlier_ul
+        self._pauses = pauses
+        self._withdrawn_ul = 0.0
         self._order_s: float | None = None
         self._first: tuple[float, float] | None = None
 
     def note(self, t_s: float, reading: PumpReading, ordered: Ordered | None, next_look_s: float) -> Symptom | None:
         """One status. "flow not delivered", "not ordered"; "empty syringe": by the ledger, before the next look."""
         order_s = None if ordered is None else ordered.since_s
-        if order_s != self._order_s or self._first is None:
+        refilled = self._pauses and reading.withdrawn_ul != self._withdrawn_ul
+        self._withdrawn_ul = reading.withdrawn_ul
+        if order_s != self._order_s or self._first is None or refilled:
             self._order_s = order_s
             self._first = (t_s, reading.infused_ul)
         flow = 0.0 if ordered is None else ordered.flows_ul_min.get(self._pump, 0.0)
@@ -272,6 +285,8 @@ class Delivery:
             return Symptom("empty syringe", round(left_ul, 1), round(flow * next_look_s / 60.0, 1), "µL")
         if flow * (t_s - ordered.since_s) / 60.0 >= 0.98 * ordered.bounds_ul[self._pump]:
             return None  # it may have reached its bound
+        if self._pauses and reading.state == "withdrawing":
+            return None
         if reading.state != "infusing":
             return Symptom("flow not delivered", reading.state, "infusing", "")
         first_s, first_ul = self._first

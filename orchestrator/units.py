@@ -128,6 +128,7 @@ PRESSURE = Dimension("a pressure", "kPa", "300 kPa", ("Pa", "kPa", "MPa", "mbar"
 VISCOSITY = Dimension("a viscosity", "mPa*s", "0.6 mPa s", ("mPa s", "mPa*s", "mPa·s", "Pa s", "Pa*s", "Pa·s"))
 HEAT_CAPACITY = Dimension("a heat capacity", "J/K", "120 J/K", ("J/K", "kJ/K"))
 HEAT_LOSS = Dimension("a heat loss", "W/K", "0.4 W/K", ("W/K", "mW/K"))
+VOLTAGE = Dimension("a voltage", "V", "5 V", ("mV", "V"))
 POWER = Dimension("a power", "W", "80 W", ("mW", "W", "kW"))
 DRIFT = Dimension("a drift", "1/h", "0.5 %/h", ("%/h", "1/h"))
 WAVELENGTH_DRIFT = Dimension("a wavelength drift", "nm/h", "0.02 nm/h", ("nm/h", "pm/h"))
@@ -148,6 +149,7 @@ DIMENSIONS = (
     VISCOSITY,
     HEAT_CAPACITY,
     HEAT_LOSS,
+    VOLTAGE,
     POWER,
     DRIFT,
     WAVELENGTH_DRIFT,

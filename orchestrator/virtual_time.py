@@ -31,6 +31,7 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 from orchestrator.hand_off import Job, Worker, WorkerAbandonedError, current
+from orchestrator.paced_time import PacedLoop, run_paced
 
 __all__ = [
     "VIRTUAL_EPOCH",
@@ -333,6 +334,7 @@ class RealClock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._pace = loop.pace if isinstance(loop, PacedLoop) else 1.0
         self._never = threading.Event()
 
     def now(self) -> float:
@@ -340,10 +342,10 @@ class RealClock:
         return self._loop.time()
 
     def sleep(self, duration_s: float) -> None:
-        """Block the calling worker for wall seconds."""
+        """Block the calling worker for seconds of the loop, the wall's unless it is paced."""
         if not duration_s >= 0 or duration_s == math.inf:
             raise ValueError(f"duration_s must be finite and not negative, got {duration_s!r}")
-        self._never.wait(duration_s)
+        self._never.wait(duration_s / self._pace)
 
 
 def blocking_clock(loop: asyncio.AbstractEventLoop) -> BlockingClock:
@@ -397,7 +399,9 @@ def run_virtual(
         return runner.run(coroutine)
 
 
-def run_real(coroutine: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
-    """Run a coroutine to its end on an ordinary loop in wall time."""
+def run_real(coroutine: Coroutine[Any, Any, _T], *, pace: float = 1.0, debug: bool | None = None) -> _T:
+    """Run a coroutine to its end on an ordinary loop in wall time, or ``pace`` times as fast (served twins only)."""
+    if pace != 1.0:
+        return run_paced(coroutine, pace)
     with asyncio.Runner(debug=debug) as runner:
         return runner.run(coroutine)

@@ -177,11 +177,17 @@ class Faults:
                 self._next(loop, fault, fault.at_s, draws)
 
     def inject(
-        self, loop: Loop, kind: FaultKind, target: str, *, size: float | None = None, duration_s: float | None = None
+        self,
+        loop: Loop,
+        kind: FaultKind | str,
+        target: str,
+        *,
+        size: float | None = None,
+        duration_s: float | None = None,
     ) -> Fault:
-        """Have a fault happen now. Raises: UnknownNameError, SpecError."""
+        """Have a fault happen now. Raises: UnknownNameError, SpecError, ValueError for a kind that there is not."""
         at_s = max(loop.time() - self._world.start_s, 0.0)
-        fault = Fault(kind, target, at_s, duration_s=duration_s, size=size)
+        fault = Fault(FaultKind(kind), target, at_s, duration_s=duration_s, size=size)
         self._begin(loop, fault)
         return fault
 

@@ -75,6 +75,10 @@ class FlowCell:
         """Put a bubble into the cell, or let it go."""
         self._bubble.set(t_s, there)
 
+    def holds_bubble(self, t_s: float) -> bool:
+        """Whether a bubble is in the cell."""
+        return bool(self._bubble) and self._bubble.at(t_s)
+
     def lamp(self, t_s: float, on: bool) -> None:
         """Switch the LED. Raises: TimeReversalError before the previous switching."""
         if t_s < self._lamp_times[-1] - _TIME_SLACK_S:
@@ -84,6 +88,11 @@ class FlowCell:
             self._lamp_times.append(max(t_s, self._lamp_times[-1]))
             self._lamp_lit_s.append(lit_s)
             self._lamp_on.append(bool(on))
+
+    @property
+    def lamp_is_on(self) -> bool:
+        """Whether the LED was last switched on."""
+        return self._lamp_on[-1]
 
     def _lit_until_s(self, t_s: float) -> float:
         index = max(bisect_right(self._lamp_times, t_s) - 1, 0)
@@ -125,7 +134,7 @@ class FlowCell:
             power *= max(1.0 + self._extra_drift.at(t_s) * self._extra_drift.since(t_s) / 3600.0, 0.0)
         if self._film:
             power *= 10.0 ** -(self._film.at(t_s) * self._film.since(t_s) / 3600.0)
-        bubble = bool(self._bubble) and self._bubble.at(t_s)
+        bubble = self.holds_bubble(t_s)
         light = emission_per_ev(cell, energies) * energies / nm
         if bubble:
             light *= _BUBBLE_EMISSION

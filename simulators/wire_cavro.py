@@ -30,7 +30,7 @@ class CavroTwin:
 
     Args:
         modules: the mechanics of each module, by switch position 0 to 14.
-        syringe_volume_ul: volume of a full stroke, the same for all.
+        syringe_volume_ul: volume of a full stroke, of all modules or of each.
         fill_ul: what the syringes hold at power-up; it must be what the plants behind them hold.
         model: XLP or XCalibur.
         reactor_side: the side of the valve that leads to the plant; what is pressed out of the other one goes back to
@@ -42,23 +42,28 @@ class CavroTwin:
         self,
         modules: Mapping[int, PumpPlant],
         *,
-        syringe_volume_ul: float,
+        syringe_volume_ul: float | Mapping[int, float],
         fill_ul: float = 0.0,
         model: Literal["XLP", "XCalibur"] = "XLP",
-        reactor_side: Literal["right", "left"] = "right",
+        reactor_side: Literal["right", "left"] | Mapping[int, Literal["right", "left"]] = "right",
         version: str = "P/N: 30025099-D XLP 6000",
     ) -> None:
         if not modules or not all(0 <= address <= 14 for address in modules):
             raise ValueError(f"a chain needs modules at addresses 0 to 14, not {sorted(modules)}")
-        if not 0.0 <= fill_ul <= syringe_volume_ul or syringe_volume_ul <= 0.0:
-            raise ValueError(f"a syringe of {syringe_volume_ul} µL cannot hold {fill_ul} µL")
+        volumes = {
+            at: syringe_volume_ul[at] if isinstance(syringe_volume_ul, Mapping) else syringe_volume_ul for at in modules
+        }
+        sides = {at: reactor_side if isinstance(reactor_side, str) else reactor_side[at] for at in modules}
+        for volume_ul in volumes.values():
+            if not 0.0 <= fill_ul <= volume_ul or volume_ul <= 0.0:
+                raise ValueError(f"a syringe of {volume_ul} µL cannot hold {fill_ul} µL")
         self._modules = {
             0x31 + address: CavroModuleTwin(
                 plant,
-                syringe_volume_ul=syringe_volume_ul,
+                syringe_volume_ul=volumes[address],
                 fill_ul=fill_ul,
                 half_strokes=6000 if model == "XLP" else 3000,
-                reactor_side=reactor_side,
+                reactor_side=sides[address],
                 version=version,
             )
             for address, plant in modules.items()

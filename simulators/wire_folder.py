@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Dialect = Literal["csv", "semicolon", "tab", "jcamp", "jcamp-asdf"]
 _SUFFIX: Final = {"csv": ".csv", "semicolon": ".csv", "tab": ".txt", "jcamp": ".jdx", "jcamp-asdf": ".jdx"}
 _PER_LINE: Final = 8
+_DARK_FRAMES: Final = 8
 _SQUEEZED: Final = "@ABCDEFGHI"
 _SQUEEZED_MINUS: Final = "@abcdefghi"
 _DIFFERENCE: Final = "%JKLMNOPQR"
@@ -40,6 +41,8 @@ class FolderTwin:
         dialect: how the file is written. "semicolon" has decimal commas, "tab" the header of a spectrometer program.
         overwrite: one file again and again, replaced whole, in place of a numbered one each time.
         writing_s, pieces: how the file grows.
+        subtracts_dark: the instrument takes a dark spectrum when it starts, and takes it off each one.
+        keeps: how many of its last files stay in the folder, or None for all.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class FolderTwin:
         overwrite: bool = False,
         writing_s: float = 0.2,
         pieces: int = 3,
+        subtracts_dark: bool = False,
+        keeps: int | None = None,
     ) -> None:
         if not 0 < integration_s + writing_s < period_s or pieces < 1:
             raise ValueError(f"{integration_s} s and {writing_s} s do not fit into a period of {period_s} s")
@@ -66,6 +71,9 @@ class FolderTwin:
         self._overwrite = overwrite
         self._writing_s = writing_s
         self._pieces = pieces
+        self._subtracts_dark = subtracts_dark
+        self._keeps = keeps
+        self._dark: NDArray[np.float64] | None = None
         self._loop: Loop | None = None
         self._timers: list[Timer] = []
         self.exposures: list[tuple[float, str]] = []
@@ -74,6 +82,9 @@ class FolderTwin:
     def start(self, loop: Loop) -> None:
         """Begin measuring; the lamp stays on."""
         self._loop = loop
+        if self._subtracts_dark:
+            frames = [self._plant.expose(loop.time(), self._integration_s) for _ in range(_DARK_FRAMES)]
+            self._dark = np.mean(np.asarray(frames), axis=0)
         self._plant.lamp(loop.time(), True)
         self._timers = [loop.call_later(0.0, self._expose)]
 
@@ -99,10 +110,13 @@ class FolderTwin:
 
     def _write(self, began_s: float, name: str) -> None:
         assert self._loop is not None
-        text = self.render(self._plant.expose(began_s, self._integration_s))
+        counts = self._plant.expose(began_s, self._integration_s)
+        text = self.render(counts if self._dark is None else counts - self._dark)
         path = self._folder / name
         if self._overwrite:
             path.unlink(missing_ok=True)
+        if self._keeps is not None and len(self.exposures) > self._keeps:
+            (self._folder / self.exposures[-1 - self._keeps][1]).unlink(missing_ok=True)
         cuts = [round(len(text) * piece / self._pieces) for piece in range(self._pieces + 1)]
         for piece in range(self._pieces):
             delay_s = self._writing_s * piece / self._pieces

@@ -27,7 +27,7 @@ from simulators.noise import NoiseTable
 from simulators.optics import FlowCell
 from simulators.plant import HeaterPlant, OpticsPlant, PressurePlant, PumpPlant
 from simulators.rtd import age_classes
-from simulators.specs import WorldSpec
+from simulators.specs import SpectrometerSpec, WorldSpec
 from simulators.steps import Steps
 from simulators.thermal import HeatedBlock, RateIntegral
 
@@ -166,6 +166,10 @@ class World:
         """The lamp and cell in front of a spectrometer. Raises: UnknownNameError."""
         self._expect("spectrometer", name, self.spec.spectrometer.name)
         return self._cell
+
+    def another_cell(self, spec: SpectrometerSpec) -> OpticsPlant:
+        """One more spectrometer that looks at the same fluid, with a lamp of its own."""
+        return FlowCell(spec, self._chemistry, self._cell_at, self.seed, self.start_s)
 
     @property
     def network(self) -> Network:

@@ -45,8 +45,8 @@ def parse_rig(text: str, name: str) -> RigConfig:
     return _rig(parse(text, name))
 
 
-def load_campaign(path: str | Path) -> LoadedCampaign:
-    """Read a campaign file and the rig file that it names, relative to itself.
+def load_campaign(path: str | Path, rig: str | Path | None = None) -> LoadedCampaign:
+    """Read a campaign file and the rig file that it names, relative to itself; or ``rig`` in its place.
 
     Raises ConfigError with everything that is wrong with either.
     """
@@ -56,6 +56,8 @@ def load_campaign(path: str | Path) -> LoadedCampaign:
     if named is None or not isinstance(named.value, str) or not named.value:
         # Without a rig there is still everything that the campaign file says wrong by itself.
         raise ConfigError(_own_problems(document, CampaignConfig, "campaign"))
+    if rig is not None:
+        return _loaded(document, parse(read_text(Path(rig)), str(rig)), campaign_path, Path(rig))
     rig_path = campaign_path.parent / named.value
     if "\0" in named.value or not rig_path.is_file():
         near = closest(rig_path.name, [sibling.name for sibling in _siblings(rig_path)])

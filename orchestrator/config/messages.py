@@ -174,6 +174,11 @@ def _tag(place: _Place, document: Document, root: JsonSchema) -> Problem:
         return document.problem(path, message, offending="", allowed=", ".join(tags))
     text = _offending(document, path)
     message = f"no such {key}"
+    if key == "driver":
+        from orchestrator.kinds import broken_plugins
+
+        plugin = broken_plugins().get(text)
+        message = message if plugin is None else str(plugin)
     return document.problem(path, message, offending=text, allowed=", ".join(tags), suggestion=closest(text, tags))
 
 

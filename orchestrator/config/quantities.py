@@ -30,6 +30,7 @@ _SUFFIXES = (
     "_c",
     "_k",
     "_w",
+    "_v",
 )
 
 
@@ -66,7 +67,7 @@ class Section(BaseModel):
                 continue
             if isinstance(field.default, tuple):
                 entry["default"] = [units.format_quantity(end, quantity.dimension) for end in field.default]
-            elif isinstance(field.default, float) and not quantity.dimension.bare:
+            elif isinstance(field.default, (int, float)) and not quantity.dimension.bare:
                 entry["default"] = units.format_quantity(field.default, quantity.dimension)
         return described
 
@@ -221,6 +222,7 @@ Energy = Annotated[float, Quantity(units.ENERGY, gt=0.0, le=10.0)]
 EnergyDifference = Annotated[float, Quantity(units.ENERGY_DIFFERENCE, gt=0.0, le=2.0)]
 Concentration = Annotated[float, Quantity(units.CONCENTRATION, ge=0.0, le=20_000.0)]
 Pressure = Annotated[float, Quantity(units.PRESSURE, ge=0.0, le=1.0e5)]
+Voltage = Annotated[float, Quantity(units.VOLTAGE, ge=0.0, le=10.0)]
 Fraction = Annotated[float, Quantity(units.FRACTION, ge=0.0, le=1.0)]
 
 TimeRange = Annotated[Range, RangeOf(Quantity(units.TIME, gt=0.0, le=3.0e7))]

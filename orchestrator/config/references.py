@@ -6,37 +6,47 @@ Works on the file as read, so that a wrong reference is reported together with e
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.config.devices import Role
 from orchestrator.config.messages import closest
 from orchestrator.config.rig import RigConfig
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document, Node
 
+if TYPE_CHECKING:
+    from orchestrator.kinds import DeviceKind
+
 Path = tuple[str | int, ...]
 
-_DRIVER_PORTS: Mapping[str, tuple[str, ...]] = {
-    "new_era": ("serial",),
-    "eurotherm": ("modbus_rtu", "modbus_tcp"),
-    "pressure_4_20ma": ("modbus_rtu", "modbus_tcp"),
-    "ocean_optics": ("usb",),
+_SUFFERS: Mapping[str, Role] = {
+    **dict.fromkeys(("pump_stall", "syringe_empty", "leak"), "pump"),
+    **dict.fromkeys(("sensor_break", "sensor_detached", "relay_welded"), "heater"),
+    **dict.fromkeys(("bubble", "saturation", "lamp_drift", "fouling"), "spectrometer"),
 }
-_FAULTY: Mapping[str, str] = {
-    **dict.fromkeys(("pump_stall", "power_blip", "syringe_empty", "leak"), "new_era"),
-    **dict.fromkeys(("sensor_break", "sensor_detached", "relay_welded"), "eurotherm"),
-    **dict.fromkeys(("bubble", "usb_unplug", "usb_hang", "saturation", "lamp_drift", "fouling"), "ocean_optics"),
-    "broken_wire": "pressure_4_20ma",
+"""Faults of what a device of a role is fixed to; those of its own electronics its kind names."""
+_ROLES: Mapping[Role, str] = {
+    "pump": "pump",
+    "heater": "temperature controller",
+    "spectrometer": "spectrometer",
+    "pressure": "pressure transmitter",
+    "valve": "selector valve",
+    "gas": "gas flow controller",
+    "phase": "phase sensor",
 }
-_ADDRESS: Mapping[str, str] = {"new_era": "address", "eurotherm": "unit", "pressure_4_20ma": "unit"}
 
 
 def check_rig(document: Document) -> list[Problem]:
-    """References inside a rig file: ports, stocks, devices by their kind, and addresses that two devices share."""
+    """References inside a rig file: ports, stocks, devices by their role, and addresses that two devices share."""
+    from orchestrator.kinds import device_kinds
+
     root = document.root
     problems: list[Problem] = []
     ports = {name: _text(node, "kind") for name, node in _items(root, "ports")}
     stocks = [name for name, _ in _items(root, "stocks")]
     devices = dict(_items(root, "devices"))
-    drivers = {name: _text(node, "driver") for name, node in devices.items()}
+    known = device_kinds()
+    kinds = {name: known.get(_text(node, "driver") or "") for name, node in devices.items()}
 
     def refer(path: Path, what: str, names: Collection[str]) -> bool:
         problem = _reference(document, path, what, names)
@@ -44,39 +54,52 @@ def check_rig(document: Document) -> list[Problem]:
             problems.append(problem)
         return problem is None
 
-    def refer_device(path: Path, driver: str, what: str) -> None:
-        names = [name for name, known in drivers.items() if known == driver]
-        refer(path, what, names)
+    def refer_role(path: Path, role: Role) -> None:
+        refer(path, _ROLES[role], [name for name, kind in kinds.items() if kind is not None and kind.role == role])
 
-    for name, driver in drivers.items():
+    for name, kind in kinds.items():
         path = ("devices", name, "port")
-        allowed_kinds = _DRIVER_PORTS.get(driver or "")
-        if refer(path, "port", ports) and allowed_kinds:
-            port = _text(devices[name], "port")
-            kind = ports.get(port or "")
-            if kind is not None and kind not in allowed_kinds:
-                message = f"a {driver} device cannot hang on a {kind} port"
-                fitting = [other for other, its in ports.items() if its in allowed_kinds]
-                problems.append(document.problem(path, message, allowed=", ".join(fitting) or ", ".join(allowed_kinds)))
-        if driver == "new_era":
+        if refer(path, "port", ports) and kind is not None:
+            port_kind = ports.get(_text(devices[name], "port") or "")
+            if port_kind is not None and port_kind not in kind.ports:
+                message = f"a {kind.word} device cannot hang on a {port_kind} port"
+                fitting = [other for other, its in ports.items() if its in kind.ports]
+                problems.append(document.problem(path, message, allowed=", ".join(fitting) or ", ".join(kind.ports)))
+        if kind is not None and kind.role == "pump":
             refer(("devices", name, "stock"), "stock", stocks)
-    problems += _shared_addresses(document, devices, drivers)
-    refer_device(("plumbing", "reactor", "heater"), "eurotherm", "temperature controller")
-    refer_device(("plumbing", "detector"), "ocean_optics", "spectrometer")
-    refer_device(("plumbing", "pressure"), "pressure_4_20ma", "pressure transmitter")
-    refer_device(("plumbing", "solvent_pump"), "new_era", "pump")
+    problems += _shared_ports(document, devices, kinds, ports)
+    refer_role(("plumbing", "reactor", "heater"), "heater")
+    refer_role(("plumbing", "detector"), "spectrometer")
+    refer_role(("plumbing", "pressure"), "pressure")
+    refer_role(("plumbing", "phase"), "phase")
+    refer_role(("plumbing", "solvent_pump"), "pump")
     twin = root.get("twin")
     faults = twin.get("faults") if twin else None
     for index in range(len(faults.elements()) if faults else 0):
         refer(("twin", "faults", index, "port"), "port", ports)
-        word = _text(document.find(("twin", "faults", index))[1], "fault")
-        wanted = _FAULTY.get(word or "")
-        if wanted is not None:
-            refer_device(("twin", "faults", index, "device"), wanted, wanted)
+        word = _text(document.find(("twin", "faults", index))[1], "fault") or ""
+        if word in _SUFFERS or any(word in kind.faults for kind in known.values()):
+            refer(("twin", "faults", index, "device"), f"device with a {word}", _fallible(document, kinds, word))
     steps = root.get("safe_sequence")
     for index in range(len(steps.elements()) if steps else 0):
-        refer_device(("safe_sequence", index, "pump"), "new_era", "pump")
+        refer_role(("safe_sequence", index, "pump"), "pump")
     return problems
+
+
+def _fallible(document: Document, kinds: Mapping[str, DeviceKind | None], fault: str) -> list[str]:
+    """The devices that a fault can befall. Of heaters and spectrometers, only the plumbing's are part of the world."""
+    role = _SUFFERS.get(fault)
+    placed = {
+        "heater": _value(document, ("plumbing", "reactor", "heater")),
+        "spectrometer": _value(document, ("plumbing", "detector")),
+    }
+    return [
+        name
+        for name, kind in kinds.items()
+        if kind is not None
+        and (fault in kind.faults or kind.role == role)
+        and (kind.role not in placed or placed[kind.role] == name)
+    ]
 
 
 def check_campaign(document: Document, rig: RigConfig) -> list[Problem]:
@@ -112,22 +135,63 @@ def check_campaign(document: Document, rig: RigConfig) -> list[Problem]:
     return [problem for problem in problems if problem is not None]
 
 
-def _shared_addresses(
-    document: Document, devices: Mapping[str, Node], drivers: Mapping[str, str | None]
+def _shared_ports(
+    document: Document,
+    devices: Mapping[str, Node],
+    kinds: Mapping[str, DeviceKind | None],
+    ports: Mapping[str, str | None],
 ) -> list[Problem]:
-    seen: dict[tuple[str, int], str] = {}
+    """Two devices with one address, a second device where there is room for one, two protocols on one serial line."""
+    seen: dict[str, list[tuple[str, DeviceKind, tuple[Any, ...]]]] = {}
     problems: list[Problem] = []
     for name, node in devices.items():
-        key = _ADDRESS.get(drivers[name] or "")
-        port = _text(node, "port")
-        address = node.get(key) if key else None
-        if key is None or port is None or address is None or not isinstance(address.value, int):
+        kind, port = kinds[name], _text(node, "port")
+        if kind is None or port is None or ports.get(port) not in kind.ports:
             continue
-        first = seen.setdefault((port, address.value), name)
-        if first != name:
-            message = f"{first!r} has the same {key} on port {port!r}"
-            problems.append(document.problem(("devices", name, key), message))
+        addresses = _addresses(node, kind)
+        clash = _clash(document, name, kind, addresses, seen.get(port, ()), port, ports.get(port))
+        if clash is not None:
+            problems.append(clash)
+        seen.setdefault(port, []).extend((name, kind, address) for address in addresses)
     return problems
+
+
+def _clash(
+    document: Document,
+    name: str,
+    kind: DeviceKind,
+    addresses: Sequence[tuple[Any, ...]],
+    others: Sequence[tuple[str, DeviceKind, tuple[Any, ...]]],
+    port: str,
+    port_kind: str | None,
+) -> Problem | None:
+    for other, its, taken in others:
+        if port_kind not in ("modbus_rtu", "modbus_tcp") and its is not kind:
+            message = f"a {kind.word} device cannot share port {port!r} with {other!r}, a {its.word} device"
+            return document.problem(("devices", name, "port"), message)
+        if not kind.address:
+            return document.problem(("devices", name, "port"), f"{other!r} has port {port!r} to itself")
+        for address in addresses:
+            shared = min(len(address), len(taken))
+            if address[:shared] == taken[:shared]:
+                key = kind.address[shared - 1]
+                message = f"{other!r} has the same {kind.address[0] if shared == 1 else ' and '.join(kind.address)}"
+                return document.problem(("devices", name, key), f"{message} on port {port!r}")
+    return None
+
+
+def _addresses(node: Node, kind: DeviceKind) -> list[tuple[Any, ...]]:
+    """The addresses that a device takes on its port; several where its key holds a list. None that is not there."""
+    defaults = {field.alias or name: field.default for name, field in kind.config.model_fields.items()}
+    values: list[Any] = []
+    for key in kind.address:
+        found = node.get(key)
+        values.append(defaults.get(key) if found is None else found.plain())
+    if any(value is None or not isinstance(value, (int, str, tuple)) for value in values):
+        return []
+    if len(values) == 1 and isinstance(values[0], tuple):
+        return [(value,) for value in values[0]]
+    return [tuple(values)]
 
 
 def _reference(document: Document, path: Path, what: str, names: Collection[str]) -> Problem | None:
@@ -159,3 +223,8 @@ def _items(root: Node, key: str) -> tuple[tuple[str, Node], ...]:
 def _text(node: Node, key: str) -> str | None:
     value = node.get(key)
     return value.value if value is not None and isinstance(value.value, str) else None
+
+
+def _value(document: Document, path: Path) -> Any:
+    _, node, reached = document.find(path)
+    return node.value if reached == path else None

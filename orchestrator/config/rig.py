@@ -9,6 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator import units
+from orchestrator.config.devices import (
+    DetectorConfig,
+    Device,
+    DeviceConfig,
+    HeaterConfig,
+    PressureSensorConfig,
+    PumpConfig,
+)
 from orchestrator.config.faults import TwinFault
 from orchestrator.config.quantities import (
     Bore,
@@ -18,7 +26,6 @@ from orchestrator.config.quantities import (
     Length,
     Line,
     Name,
-    PressureRange,
     Quantity,
     Range,
     Ratios,
@@ -28,8 +35,6 @@ from orchestrator.config.quantities import (
     TemperatureRange,
     Text,
     Time,
-    WavelengthRange,
-    Whole,
 )
 
 # Ports
@@ -41,6 +46,8 @@ class SerialPort(Section):
     kind: Literal["serial"]
     url: Line
     baud_rate: int = Field(default=19200, ge=300, le=4_000_000)
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["none", "even", "odd"] = "none"
 
 
 class ModbusRtuPort(Section):
@@ -66,7 +73,24 @@ class UsbPort(Section):
     serial_number: Line | None = None
 
 
-Port = Annotated[SerialPort | ModbusRtuPort | ModbusTcpPort | UsbPort, Field(discriminator="kind")]
+class EthernetPort(Section):
+    """A spectrometer on the network."""
+
+    kind: Literal["ethernet"]
+    host: Line
+    tcp_port: int = Field(default=57_357, ge=1, le=65_535)
+
+
+class FolderPort(Section):
+    """A folder into which an instrument's own software exports files."""
+
+    kind: Literal["folder"]
+    path: Line
+
+
+Port = Annotated[
+    SerialPort | ModbusRtuPort | ModbusTcpPort | UsbPort | EthernetPort | FolderPort, Field(discriminator="kind")
+]
 
 
 class Stock(Section):
@@ -81,73 +105,6 @@ class Stock(Section):
         """Species symbol to concentration in mM."""
         return self.species
 
-
-# Devices
-
-
-class Syringe(Section):
-    """A syringe by what it holds when full and by its inner diameter, from its maker's table."""
-
-    volume_ul: Annotated[float, Quantity(units.VOLUME, gt=0.0, le=1.0e6)]
-    diameter_mm: Annotated[float, Quantity(units.LENGTH, ge=0.1, le=50.0)]
-
-
-class NewEraPumpConfig(Section):
-    """A New Era syringe pump; several share one line, each with its own address."""
-
-    driver: Literal["new_era"]
-    port: Name
-    address: int = Field(ge=0, le=99)
-    syringe: Syringe
-    stock: Name
-    line_volume_ul: Annotated[float, Quantity(units.VOLUME, ge=0.0, le=1.0e5)] = 30.0
-    safe_mode_timeout_s: Annotated[int, Whole(Quantity(units.TIME, ge=1.0, le=255.0))] | None = None
-
-    @property
-    def flow_range_ul_min(self) -> tuple[float, float]:
-        """Slowest and fastest flow, from the plunger's 0.004205 cm/h to 5.1005 cm/min (NE-1000 user manual 1200-01)."""
-        area_mm2 = math.pi * self.syringe.diameter_mm**2 / 4.0
-        return 0.04205 * area_mm2 / 60.0, 51.005 * area_mm2
-
-
-class EurothermConfig(Section):
-    """A Eurotherm 2400 or 3200 temperature controller on Modbus."""
-
-    driver: Literal["eurotherm"]
-    port: Name
-    unit: int = Field(ge=1, le=247)
-    registers: Literal["integer", "float"] = "integer"
-    decimals: int = Field(default=1, ge=0, le=2)
-
-
-class PressureConfig(Section):
-    """A 4 to 20 mA pressure transmitter behind a Modbus input module that gives its current in µA."""
-
-    driver: Literal["pressure_4_20ma"]
-    port: Name
-    unit: int = Field(ge=1, le=247)
-    register_address: int = Field(default=0, ge=0, le=65_535, alias="register")
-    range_kpa: PressureRange
-
-
-class OceanOpticsConfig(Section):
-    """An Ocean Optics spectrometer that switches the excitation lamp by its strobe line.
-
-    ``lamp_nm``: where the lamp's own line shows; ``emission_nm``: where emission is looked for. ``yield_factor``: turns
-    emitted over absorbed counts into quantum yield, from a reference dye of known yield.
-    """
-
-    driver: Literal["ocean_optics"]
-    port: Name
-    model: Literal["USB2000+"] = "USB2000+"
-    lamp_nm: WavelengthRange = Range(393.0, 417.0)
-    emission_nm: WavelengthRange = Range(418.0, 800.0)
-    yield_factor: float = Field(default=1.0, gt=0.0, le=1.0e6)
-
-
-Device = Annotated[
-    NewEraPumpConfig | EurothermConfig | PressureConfig | OceanOpticsConfig, Field(discriminator="driver")
-]
 
 # Plumbing and limits
 
@@ -176,12 +133,17 @@ class Reactor(Tube):
 
 
 class Plumbing(Section):
-    """All pumps meet in one mixer; from there the reactor, then the transit tube to the detector's flow cell."""
+    """All pumps meet in one mixer; from there the reactor, then the transit tube to the detector's flow cell.
+
+    ``pressure``: the sensor at the mixer. ``phase``: the bubble sensor in front of the flow cell. Devices that the
+    plumbing does not name are connected, read and put safe with the others; campaigns do not use them.
+    """
 
     reactor: Reactor
     transit: Tube
     detector: Name
     pressure: Name | None = None
+    phase: Name | None = None
     solvent_pump: Name
 
 
@@ -203,7 +165,7 @@ class Limits(Section):
 
 
 class HeatersOff(Section):
-    """Switch the heater's output off."""
+    """Switch every heater's output off, the reactor's first."""
 
     step: Literal["heaters_off"]
 
@@ -230,7 +192,19 @@ class LampOff(Section):
     step: Literal["lamp_off"]
 
 
-SafeStep = Annotated[HeatersOff | Flush | PumpsStop | LampOff, Field(discriminator="step")]
+class GasOff(Section):
+    """Close every gas flow controller."""
+
+    step: Literal["gas_off"]
+
+
+class ValvesHome(Section):
+    """Turn every selector valve to its home position."""
+
+    step: Literal["valves_home"]
+
+
+SafeStep = Annotated[HeatersOff | Flush | PumpsStop | LampOff | GasOff | ValvesHome, Field(discriminator="step")]
 
 
 class Recovery(Section):
@@ -238,6 +212,17 @@ class Recovery(Section):
 
     outage_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 30.0
     detector_outage_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 60.0
+
+
+class Unattended(Section):
+    """What has been weighed for the hours in which nobody is there.
+
+    ``heater_without_watchdog``: a heater that goes on as it was told when every computer around it is dead is
+    ``accepted`` by whoever writes so, because the rig's own over-temperature cut-out is enough; else ``lumiflow serve``
+    refuses to hold it.
+    """
+
+    heater_without_watchdog: Literal["refused", "accepted"] = "refused"
 
 
 class TwinConfig(Section):
@@ -268,11 +253,16 @@ class TwinConfig(Section):
 
 
 class RigConfig(Section):
-    """A rig file. Every reference (port, stock, device) has been checked to exist by whoever loaded it."""
+    """A rig file. Every reference (port, stock, device) has been checked to exist by whoever loaded it.
+
+    ``pace``: how many seconds of the devices pass in one of ours. 1 for hardware; twins that are served on this
+    computer's own ports may be faster, and ``lumiflow twin serve --write-rig`` writes how much.
+    """
 
     kind: Literal["rig"]
     name: Line
     description: Text = ""
+    pace: float = Field(default=1.0, gt=0.0, le=1000.0)
     ports: Mapping[Name, Port]
     stocks: Mapping[Name, Stock]
     devices: Mapping[Name, Device]
@@ -280,35 +270,40 @@ class RigConfig(Section):
     limits: Limits
     safe_sequence: tuple[SafeStep, ...]
     recovery: Recovery = Field(default_factory=Recovery)
+    unattended: Unattended = Field(default_factory=Unattended)
     twin: TwinConfig = Field(default_factory=TwinConfig)
 
     @property
-    def pumps(self) -> dict[str, NewEraPumpConfig]:
+    def pumps(self) -> dict[str, PumpConfig]:
         """The pumps by name, in the order of the file."""
-        return {name: device for name, device in self.devices.items() if isinstance(device, NewEraPumpConfig)}
+        return {name: device for name, device in self.devices.items() if isinstance(device, PumpConfig)}
 
-    def pump(self, name: str) -> NewEraPumpConfig:
+    def pump(self, name: str) -> PumpConfig:
         """One pump. Raises KeyError if there is none of that name."""
         return self.pumps[name]
 
     @property
-    def heater(self) -> EurothermConfig:
+    def heater(self) -> HeaterConfig:
         """The controller that heats the reactor."""
         device = self.devices[self.plumbing.reactor.heater]
-        if not isinstance(device, EurothermConfig):
+        if not isinstance(device, HeaterConfig):
             raise KeyError(self.plumbing.reactor.heater)
         return device
 
     @property
-    def detector(self) -> OceanOpticsConfig:
+    def detector(self) -> DetectorConfig:
         """The spectrometer behind the transit tube."""
         device = self.devices[self.plumbing.detector]
-        if not isinstance(device, OceanOpticsConfig):
+        if not isinstance(device, DetectorConfig):
             raise KeyError(self.plumbing.detector)
         return device
 
     @property
-    def pressure(self) -> PressureConfig | None:
+    def pressure(self) -> PressureSensorConfig | None:
         """The pressure transmitter, if the plumbing has one."""
         device = None if self.plumbing.pressure is None else self.devices[self.plumbing.pressure]
-        return device if isinstance(device, PressureConfig) else None
+        return device if isinstance(device, PressureSensorConfig) else None
+
+    def on_port(self, port: str) -> dict[str, DeviceConfig]:
+        """The devices that hang on a port, in the order of the file."""
+        return {name: device for name, device in self.devices.items() if device.port == port}

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from orchestrator.config.campaign import CampaignConfig
-from orchestrator.config.rig import Flush, RigConfig
+from orchestrator.config.devices import DetectorConfig, GasConfig, OceanOpticsConfig, ValveConfig
+from orchestrator.config.rig import (
+    EthernetPort,
+    Flush,
+    FolderPort,
+    ModbusRtuPort,
+    ModbusTcpPort,
+    Port,
+    RigConfig,
+    SerialPort,
+)
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
 
@@ -37,9 +47,58 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
             message = f"colder than the surroundings ({rig.twin.ambient_c:g} degC), where it would never get"
             problems.append(document.problem(("safe_sequence", index, "until"), message))
     for name, device in rig.devices.items():
-        if device.driver == "ocean_optics" and device.lamp_nm.high > device.emission_nm.low:
+        if isinstance(device, DetectorConfig) and device.lamp_nm.high > device.emission_nm.low:
             message = "the emission window must begin above the lamp's"
             problems.append(document.problem(("devices", name, "emission"), message))
+        if (
+            isinstance(device, OceanOpticsConfig)
+            and rig.ports[device.port].kind == "ethernet"
+            and device.model != "HDX"
+        ):
+            message = "only an HDX speaks over the network"
+            problems.append(document.problem(("devices", name, "model"), message, at_key=True, allowed="HDX"))
+        if isinstance(device, ValveConfig) and device.home > device.positions:
+            message = f"a valve of {device.positions} positions has no position {device.home}"
+            problems.append(document.problem(("devices", name, "home"), message, at_key=True))
+        if isinstance(device, GasConfig) and "gas_off" not in steps:
+            message = f"the safe sequence must close the gas of {name!r}: add gas_off"
+            problems.append(document.problem(("safe_sequence",), message))
+    if rig.pace != 1.0:
+        problems += [
+            document.problem(("pace",), f"port {name!r} is none of this computer's own: hardware keeps its own time")
+            for name, port in rig.ports.items()
+            if not _served_here(port)
+        ]
+    return problems + _check_drivers(document, rig)
+
+
+def _served_here(port: Port) -> bool:
+    """Whether only a program on this computer can be at the other end."""
+    if isinstance(port, SerialPort | ModbusRtuPort):
+        return port.url.startswith(("socket://127.0.0.1:", "socket://localhost:", "/dev/pts/"))
+    if isinstance(port, ModbusTcpPort | EthernetPort):
+        return port.host in ("127.0.0.1", "localhost")
+    return isinstance(port, FolderPort)
+
+
+def _check_drivers(document: Document, rig: RigConfig) -> list[Problem]:
+    """What the drivers themselves refuse when they are built, before any port is opened."""
+    from drivers import DriverError, OutOfRangeError
+    from orchestrator.assembling import Bench, Steel
+    from orchestrator.kinds import kind_of
+
+    bench = Bench(rig, Steel(rig))
+    problems: list[Problem] = []
+    for name, config in rig.devices.items():
+        try:
+            kind_of(config).driver(bench, name, config)
+        except OutOfRangeError as error:
+            allowed = f"{error.low:g} to {error.high:g}"
+            message = f"the driver refuses this: {error.message}"
+            problems.append(document.problem(("devices", name), message, at_key=True, allowed=allowed))
+        except (DriverError, TypeError, ValueError) as error:
+            message = f"the driver refuses this: {error}"
+            problems.append(document.problem(("devices", name), message, at_key=True))
     return problems
 
 
@@ -69,6 +128,7 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
             if each.kind == "molar_ratio" and each.of == each.to:
                 problems.append(document.problem((section, name, "to"), "the ratio of a species to itself is always 1"))
     problems += _check_objective(document, campaign, rig)
+    problems += _check_exposure(document, campaign, rig)
     if campaign.planner.initial > campaign.budget.experiments:
         message = f"more initial experiments than the budget of {campaign.budget.experiments} allows"
         problems.append(document.problem(("planner", "initial"), message))
@@ -88,6 +148,19 @@ def _check_objective(document: Document, campaign: CampaignConfig, rig: RigConfi
         message = f"a target at {wavelength:.0f} nm lies outside the detector's emission window"
         allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
         problems.append(document.problem(("objective", "peak", "target"), message, allowed=allowed))
+    if not rig.detector.sees_emission:
+        message = f"the detector {rig.plumbing.detector!r} looks through the cell at absorption, and sees no emission"
+        problems.append(document.problem(("objective", "peak"), message, at_key=True))
     if peak.tolerance_ev >= peak.target_ev:
         problems.append(document.problem(("objective", "peak", "tolerance"), "wider than the target itself"))
     return problems
+
+
+def _check_exposure(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
+    wanted, (shortest, longest) = campaign.measure.integration_s, rig.detector.exposure_range_s
+    fixed = shortest == longest
+    if fixed or (wanted.low < longest and wanted.high > shortest):
+        return []
+    message = "exposures that the detector cannot make"
+    allowed = f"within {shortest:g} s to {longest:g} s"
+    return [document.problem(("measure", "integration"), message, allowed=allowed)]

@@ -22,15 +22,11 @@ Seconds = Annotated[float, Quantity(units.TIME, gt=0.0, le=86_400.0)]
 
 
 class StationConfig(Section):
-    """One rig. ``file``: its rig file, relative to the daemon's. ``speed``: pace of twins; as fast as possible if none.
-
-    ``unattended_heater``: somebody answers for a heater without a watchdog of its own while nobody is there.
-    """
+    """One rig. ``file``: its rig file, relative to the daemon's. ``speed``: pace of twins; None: as fast as can be."""
 
     file: Line
     hardware: bool = False
     speed: Annotated[float, Field(gt=0.0, le=1.0e6)] | None = None
-    unattended_heater: bool = False
 
 
 class TlsConfig(Section):

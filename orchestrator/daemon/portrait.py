@@ -100,7 +100,7 @@ def _syringes(station: Station, run: RunState | None) -> dict[str, SyringeState]
     gone = added(missing, spent)
     states: dict[str, SyringeState] = {}
     for name, pump in station.place.rig.pumps.items():
-        full_ul = pump.syringe.volume_ul
+        full_ul = pump.holds_ul
         stock = pump.stock if run is None else str(run.header.get("stocks", {}).get(name, {}).get("stock", pump.stock))
         left_ul = max(full_ul - gone.get(name, 0.0), 0.0)
         states[name] = SyringeState(stock=stock, volume_ul=full_ul, left_ul=left_ul)

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from orchestrator.config.messages import closest
@@ -139,9 +140,10 @@ class Daemon:
 
         def bench(ears: Ears) -> Bench:
             if config.hardware:
+                from orchestrator.build import steel_rig
                 from orchestrator.daemon.steel import SteelBench
 
-                return SteelBench(name, place.rig, ears, self._heart, decider=self._decider)
+                return SteelBench(name, partial(steel_rig, place.rig), ears, self._heart, decider=self._decider)
             return TwinBench(name, ears, speed=config.speed, decider=self._decider)
 
         return Station(place, self.feed, bench, self._next_id, self._now)

@@ -180,7 +180,7 @@ def _refill(rig: Station, command: Refill) -> Verdict:
     pump = rig.place.rig.pumps.get(command.pump)
     if pump is None:
         return Verdict(False, f"{command.rig} has no pump {command.pump}: it has {', '.join(rig.place.rig.pumps)}")
-    full_ul = pump.syringe.volume_ul
+    full_ul = pump.holds_ul
     volume_ul = full_ul if command.volume_ul is None else command.volume_ul
     if volume_ul > full_ul:
         return Verdict(False, f"the syringe of {command.pump} takes {full_ul:g} µL at the most, not {volume_ul:g}")

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.devices import JSON
+from orchestrator.devices import JSON, RigHeater
 from orchestrator.rig import Rig, make_safe
 from orchestrator.safety import Interlocks, Trip
 
@@ -62,10 +62,11 @@ async def rescue(
     device does.
     """
     how = how or Persistence()
-    heater = asyncio.ensure_future(_insist("heaters_off", lambda: _heater_off(rig), report, how))
-    await asyncio.wait({heater}, timeout=how.headstart_s)
-    halts = [asyncio.ensure_future(_insist(f"stop {name}", _halt(rig, name), report, how)) for name in rig.pumps]
-    first = [heater, *halts]
+    heaters = [rig.heater, *(device for device in rig.around.values() if isinstance(device, RigHeater))]
+    off = [asyncio.ensure_future(_insist(f"{heater.name} off", _off(heater), report, how)) for heater in heaters]
+    await asyncio.wait(off, timeout=how.headstart_s)
+    halts = [asyncio.ensure_future(_insist(f"{name} stopped", _halt(rig, name), report, how)) for name in rig.pumps]
+    first = [*off, *halts]
     await asyncio.wait(first, timeout=how.sequence_s)
     sequence = await _declared(rig, report, hurry)
     confirmed = await asyncio.gather(*first)
@@ -95,10 +96,13 @@ async def _insist(what: str, act: Callable[[], Awaitable[str]], report: Report, 
         wait_s = min(2.0 * wait_s, how.longest_wait_s)
 
 
-async def _heater_off(rig: Rig) -> str:
-    await rig.heater.connect()
-    await rig.heater.heater_off()
-    return rig.heater.name
+def _off(heater: RigHeater) -> Callable[[], Awaitable[str]]:
+    async def act() -> str:
+        identity = await heater.connect()
+        await heater.heater_off()
+        return identity
+
+    return act
 
 
 def _halt(rig: Rig, name: str) -> Callable[[], Awaitable[str]]:
@@ -122,8 +126,8 @@ async def _declared(rig: Rig, report: Report, hurry: asyncio.Event | None) -> bo
     def forbids(pump: str) -> str | None:
         return "asked to hurry" if hurry is not None and hurry.is_set() else interlocks.forbids_flush(pump)
 
-    for other in (rig.pressure, rig.spectrometer):
-        if other is not None:
+    for other in (rig.pressure, *rig.around.values(), rig.spectrometer):
+        if other is not None and not isinstance(other, RigHeater):
             with contextlib.suppress(Exception):  # its own step says what is wrong with it
                 await other.connect()
     interlocks = Interlocks(rig)

@@ -51,7 +51,6 @@ class Outcome:
 
 def one_run(arm: str, target_ev: float, seed: int) -> Outcome:
     """Run one campaign and score its recommendation."""
-    from orchestrator.build import truth_world
     from orchestrator.config import load_campaign
     from orchestrator.fold import fold
     from orchestrator.header import Overrides
@@ -59,6 +58,7 @@ def one_run(arm: str, target_ev: float, seed: int) -> Outcome:
     from orchestrator.plumbing import pump_flows
     from orchestrator.runner import RunOptions, run_campaign
     from orchestrator.show import Show
+    from orchestrator.twins import truth_world
     from simulators import SteadyRecipe
 
     campaign = ROOT / "configs" / "campaigns" / CAMPAIGNS[target_ev]

@@ -76,7 +76,8 @@ def test_a_cavro_pump_fills_and_gives(serve: Serve, framing: Literal["OEM", "DT"
         status = await pump.status()
         assert (status.state, status.alarm) == (PumpState.STOPPED, None)
         assert status.infused_ul == pytest.approx(0.2, abs=0.001)
-        assert plant.base_ul == pytest.approx(-9.8, abs=0.1)
+        # The refill runs at 9.8 µL/s of the wall's time: a busy machine ends it some hundredths of a second late.
+        assert plant.base_ul == pytest.approx(-9.8, abs=1.0)
         await pump.infuse(60.0, 9.0)
         await pump.stop()
         assert plant.flow_ul_min == 0.0

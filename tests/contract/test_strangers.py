@@ -12,11 +12,13 @@ import pytest
 from drivers import EurothermController, ModbusBus, PressureTransmitter, ProtocolError, ReadBackError, TcpLink
 from orchestrator.virtual_time import run_real
 from simulators.serve import serve_pty, serve_tcp
+from simulators.wire_bronkhorst import BronkhorstTwin
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, RtuPort, TcpPort
 from simulators.wire_new_era import NewEraTwin
 from simulators.wire_pressure import PressureChannel, PressureModuleTwin
 from tests.contract.plants import LaggingHeater, SteadyPressure, SteppingPump
+from tests.contract.plants_around import GasLine
 
 posix = pytest.mark.skipif(os.name != "posix", reason="ptys are POSIX")
 
@@ -134,6 +136,36 @@ def test_minimalmodbus_reads_and_sets_the_temperature_controller_over_a_pty() ->
 
         await elsewhere(client)
         assert plant.target_c == 80.25
+        served.close()
+
+    run_real(main())
+
+
+@posix
+def test_the_makers_own_package_reads_and_sets_the_bronkhorst_over_a_pty() -> None:
+    import propar
+
+    async def main() -> None:
+        plant = GasLine(lag_s=1e-6)
+        served = await serve_pty(BronkhorstTwin(plant, capacity=100.0))
+
+        def client() -> None:
+            instrument = propar.instrument(served.address, address=0x80, baudrate=38400)
+            try:
+                assert instrument.readParameter(21) == pytest.approx(100.0)
+                assert instrument.writeParameter(9, 16_000)
+                assert instrument.readParameter(9) == 16_000
+                assert instrument.measure == pytest.approx(16_000, abs=2)
+                instrument.setpoint = 8_000
+                assert instrument.setpoint == 8_000
+                assert str(instrument.readParameter(25)).strip() == "N2"
+                assert instrument.readParameter(92)
+            finally:
+                instrument.master.stop()
+                instrument.master.propar.stop()
+
+        await elsewhere(client)
+        assert plant.set_point == pytest.approx(25.0, rel=1e-3)
         served.close()
 
     run_real(main())

@@ -83,6 +83,24 @@ def play_pair(
 
 
 @both
+def test_a_pump_stopped_in_its_refill_gives_what_it_has(framing: Framing) -> None:
+    """Its valve still stands at the inlet: it turns before the stroke, and the speed is read back meanwhile."""
+
+    async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:
+        first = asyncio.ensure_future(pump.infuse(600.0, 900.0))
+        await asyncio.sleep(8.0)
+        await pump.stop()
+        assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], RefusedError)
+        assert await pump.infuse(600.0, 100.0) == 600.0
+        await asyncio.sleep(15.0)
+        status = await pump.status()
+        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
+        assert status.infused_ul == pytest.approx(100.0, abs=0.1)
+
+    play(scenario, framing=framing)
+
+
+@both
 @pytest.mark.parametrize("model", ["XLP", "XCalibur"])
 def test_an_infusion_of_many_strokes_gives_its_volume_and_stops(framing: Framing, model: Model) -> None:
     async def scenario(pump: CavroPump, plant: SteppingPump, twin: CavroTwin) -> None:

@@ -269,8 +269,8 @@ def test_a_fault_is_injected_by_hand_too(tmp_path: Path) -> None:
     ("entry", "word"),
     [
         ("{fault: pump_stal, device: pb}", "pump_stall"),
-        ("{fault: pump_stall, device: oven}", "there is no new_era"),
-        ("{fault: sensor_break, device: pb}", "there is no eurotherm"),
+        ("{fault: pump_stall, device: oven}", "there is no device with a pump_stall"),
+        ("{fault: sensor_break, device: pb}", "there is no device with a sensor_break"),
         ("{fault: silence, port: pump}", "pumps"),
         ("{fault: leak, share: 120 %}", "out of range"),
         ("{fault: leak, at: 20}", "20"),

@@ -130,8 +130,8 @@ def test_a_rescue_switches_heaters_off_first_then_stops_every_pump_then_runs_the
     steps = [step for step, ok, _ in said if ok]
     assert well
     assert steps == [
-        "heaters_off",
-        *("stop cs", "stop pb", "stop halide", "stop solvent"),
+        "oven off",
+        *("cs stopped", "pb stopped", "halide stopped", "solvent stopped"),
         *("heaters_off", "flush", "pumps_stop", "lamp_off"),
     ]
 
@@ -143,8 +143,8 @@ def test_a_busy_port_is_tried_until_it_is_free_and_holds_up_no_other() -> None:
     well, said, took_s = saved(busy, Persistence())
     assert well
     stopped = [step for step, ok, _ in said if ok]
-    assert stopped.index("stop solvent") < stopped.index("heaters_off")
-    assert "try 7" in next(detail for step, ok, detail in said if step == "heaters_off" and ok)
+    assert stopped.index("solvent stopped") < stopped.index("oven off")
+    assert "try 7" in next(detail for step, ok, detail in said if step == "oven off" and ok)
     assert took_s < 30.0
 
 
@@ -154,9 +154,9 @@ def test_a_device_that_never_answers_is_given_up_and_said_and_the_others_are_saf
 
     well, said, took_s = saved(dead, Persistence(give_up_s=60.0))
     assert not well
-    assert ("heaters_off", True) in [(step, ok) for step, ok, _ in said]
-    assert next(detail for step, ok, detail in said if step == "stop pb" and "given up" in detail)
-    assert {step for step, ok, _ in said if ok} >= {"stop cs", "stop halide", "stop solvent", "lamp_off"}
+    assert ("oven off", True) in [(step, ok) for step, ok, _ in said]
+    assert next(detail for step, ok, detail in said if step == "pb stopped" and "given up" in detail)
+    assert {step for step, ok, _ in said if ok} >= {"cs stopped", "halide stopped", "solvent stopped", "lamp_off"}
     assert took_s < 100.0
 
 

@@ -1,27 +1,22 @@
-"""What every heater driver owes its rig: over its twin in memory, on a TCP port and on a pty."""
+"""What heaters owe their rig beyond what every driver does; see tests/contract/test_every_driver.py."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers import DriverError, Line, ModbusBus, OutOfRangeError, RtuLink, SerialTransport, TcpLink
-from drivers.heater_base import LastingHeater
+from drivers import DriverError
 from orchestrator.devices import HeaterDriver
-from orchestrator.virtual_time import run_real, run_virtual
-from simulators.links import StreamTwin
-from simulators.serve import serve_pty, serve_tcp
-from tests.contract.heaters import EVERY, IKA, LINES, MODBUS, LineMake, ModbusMake
+from orchestrator.virtual_time import run_virtual
+from tests.contract.heaters import EVERY, IKA, LineMake, ModbusMake
 from tests.contract.plants import FaultyWire, LaggingHeater
 
 Make = ModbusMake | LineMake
-posix = pytest.mark.skipif(os.name != "posix", reason="ptys are POSIX")
 every_make = pytest.mark.parametrize("make", EVERY, ids=lambda make: make.name)
 
 
@@ -52,21 +47,6 @@ def test_a_heater_is_set_read_and_switched_off(make: Make) -> None:
         await heater.set_temperature(80.0)
         assert plant.target_c == pytest.approx(80.0, abs=1e-3)
         await heater.close()
-
-    run_virtual(main())
-
-
-@every_make
-def test_a_set_point_out_of_range_is_refused_with_the_range(make: Make) -> None:
-    async def main() -> None:
-        plant = LaggingHeater()
-        heater = make.in_memory(plant, set_point_range_c=(10.0, 180.0))
-        await heater.connect()
-        for wanted_c in (181.0, 9.0, math.nan, math.inf):
-            with pytest.raises(OutOfRangeError, match="10 to 180 °C") as caught:
-                await heater.set_temperature(wanted_c)
-            assert (caught.value.low, caught.value.high) == (10.0, 180.0)
-        assert plant.target_c == 20.0
 
     run_virtual(main())
 
@@ -128,18 +108,6 @@ def test_a_broken_sensor_reads_nan_with_its_flag(make: Make) -> None:
         reading = await heater.read()
         assert math.isnan(reading.temperature_c)
         assert reading.sensor_break
-
-    run_virtual(main())
-
-
-@every_make
-def test_a_silent_device_fails_to_connect_in_bounded_time(make: Make) -> None:
-    async def main() -> None:
-        heater = make.in_memory(LaggingHeater(), lambda twin: FaultyWire(twin, lambda data: []))
-        began_s = asyncio.get_running_loop().time()
-        with pytest.raises(DriverError, match=make.name):
-            await heater.connect()
-        assert asyncio.get_running_loop().time() - began_s < 3.0
 
     run_virtual(main())
 
@@ -218,61 +186,3 @@ def test_garbled_answers_raise_only_our_own_errors(make: Make, answers: list[byt
         assert plant.target_c == pytest.approx(55.0, abs=1e-3)
 
     run_virtual(main())
-
-
-async def exercise(heater: LastingHeater, plant: LaggingHeater) -> None:
-    await heater.connect()
-    assert await heater.set_temperature(110.0) == pytest.approx(110.0, abs=1e-3)
-    assert plant.target_c == pytest.approx(110.0, abs=1e-3)
-    assert plant.output_fraction(asyncio.get_running_loop().time()) > 0.0
-    reading = await heater.read()
-    assert reading.set_point_c == pytest.approx(110.0, abs=1e-3)
-    assert reading.temperature_c < 110.0
-    await heater.heater_off()
-    assert not plant.automatic
-    await heater.close()
-
-
-def a_plant() -> LaggingHeater:
-    return LaggingHeater(since_s=asyncio.get_running_loop().time())
-
-
-@pytest.mark.parametrize("make", MODBUS, ids=lambda make: make.name)
-def test_a_modbus_heater_is_driven_over_a_socket(make: ModbusMake) -> None:
-    async def main() -> None:
-        plant = a_plant()
-        port = make.port(plant)
-        served = await serve_tcp(lambda: port)
-        link = TcpLink("127.0.0.1", served.port) if make.tcp else RtuLink(f"socket://{served.address}")
-        await exercise(make.over(ModbusBus(link)), plant)
-        served.close()
-
-    run_real(main())
-
-
-@posix
-@pytest.mark.parametrize("make", [make for make in MODBUS if not make.tcp], ids=lambda make: make.name)
-def test_a_modbus_heater_is_driven_over_a_pty(make: ModbusMake) -> None:
-    async def main() -> None:
-        plant = a_plant()
-        served = await serve_pty(make.port(plant))
-        await exercise(make.over(ModbusBus(RtuLink(served.address))), plant)
-        served.close()
-
-    run_real(main())
-
-
-@pytest.mark.parametrize("pty", [False, pytest.param(True, marks=posix)])
-@pytest.mark.parametrize("make", LINES, ids=lambda make: make.name)
-def test_a_thermostat_is_driven_over_pyserial(make: LineMake, pty: bool) -> None:
-    async def main() -> None:
-        plant = a_plant()
-        twin: StreamTwin = make.port(plant)
-        served = await serve_pty(twin) if pty else await serve_tcp(lambda: twin)
-        url = served.address if pty else f"socket://{served.address}"
-        # A pty has no character format, and refuses any but 8N1; the bytes of 7-bit text are the same.
-        transport = SerialTransport(url, make.baud_rate) if pty else SerialTransport(url, make.baud_rate, 7, "E")
-        await exercise(make.over(Line(transport)), plant)
-        served.close()
-
-    run_real(main())

@@ -1,0 +1,56 @@
+"""The command that proves interlocks and guardian."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.errors import LumiflowError, UsageRefused
+
+if TYPE_CHECKING:
+    from orchestrator.safety_test import Evidence
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this command."""
+    app.command("safety-test")(safety_test)
+
+
+def safety_test(
+    rig: Annotated[Path, typer.Argument(help="A rig file (YAML).", show_default=False)],
+    hardware: Annotated[
+        bool, typer.Option("--hardware", help="On the real devices; a person is asked before each drill that heats.")
+    ] = False,
+    guardian: Annotated[bool, typer.Option("--guardian/--no-guardian", help="The guardian's drills too.")] = True,
+    folder: Annotated[Path, typer.Option("--out", help="Folder of the journals of evidence.")] = Path("runs/safety"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")] = False,
+) -> None:
+    """Make every interlock and the guardian act, and keep the evidence."""
+    from orchestrator.safety_test import as_text, run_safety_test
+
+    def tell(evidence: Evidence) -> None:
+        if not as_json:
+            typer.echo(f"{evidence.drill}: {evidence.outcome}", err=True)
+
+    try:
+        if hardware and (as_json or not sys.stdin.isatty()):
+            raise UsageRefused("--hardware asks a person before it heats: run it at a terminal, without --json")
+        test = run_safety_test(rig, folder, tell, ask=typer.confirm if hardware else None, guardian=guardian)
+    except LumiflowError as error:
+        typer.echo(f"lumiflow: {error}", err=True)
+        if as_json:
+            typer.echo(json.dumps({"error": error.as_dict()}))
+        raise typer.Exit(error.exit_code) from None
+    if as_json:
+        found = {"passed": test.passed, "journal": str(test.journal), "drills": [asdict(one) for one in test.evidence]}
+        typer.echo(json.dumps(found, allow_nan=False))
+    else:
+        failed = sum(one.outcome == "failed" for one in test.evidence)
+        typer.echo(as_text(test.evidence))
+        typer.echo(f"{len(test.evidence)} drills, {failed} failed; the evidence is in {test.journal}")
+    raise typer.Exit(test.exit_code)

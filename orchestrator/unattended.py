@@ -1,0 +1,25 @@
+"""Whether a rig may be left alone: what stops by itself when every computer around it is dead."""
+
+from __future__ import annotations
+
+from orchestrator.config import RigConfig
+from orchestrator.config.devices import HeaterConfig
+
+
+def unattended_problems(rig: RigConfig) -> tuple[str, ...]:
+    """What keeps a rig on hardware from being held by a daemon that nobody watches; empty where nothing does."""
+    if rig.unattended.heater_without_watchdog == "accepted":
+        return ()
+    return tuple(
+        f"{name} ({device.driver}) has no watchdog of its own: should computer and guardian die together, it goes on "
+        "heating to its set-point. Where an over-temperature cut-out in hardware makes that bearable, say so in the "
+        "rig file:\n  unattended:\n    heater_without_watchdog: accepted"
+        for name, device in rig.devices.items()
+        if isinstance(device, HeaterConfig) and device.stops_by_itself_s is None
+    )
+
+
+def device_watchdogs(rig: RigConfig) -> dict[str, float | None]:
+    """After how many seconds without a word from the host each actuator goes safe by itself; None: it does not."""
+    actuators = {name: device for name, device in rig.devices.items() if device.role in ("pump", "heater", "gas")}
+    return {name: device.stops_by_itself_s for name, device in actuators.items()}
