@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel
 
-from orchestrator.daemon.commands import Actor, Command, Outcome
+from orchestrator.daemon.commands import Actor, Command, Outcome, RigName
 from orchestrator.daemon.facade import DaemonState, RigState
 from orchestrator.daemon.feed import TOPICS, Topic
 from orchestrator.daemon.http.api import TheApi, answer
@@ -50,7 +50,7 @@ async def state(api: TheApi) -> Response:
 
 
 @router.get("/rigs/{rig}", response_model=RigState, responses=declared(*COMMON))
-async def rig_state(api: TheApi, rig: Annotated[str, Path(pattern=r"^\w{1,64}$")]) -> Response:
+async def rig_state(api: TheApi, rig: RigName) -> Response:
     """One rig as it stands."""
     rigs = (await api.conductor.state()).rigs
     if rig not in rigs:
@@ -92,7 +92,7 @@ async def command(api: TheApi, request: Request, wanted: Annotated[Command, Body
 async def events(
     api: TheApi,
     topic: Annotated[list[Topic] | None, Query(description="Only these topics; all if not given.")] = None,
-    rig: Annotated[list[str] | None, Query(description="Only these rigs, and the daemon itself.")] = None,
+    rig: Annotated[list[RigName] | None, Query(description="Only these rigs, and the daemon itself.")] = None,
     after: Annotated[str | None, Query(max_length=200, description="As the header Last-Event-ID.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=200, description="The last id that was seen.")] = None,
 ) -> Response:
