@@ -2,7 +2,7 @@
 
 Topics, under the configured one (here ``lumiflow``); payloads are JSON:
 
-    lumiflow/status                        retained: {"state": "online" | "offline", "boot_id", ...}; offline is the will
+    lumiflow/status                        retained: {"state", "boot_id", ...}; online, or offline, which is the will
     lumiflow/rigs/RIG/state                retained: how the rig stands
     lumiflow/rigs/RIG/readings/DEVICE      what a device says
     lumiflow/rigs/RIG/events/KIND          an event of the run's journal

@@ -1,4 +1,4 @@
-"""Telling people, by webhook, mail or MQTT: each target has a bounded queue of its own and a bounded number of tries."""
+"""Telling people, by webhook, mail or MQTT: each target has a bounded queue of its own and bounded tries."""
 
 from __future__ import annotations
 

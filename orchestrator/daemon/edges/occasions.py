@@ -98,6 +98,8 @@ class Occasions:
         if not due:
             return []
         minutes = (now_s - since_s) / 60.0
-        text = f"{name} has been {rig.state} for {minutes:.0f} minutes and does nothing until somebody acts. {rig.detail}"
+        text = (
+            f"{name} has been {rig.state} for {minutes:.0f} minutes and does nothing until somebody acts. {rig.detail}"
+        )
         data = {"state": rig.state, "job": rig.job, "minutes": round(minutes, 1)}
         return [Notification("waiting", name, f"{name} waits for you ({rig.state})", text.strip(), utc, data)]

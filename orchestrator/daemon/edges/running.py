@@ -36,7 +36,7 @@ class Edges:
         async def guarded() -> None:
             try:
                 await work
-            except Exception:
+            except Exception:  # noqa: BLE001 - telemetry must not be able to end a run
                 _log.exception("%s has ended by a defect; the rigs go on without it", name)
 
         self._tasks.append(asyncio.ensure_future(guarded()))
@@ -91,4 +91,3 @@ async def start_edges(conductor: Conductor, loaded: LoadedDaemon) -> Edges:
         await edges.close()
         raise
     return edges
-
