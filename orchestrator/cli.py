@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from orchestrator.cli_daemon import DEFAULT_FILE, DaemonFile, NameOption, add_to, daemon_status
 from orchestrator.errors import EXIT_REFUSED, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, UsageRefused
 
 app = typer.Typer(
@@ -106,9 +107,20 @@ def schema(
 
 
 @app.command()
-def status(journal: JournalFile, as_json: JsonFlag = False) -> None:
-    """Say how far a run has come, from its journal alone."""
+def status(
+    journal: Annotated[
+        Path | None, typer.Argument(help="A run's journal (.sqlite); the daemon if not given.", show_default=False)
+    ] = None,
+    daemon: DaemonFile = DEFAULT_FILE,
+    name: NameOption = "operator",
+    as_json: JsonFlag = False,
+) -> None:
+    """Say how far a run has come, from its journal alone; or how the daemon and its rigs stand."""
     from orchestrator.inspecting import journal_status
+
+    if journal is None:
+        daemon_status(daemon, name, as_json)
+        return
 
     try:
         outcome = journal_status(journal)
@@ -153,6 +165,9 @@ def report(
     except LumiflowError as error:
         _refuse(error, as_json)
     _print({"report": str(target)} if as_json else str(target), as_json)
+
+
+add_to(app)
 
 
 def main() -> None:

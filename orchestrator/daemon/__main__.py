@@ -79,7 +79,6 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
         server = await serve_http(daemon, loaded)
         edges = await start_edges(daemon, loaded)
         heart.ready()
-        _log.info("listening at %s", server.url, extra={"url": server.url})
         await ending.wait()
     finally:
         await daemon.close()

@@ -91,6 +91,11 @@ class LoadedDaemon:
         """Where a rig's own journal is kept."""
         return self.runs / "rigs" / f"{rig}.sqlite"
 
+    @property
+    def guardian_folder(self) -> Path:
+        """Where the guardian keeps its journal."""
+        return self.runs / "guardian"
+
     def beside(self, name: str) -> Path:
         """A path that the file gives, relative to the file."""
         return (self.path.parent / name).absolute()

@@ -60,7 +60,7 @@ class Shelf:
     def _all(self, jobs: Mapping[str, tuple[str, Job, RunPhase, RunState | None]]) -> tuple[RunInfo, ...]:
         infos: list[RunInfo] = []
         kept: dict[_Key, RunInfo] = {}
-        paths = {path.stem: path for path in self._folder.glob("*.sqlite") if path.stem != "guardian"}
+        paths = {path.stem: path for path in self._folder.glob("*.sqlite")}
         for name, (rig, job, phase, run) in jobs.items():
             if phase in ("queued", "cancelled") or name not in paths:
                 infos.append(_unbegun(rig, job, phase))

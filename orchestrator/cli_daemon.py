@@ -1,0 +1,248 @@
+"""The commands that speak to the daemon, or are it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from orchestrator.errors import LumiflowError, UsageRefused
+
+if TYPE_CHECKING:
+    from orchestrator.daemon.client import Client
+
+DAEMON_VARIABLE = "LUMIFLOW_DAEMON"
+
+DaemonFile = Annotated[
+    Path,
+    typer.Option("--daemon", "-d", envvar=DAEMON_VARIABLE, help="The daemon's file (YAML).", show_default=True),
+]
+RigArgument = Annotated[
+    str | None, typer.Argument(help="A rig of the daemon; may be left out where it has only one.", show_default=False)
+]
+NameOption = Annotated[str, typer.Option("--as", help="Whose token of the token file.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
+
+DEFAULT_FILE = Path("daemon.yaml")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    for command in (serve, submit, pause, resume, hold, stop, abort, queue, clear, refill):
+        app.command()(command)
+
+
+def serve(
+    file: Annotated[Path, typer.Argument(help="The daemon's file (YAML).")] = DEFAULT_FILE,
+    guardian: Annotated[
+        bool, typer.Option("--guardian/--no-guardian", help="Have the guardian start and watch the daemon.")
+    ] = True,
+    paused: Annotated[bool, typer.Option("--paused", help="Begin nothing until a person says so.")] = False,
+) -> None:
+    """Run the daemon: rigs held open, campaigns from a queue, HTTP for whoever has a token."""
+    from orchestrator.daemon.config import load_daemon
+
+    try:
+        loaded = load_daemon(file)
+    except LumiflowError as error:
+        _refuse(error, False)
+    command = [sys.executable, "-m", "orchestrator.daemon", str(loaded.path), *(["--paused"] if paused else [])]
+    steel = {name: loaded.rig_paths[name] for name, rig in loaded.config.rigs.items() if rig.hardware}
+    if guardian and steel:
+        from orchestrator.guardian.__main__ import guardian_command
+        from orchestrator.guardian.__main__ import main as guard
+
+        timing = loaded.config.guardian
+        words = guardian_command(
+            loaded.guardian_folder,
+            steel,
+            command,
+            silence_s=timing.silence_s,
+            stop_within_s=loaded.config.stop_timeout_s,
+        )
+        raise typer.Exit(guard(words[3:]))
+    from orchestrator.daemon.__main__ import main as daemon
+
+    raise typer.Exit(daemon(command[3:]))
+
+
+def submit(
+    campaign: Annotated[Path, typer.Argument(help="A campaign file (YAML).", show_default=False)],
+    rig: RigArgument = None,
+    seed: Annotated[int | None, typer.Option(help="Use this seed instead of the file's.", min=0)] = None,
+    target: Annotated[str | None, typer.Option(help='Aim at this peak instead, e.g. "2.40 eV".')] = None,
+    strategy: Annotated[str | None, typer.Option(help="Use this planner instead of the file's.")] = None,
+    daemon: DaemonFile = DEFAULT_FILE,
+    name: NameOption = "operator",
+    as_json: JsonFlag = False,
+) -> None:
+    """Put a campaign into a rig's queue. It runs on the daemon's rig file, whatever rig the campaign file names."""
+    from orchestrator.yaml_source import read_text
+
+    try:
+        text = read_text(campaign)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    overrides = {"seed": seed, "target": target, "strategy": strategy}
+    more = {"campaign": text, "file": campaign.name, "overrides": overrides}
+    _command("submit", rig, daemon, name, as_json, more)
+
+
+def pause(
+    rig: RigArgument = None, daemon: DaemonFile = DEFAULT_FILE, name: NameOption = "operator", as_json: JsonFlag = False
+) -> None:
+    """Finish the present experiment, then bring the rig to its safe idle and wait."""
+    _command("pause", rig, daemon, name, as_json)
+
+
+def resume(
+    rig: RigArgument = None, daemon: DaemonFile = DEFAULT_FILE, name: NameOption = "operator", as_json: JsonFlag = False
+) -> None:
+    """Go on: from a pause, a hold, or where the daemon's end has interrupted."""
+    _command("resume", rig, daemon, name, as_json)
+
+
+def hold(
+    rig: RigArgument = None,
+    keep_temperature: Annotated[bool, typer.Option("--keep-temperature", help="Leave the heater as it is.")] = False,
+    daemon: DaemonFile = DEFAULT_FILE,
+    name: NameOption = "operator",
+    as_json: JsonFlag = False,
+) -> None:
+    """Stop the pumps now; the present experiment runs again after resume."""
+    _command("hold", rig, daemon, name, as_json, {"keep_temperature": keep_temperature})
+
+
+def stop(
+    rig: RigArgument = None, daemon: DaemonFile = DEFAULT_FILE, name: NameOption = "operator", as_json: JsonFlag = False
+) -> None:
+    """Finish the present experiment, then end the campaign with its safe sequence and a recommendation."""
+    _command("stop", rig, daemon, name, as_json)
+
+
+def abort(
+    rig: RigArgument = None, daemon: DaemonFile = DEFAULT_FILE, name: NameOption = "operator", as_json: JsonFlag = False
+) -> None:
+    """End the campaign now: the safe sequence without its flushes."""
+    _command("abort", rig, daemon, name, as_json)
+
+
+def clear(
+    rig: RigArgument = None, daemon: DaemonFile = DEFAULT_FILE, name: NameOption = "operator", as_json: JsonFlag = False
+) -> None:
+    """Unlatch a tripped interlock, once you have looked at the rig."""
+    _command("clear", rig, daemon, name, as_json)
+
+
+def queue(
+    rig: RigArgument = None,
+    cancel: Annotated[str | None, typer.Option(help="Take this campaign out of the queue.")] = None,
+    move: Annotated[str | None, typer.Option(help="Put this campaign at the place that --to says.")] = None,
+    to: Annotated[int, typer.Option(help="1 is next.", min=1)] = 1,
+    daemon: DaemonFile = DEFAULT_FILE,
+    name: NameOption = "operator",
+    as_json: JsonFlag = False,
+) -> None:
+    """Show a rig's queue, or change it."""
+    if cancel is not None and move is not None:
+        _refuse(UsageRefused("--cancel and --move are two things: give one"), as_json)
+    if cancel is not None:
+        _command("cancel", rig, daemon, name, as_json, {"job": cancel})
+        return
+    if move is not None:
+        _command("move", rig, daemon, name, as_json, {"job": move, "place": to})
+        return
+    try:
+        state = _client(daemon, name).state()
+        chosen = state["rigs"][_rig_of(list(state["rigs"]), rig)]
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    if as_json:
+        _print_json({"job": chosen["job"], "queue": chosen["queue"]})
+        return
+    if chosen["job"] is not None:
+        typer.echo(f"{chosen['state']}: {chosen['job']}")
+    for job in chosen["queue"]:
+        typer.echo(f"{job['place']}. {job['job']}, submitted {job['submitted_utc']} by {job['by']}")
+    if chosen["job"] is None and not chosen["queue"]:
+        typer.echo("nothing is queued")
+
+
+def refill(
+    pump: Annotated[str, typer.Argument(help="The pump whose syringe was filled.", show_default=False)],
+    rig: RigArgument = None,
+    volume: Annotated[str | None, typer.Option(help='What it holds now, e.g. "35 ml"; full if not given.')] = None,
+    daemon: DaemonFile = DEFAULT_FILE,
+    name: NameOption = "operator",
+    as_json: JsonFlag = False,
+) -> None:
+    """Say that a syringe has been filled."""
+    from orchestrator import units
+
+    more: dict[str, Any] = {"pump": pump}
+    if volume is not None:
+        try:
+            more["volume_ul"] = units.parse_quantity(volume, units.VOLUME)
+        except units.QuantityError as error:
+            _refuse(UsageRefused(f'--volume "{volume}": {error.message} (allowed: {error.allowed})'), as_json)
+    _command("refill", rig, daemon, name, as_json, more)
+
+
+def daemon_status(daemon: Path, name: str, as_json: bool) -> None:
+    """Print how the daemon stands."""
+    from orchestrator.daemon.client import words_of
+
+    try:
+        state = _client(daemon, name).state()
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    if as_json:
+        _print_json(state)
+    else:
+        typer.echo(words_of(state))
+
+
+def _command(
+    verb: str, rig: str | None, daemon: Path, name: str, as_json: bool, more: dict[str, Any] | None = None
+) -> None:
+    try:
+        client = _client(daemon, name)
+        chosen = _rig_of(list(client.loaded.rigs), rig)
+        outcome = client.command({"verb": verb, "rig": chosen, **(more or {})})
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    if as_json:
+        _print_json(outcome)
+    else:
+        typer.echo(outcome["detail"])
+
+
+def _client(daemon: Path, name: str) -> Client:
+    from orchestrator.daemon.client import client_of
+
+    return client_of(daemon, name)
+
+
+def _rig_of(rigs: list[str], wanted: str | None) -> str:
+    """The rig that is meant. Raises UsageRefused."""
+    if wanted is None and len(rigs) == 1:
+        return rigs[0]
+    if wanted is None or wanted not in rigs:
+        words = "which rig?" if wanted is None else f"there is no rig {wanted}:"
+        raise UsageRefused(f"{words} the daemon has {', '.join(rigs)}")
+    return wanted
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, allow_nan=False))
+
+
+def _refuse(error: LumiflowError, as_json: bool) -> NoReturn:
+    typer.echo(f"lumiflow: {error}", err=True)
+    if as_json:
+        _print_json({"error": error.as_dict()})
+    raise typer.Exit(error.exit_code)
