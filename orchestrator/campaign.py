@@ -450,14 +450,14 @@ class Campaign:
     async def _last_count(self) -> tuple[dict[str, float], tuple[str, ...]]:
         """What every pump has infused, and the pumps that could not be asked.
 
-        Of those, what the experiment that was under way would have needed counts as infused; without one, all that
-        their last order allowed: a ledger may promise too little, never too much.
+        Of those, all that their last order allowed counts as infused, and what the experiment that was under way should
+        have needed if that is more: a ledger may promise too little, never too much.
         """
         state, ordered = self.state, self._rig.ordered_last
         used, lost = await self._rig.count_what_answers()
         doubt = state.in_doubt()
         for name in lost:
-            more = ordered.get(name, 0.0) if doubt is None else doubt.expected_ul.get(name, 0.0)
+            more = max(ordered.get(name, 0.0), 0.0 if doubt is None else doubt.expected_ul.get(name, 0.0))
             full = self._rig.config.pump(name).syringe.volume_ul
             used[name] = min(max(used.get(name, 0.0), state.counted_ul.get(name, 0.0) + more), full)
         return used, lost
