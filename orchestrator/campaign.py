@@ -18,12 +18,14 @@ from orchestrator.fold import Experiment, RunState, added, fold
 from orchestrator.measuring import Detector
 from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
+from orchestrator.reference import LOST_SHARE
 from orchestrator.rig import make_safe
 from orchestrator.safety import Interlocks, Trip, trip_of
-from orchestrator.settling import BOUND_MARGIN, dead_time_s, reach_temperature, settle, washout_s
+from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_wander
 from orchestrator.steering import Steering, Wish, end_of, rest
 from orchestrator.stopping import Stop, decide_stop, wanted_replicate
+from orchestrator.upkeep import MEASURING_ALLOWANCE_S, Upkeep
 
 if TYPE_CHECKING:
     from orchestrator.config import LoadedCampaign
@@ -32,11 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.virtual_time import UtcClock
 
 Data = dict[str, Any]
-MEASURING_ALLOWANCE_S = 300.0
 MOST_ATTEMPTS = 3
 """An experiment that was disturbed as often as this is told as it is, and flagged."""
-BLANK_SHARE = 0.5
-"""The line is filled for the blank at this share of the rig's highest total flow."""
 
 
 class Decider(Protocol):
@@ -66,8 +65,9 @@ class Campaign:
         on_event: Callable[[Event], None] | None = None,
         steering: Steering | None = None,
         held_open: bool = False,
+        interlocks: Interlocks | None = None,
     ) -> None:
-        """``held_open``: the rig is somebody else's to close."""
+        """``held_open``: the rig is somebody else's to close. ``interlocks``: those that watch it already, then."""
         self._config = loaded.config
         self._rig = rig
         self._journal = journal
@@ -75,8 +75,9 @@ class Campaign:
         self._header = header
         self._events: list[Event] = list(history)
         self._on_event = on_event
-        self._interlocks = Interlocks(rig)
+        self._interlocks = interlocks or Interlocks(rig)
         self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config))
+        self._upkeep = Upkeep(rig, self._detector, self._config)
         self._steering = steering or Steering()
         self._held_open = held_open
         self._connected = False
@@ -183,24 +184,22 @@ class Campaign:
         if not self._connected:
             await self._append("connected", {"devices": await self._rig.connect()})
             self._connected = True
-        watching = asyncio.ensure_future(self._interlocks.watch(self._tripped))
+        self._interlocks.start(self._tripped)
         try:
             if held is not None:
                 stop = await self._rest(held)
                 if stop is not None:
                     return stop
             if not self._blank_taken:
-                await self._take_blank()
+                await self._upkeep.fill()
+                await self._append("blank_taken", await self._upkeep.blank())
+                self._blank_taken = True
             return await self._experiments()
         except Exception as error:
-            if self._interlocks.trip is None and self._rig.failed_in(error):
+            if self._rig.failed_in(error):
                 # A device that fails the campaign itself is as much a root cause as one that fails an interlock.
-                self._interlocks.trip = trip_of(error)
-                await self._journal_trip(self._interlocks.trip)
+                await self._root_cause(trip_of(error))
             raise
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
 
     async def _rest(self, wish: Wish) -> Stop | None:
         """Pause or hold; returns the end that it has come to, None to go on."""
@@ -228,16 +227,24 @@ class Campaign:
         return None
 
     async def _tripped(self, trip: Trip) -> None:
-        """Write the root cause down, then end the experiments; they end even if it cannot be written."""
+        """Write down what has tripped, then end the experiments; they end even if it cannot be written."""
         try:
             await self._journal_trip(trip)
         finally:
             if self._conducting is not None:
                 self._conducting.cancel()
 
+    async def _root_cause(self, trip: Trip) -> None:
+        """Latch and journal what the campaign itself has come upon."""
+        if self._interlocks.latch(trip):
+            await self._journal_trip(trip)
+
     async def _journal_trip(self, trip: Trip) -> None:
+        """One event for every trip; each but the first names the root cause that it came behind."""
         data = {"interlock": trip.interlock, "device": trip.device, "value": trip.value}
-        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit})
+        root = self._interlocks.trip
+        behind = {} if root is None or root == trip else {"behind": str(root)}
+        await self._append("trip", {**data, "limit": trip.limit, "unit": trip.unit, **behind})
 
     async def _experiments(self) -> Stop:
         while True:
@@ -292,7 +299,7 @@ class Campaign:
         if lacking is not None:
             await self._append("refused", {"n": experiment.n, "reason": lacking})
             return Stop("reagent", lacking)
-        await self._append(
+        dosing = await self._append(
             "dosing",
             {
                 "n": experiment.n,
@@ -304,25 +311,45 @@ class Campaign:
                 "expected_ul": expected,
             },
         )
-        reached = await self._approach(plan, flush=experiment.of is not None or experiment.attempts > 0)
-        if not reached:
+        if experiment.of is not None or experiment.attempts > 0 or self._reference_due(dosing):
+            stop = await self._sweep(plan)
+            if stop is not None:
+                return stop
+        await self._upkeep.idle()
+        if not await reach_temperature(self._rig, self._interlocks, self._config, plan.temperature_c):
             await self._unread(experiment.n, "temperature", f"{plan.temperature_c:g} °C was not reached in time")
             await self._tell(experiment.n, await self._rig.count())
         else:
             await self._dose_and_read(experiment.n, plan)
         return None
 
-    async def _approach(self, plan: FlowPlan, *, flush: bool) -> bool:
-        """Bring the reactor to temperature under slow solvent, sweeping the line once if a clean one is wanted."""
-        solvent = self._rig.config.plumbing.solvent_pump
-        bound_s = BOUND_MARGIN * (self._config.settle.timeout_s + MEASURING_ALLOWANCE_S)
-        if flush:
-            flow = self._solvent_ul_min(plan.total_flow_ul_min)
-            await self._rig.flow({solvent: flow}, bound_s)
-            await asyncio.sleep(dead_time_s(self._rig.config, flow))
-        # As slow as the rig allows: this flow only keeps the line moving.
-        await self._rig.flow({solvent: self._solvent_ul_min(0.0)}, bound_s)
-        return await reach_temperature(self._rig, self._interlocks, self._config, plan.temperature_c)
+    def _reference_due(self, now: Event) -> bool:
+        """Whether the reference has not been looked at for its interval, by the journal's own times."""
+        last_s = self.state.reference_s
+        late = last_s is None or now.t_s - last_s >= self._config.measure.reference_interval_s
+        return late and self._upkeep.has_reference
+
+    async def _sweep(self, plan: FlowPlan) -> Stop | None:
+        """Sweep the line with solvent and look at the reference; returns a stop when that is lost.
+
+        Beyond its bound the blank is read again: it is what absorbance and yield are held against.
+        """
+        await self._upkeep.sweep(plan.total_flow_ul_min)
+        if not self._upkeep.has_reference:
+            return None
+        state = self.state
+        since_s = state.reference_s or 0.0
+        covers = [e.n for e in state.told if e.measured_s is not None and e.measured_s > since_s]
+        checked = await self._upkeep.check_reference()
+        await self._append("reference_checked", {**checked, "covers": covers})
+        if checked["outcome"] == "shifted":
+            await self._append("blank_taken", await self._upkeep.blank())
+        if checked["outcome"] != "lost":
+            return None
+        shift, limit = round(100.0 * checked["shift_in_all"], 1), round(100.0 * (LOST_SHARE - 1.0), 1)
+        trip = Trip("reference lost", self._rig.spectrometer.name, shift, limit, "%")
+        await self._root_cause(trip)
+        return Stop("fault", str(trip))
 
     async def _dose_and_read(self, n: int, plan: FlowPlan) -> None:
         wait_s = washout_s(self._config, self._rig.config, plan) + self._config.settle.timeout_s
@@ -377,26 +404,6 @@ class Campaign:
             "reactor_s": self.reactor_s,
         }
 
-    async def _take_blank(self) -> None:
-        """Fill the line with solvent and read dark and blank. Nothing is heated for it."""
-        solvent = self._rig.config.plumbing.solvent_pump
-        flow = self._solvent_ul_min(BLANK_SHARE * self._rig.config.limits.total_flow_ul_min[1])
-        bound_s = BOUND_MARGIN * (2.0 * dead_time_s(self._rig.config, flow) + MEASURING_ALLOWANCE_S)
-        await self._rig.flow({solvent: flow}, bound_s)
-        await asyncio.sleep(2.0 * dead_time_s(self._rig.config, flow))
-        blank = await self._detector.take_blank()
-        await self._append(
-            "blank_taken",
-            {
-                "integration_s": blank.integration_s,
-                "dark": blank.dark,
-                "blank": blank.blank,
-                "wavelengths": blank.wavelengths,
-                "reagent_ul": await self._rig.count(),
-            },
-        )
-        self._blank_taken = True
-
     async def _finish(self, stop: Stop) -> None:
         """Safe first, then the words."""
         journal_error: Exception | None = None
@@ -408,6 +415,7 @@ class Campaign:
         well = await self._make_safe(journal_error is None)
         if journal_error is not None:
             raise journal_error
+        await self._interlocks.stop(self._tripped)
         used, lost = await self._last_count()
         await self._append("safe_done", {"ok": well})
         if stop.reason == "suspended":
@@ -431,6 +439,7 @@ class Campaign:
         await self._let_go()
 
     async def _let_go(self) -> None:
+        await self._interlocks.stop(self._tripped)
         if not self._held_open:
             await self._rig.close()
 
@@ -438,7 +447,8 @@ class Campaign:
         report = self._report_step if journalled else _unreported
         # Without a journal nothing new is ordered, so no flush either.
         hurry = self._hurry or self._interrupts > 1 or not journalled
-        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=hurry))
+        forbids = self._interlocks.forbids_flush
+        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=hurry, forbids_flush=forbids))
         try:
             return await self._making_safe
         except asyncio.CancelledError:
@@ -471,12 +481,6 @@ class Campaign:
             if needed > left:
                 return f"{pump} holds {left / 1000:.2f} mL and the experiment needs {needed / 1000:.2f} mL"
         return None
-
-    def _solvent_ul_min(self, wanted_ul_min: float) -> float:
-        """The wanted flow of solvent, as near to it as the rig and its solvent pump allow."""
-        low, high = self._rig.config.limits.total_flow_ul_min
-        slowest, fastest = self._rig.pumps[self._rig.config.plumbing.solvent_pump].flow_range_ul_min
-        return min(max(wanted_ul_min, low, slowest), high, fastest)
 
     async def _append(self, kind: str, data: Data) -> Event:
         """Write an event. A caller that is cancelled meanwhile goes, the event is written and known all the same."""

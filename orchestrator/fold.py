@@ -107,7 +107,8 @@ class RunState:
     Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
     `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what experiments in doubt were debited.
     `header`: the data of `run_started`. `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
-    has said its last word.
+    has said its last word. `references`: the lamp's own line through solvent, each time it was looked at;
+    `reference_s`: when it was last, the blank included.
     """
 
     header: Data = field(default_factory=dict)
@@ -119,6 +120,8 @@ class RunState:
     earlier_ul: Volumes = field(default_factory=dict)
     debited_ul: Volumes = field(default_factory=dict)
     sittings: int = 0
+    references: tuple[Data, ...] = ()
+    reference_s: float | None = None
     trips: tuple[Data, ...] = ()
     safe_steps: tuple[Data, ...] = ()
     safe: bool | None = None
@@ -276,7 +279,13 @@ def _connected(state: RunState, data: Data, t_s: float) -> RunState:
 
 def _blank_taken(state: RunState, data: Data, t_s: float) -> RunState:
     blank = Blank(data["integration_s"], data["dark"], data["blank"], data["wavelengths"])
-    return replace(state, blank=blank, counted_ul={**state.counted_ul, **data.get("reagent_ul", {})})
+    counted = {**state.counted_ul, **data.get("reagent_ul", {})}
+    return replace(state, blank=blank, counted_ul=counted, reference_s=t_s)
+
+
+def _reference_checked(state: RunState, data: Data, t_s: float) -> RunState:
+    checked = {"outcome": data["outcome"], "shift": float(data["shift"]), "covers": tuple(data["covers"]), "t_s": t_s}
+    return replace(state, references=(*state.references, checked), reference_s=t_s)
 
 
 def _proposed(state: RunState, data: Data, t_s: float) -> RunState:
@@ -438,6 +447,7 @@ _HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
     "resumed": _resumed,
     "connected": _connected,
     "blank_taken": _blank_taken,
+    "reference_checked": _reference_checked,
     "proposed": _proposed,
     "refused": _refused,
     "dosing": _dosing,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.config import Measure
 from orchestrator.devices import RigSpectrometer
+from orchestrator.reference import lamp_line_rate
 from orchestrator.spectra import (
     Analysis,
     Frames,
@@ -26,6 +27,8 @@ RANGE_ATTEMPTS = 5
 RANGE_SLACK = 1.35
 """The exposure is changed only when it is off by more than this factor: each change costs discarded spectra."""
 FIRST_INTEGRATION_S = 0.1
+FAINTEST_LINE = 0.01
+"""A lamp's own line below this share of full scale is no reference."""
 DARK_PROBES_S = (0.05, 1.0)
 
 
@@ -49,6 +52,15 @@ class Blank:
     wavelengths: str
 
 
+@dataclass(frozen=True)
+class ReferenceReading:
+    """The lamp's own line in counts per second, and the address of a spectrum that shows it."""
+
+    line_rate: float
+    integration_s: float
+    spectrum: str
+
+
 class Detector:
     """The spectrometer as an instrument with a memory: its exposure, its dark model and its blank."""
 
@@ -64,6 +76,8 @@ class Detector:
         self._dark_offset: Array | None = None
         self._dark_rate: Array | None = None
         self._blank_rate: Array | None = None
+        self._blank_exposure_s = 0.0
+        self._blank_factor = 1.0
 
     async def take_blank(self) -> Blank:
         """Measure dark at two exposures and the solvent under the lamp; the cell must hold solvent.
@@ -84,8 +98,30 @@ class Detector:
         await self._lamp(False)
         dark, dark_address = await self._average(exposure, self._measure.dark_repeats)
         self._blank_rate = (blank - dark) / self._integration_s
+        self._blank_exposure_s, self._blank_factor = self._integration_s, 1.0
         await self._lamp(True)
         return Blank(self._integration_s, dark_address, blank_address, address)
+
+    @property
+    def blank_line_rate(self) -> float | None:
+        """Counts per second of the lamp's own line in the blank, as it was read; None where there is no line to see."""
+        wavelengths, blank = _known(self._wavelengths), _known(self._blank_rate)
+        line = (wavelengths >= self._layout.lamp_low_nm) & (wavelengths <= self._layout.lamp_high_nm)
+        brightest = float(blank[line].max(initial=0.0)) * self._blank_exposure_s / self._layout.full_scale
+        if brightest < FAINTEST_LINE:
+            return None
+        return lamp_line_rate(blank, 0.0 * blank, wavelengths, 1.0, self._layout)
+
+    async def read_reference(self) -> ReferenceReading:
+        """The lamp's own line now, at the blank's exposure; the cell must hold solvent."""
+        counts, address = await self._average(self._blank_exposure_s, self._measure.repeats)
+        dark = _known(self._dark_offset) + _known(self._dark_rate) * self._integration_s
+        rate = lamp_line_rate(counts, dark, _known(self._wavelengths), self._integration_s, self._layout)
+        return ReferenceReading(rate, self._integration_s, address)
+
+    def correct_blank(self, factor: float) -> None:
+        """From now on the lamp counts as this many times as bright as it was when the blank was read."""
+        self._blank_factor = factor
 
     async def look(self) -> Analysis:
         """One quick spectrum with the modelled dark: is there a line, and where?"""
@@ -117,9 +153,9 @@ class Detector:
     def _analyse(self, samples: list[Array], darks: list[Array]) -> Analysis:
         import numpy as np
 
-        frames = Frames(
-            _known(self._wavelengths), np.asarray(samples), np.asarray(darks), self._integration_s, self._blank_rate
-        )
+        blank = None if self._blank_rate is None else self._blank_rate * self._blank_factor
+        wavelengths = _known(self._wavelengths)
+        frames = Frames(wavelengths, np.asarray(samples), np.asarray(darks), self._integration_s, blank)
         return analyse(frames, self._layout, self._rules)
 
     async def _ranged(self) -> tuple[Array, str]:

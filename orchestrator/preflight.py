@@ -27,6 +27,7 @@ from orchestrator.plumbing import (
     pressure_drop_kpa,
     price,
     stock_in,
+    sweep_s,
 )
 
 SAMPLES = 512
@@ -285,7 +286,8 @@ class _Preflight:
             for step in self._rig.safe_sequence
             if isinstance(step, Flush) and step.pump == self._rig.plumbing.solvent_pump
         )
-        return 2.0 * dead_ul + idle + self._campaign.stop.reproduce * dead_ul + flushes
+        swept_ul = sweep_s(self._rig, 1.0) / 60.0
+        return 2.0 * dead_ul + idle + self._campaign.stop.reproduce * swept_ul + flushes
 
     def _check_budget(self, figures: Figures) -> None:
         budget, settle = self._campaign.budget, self._campaign.settle

@@ -1,15 +1,13 @@
 """Whether lamp and windows are still what they were: the lamp's own line through clean solvent, then and now.
 
-A lamp that drifts and a film on the flow cell both shift it; no sample does, because it is read through solvent. Only
-the fault benchmark asks it so far: the conductor sees solvent in its cell too rarely to be told in time.
+A lamp that drifts and a film on the flow cell both shift it; no sample does, because it is read through solvent.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
-
-from orchestrator.symptoms import Symptom
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +18,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 REFERENCE_SHIFT: Final = 0.10
-"""Largest share by which the reference may have changed: more than a sound lamp drifts in a day."""
+"""Largest share by which the reference may have changed since the blank: more than a sound lamp drifts in a day."""
+LOST_SHARE: Final = 0.5
+"""With less of its first light than this, or more by the inverse, cell and lamp are no longer the same instrument."""
 
 
 def lamp_line_rate(
@@ -31,17 +31,41 @@ def lamp_line_rate(
     return float((counts - dark)[line].sum()) / integration_s
 
 
+@dataclass(frozen=True)
+class Checked:
+    """One look at the reference. ``shift``: its change since the blank in force, ``shift_in_all`` since the first one.
+
+    ``outcome``: "steady" within the bound; "shifted" beyond it; "lost" where little of the first light is left.
+    """
+
+    outcome: Literal["steady", "shifted", "lost"]
+    shift: float
+    shift_in_all: float
+
+
 class Reference:
-    """The lamp's line as it was first read through solvent, in counts per second."""
+    """The lamp's line as it was read through solvent with the first blank and with the newest, in counts per second.
 
-    def __init__(self, first_rate: float) -> None:
-        if not (math.isfinite(first_rate) and first_rate > 0.0):
-            raise ValueError(f"there is no light in the lamp's own line: {first_rate:g} counts/s")
-        self._first_rate = first_rate
+    Raises ValueError for a blank without light in that line.
+    """
 
-    def note(self, rate: float) -> Symptom | None:
-        """The same reading later, through solvent again. "reference shifted": lamp drift, or a fouled cell."""
-        shift = rate / self._first_rate - 1.0
-        if abs(shift) <= REFERENCE_SHIFT:
-            return None
-        return Symptom("reference shifted", round(100.0 * shift, 1), 100.0 * REFERENCE_SHIFT, "%")
+    def __init__(self, first_rate: float, bound: float = REFERENCE_SHIFT) -> None:
+        self._first_rate = self._blank_rate = _lit(first_rate)
+        self._bound = bound
+
+    def renew(self, rate: float) -> None:
+        """The blank has been read again; from now on it is what counts. Raises ValueError as the constructor does."""
+        self._blank_rate = _lit(rate)
+
+    def check(self, rate: float) -> Checked:
+        """The line as it is read now, through solvent again."""
+        shift, in_all = rate / self._blank_rate - 1.0, rate / self._first_rate - 1.0
+        if not LOST_SHARE <= 1.0 + in_all <= 1.0 / LOST_SHARE:
+            return Checked("lost", shift, in_all)
+        return Checked("steady" if abs(shift) <= self._bound else "shifted", shift, in_all)
+
+
+def _lit(rate: float) -> float:
+    if not (math.isfinite(rate) and rate > 0.0):
+        raise ValueError(f"there is no light in the lamp's own line: {rate:g} counts/s")
+    return rate

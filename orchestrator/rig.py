@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.config import RigConfig, SafeStep
+from orchestrator.config.rig import Flush
 from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer
 from orchestrator.errors import LimitRefused
 from orchestrator.spectra import OpticalLayout
 
 FLOW_TOLERANCE_UL_MIN = 1e-9
+FLUSH_LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Rig:
         for name, pump in self.pumps.items():
             identities[name] = await pump.connect()
             self.counted_ul[name] = 0.0
+        self.ordered = Ordered({}, {}, asyncio.get_running_loop().time())
         identities[self.heater.name] = await self.heater.connect()
         if self.pressure is not None:
             identities[self.pressure.name] = await self.pressure.connect()
@@ -126,23 +129,30 @@ class Rig:
 
 
 StepReport = Callable[[str, bool, str], Awaitable[None]]
+Forbids = Callable[[str], str | None]
+"""Why a pump must not flush the line now; None where it may."""
 
 
-async def make_safe(rig: Rig, report: StepReport, *, hurry: bool = False) -> bool:
+async def make_safe(rig: Rig, report: StepReport, *, hurry: bool = False, forbids_flush: Forbids | None = None) -> bool:
     """Run the rig file's safe sequence; every step is tried whatever became of those before it.
 
-    ``report(step, ok, detail)`` hears of each. ``hurry`` leaves out flushes. Returns True when all went well. A report
-    that fails (a full disk) does not end the sequence: the rest is hurried through, then its error is raised.
+    ``report(step, ok, detail)`` hears of each. ``hurry`` leaves out flushes; so does what ``forbids_flush`` says, which
+    is asked again while one runs. Returns True when all went well. A report that fails (a full disk) does not end the
+    sequence: the rest is hurried through, then its error is raised.
     """
     all_well = True
     unreported: Exception | None = None
     for step in rig.config.safe_sequence:
         ok = True
-        if (hurry or unreported is not None) and step.step == "flush":
-            detail = "left out: the operator is in a hurry"
+        why_not = None
+        if step.step == "flush":
+            in_a_hurry = hurry or unreported is not None
+            why_not = "the operator is in a hurry" if in_a_hurry else forbids_flush and forbids_flush(step.pump)
+        if why_not:
+            detail = f"left out: {why_not}"
         else:
             try:
-                detail = await _perform(rig, step)
+                detail = await _perform(rig, step, forbids_flush)
             except Exception as error:  # noqa: BLE001 - a device that fails must not keep the next step from being tried
                 ok, detail = False, f"{type(error).__name__}: {error}"
         all_well = all_well and ok
@@ -156,7 +166,7 @@ async def make_safe(rig: Rig, report: StepReport, *, hurry: bool = False) -> boo
     return all_well
 
 
-async def _perform(rig: Rig, step: SafeStep) -> str:
+async def _perform(rig: Rig, step: SafeStep, forbids_flush: Forbids | None) -> str:
     if step.step == "heaters_off":
         await rig.heater.heater_off()
         return rig.heater.name
@@ -165,7 +175,7 @@ async def _perform(rig: Rig, step: SafeStep) -> str:
     if step.step == "lamp_off":
         await rig.spectrometer.set_lamp(False)
         return rig.spectrometer.name
-    return await _flush_while_cooling(rig, step.pump, step.flow_ul_min, step.until_c, step.at_most_s)
+    return await _flush_while_cooling(rig, step, forbids_flush)
 
 
 async def stop_pumps(rig: Rig) -> str:
@@ -177,18 +187,35 @@ async def stop_pumps(rig: Rig) -> str:
             await pump.stop()
         except Exception as error:  # noqa: BLE001 - see above
             failures.append(f"{name}: {error}")
+    rig.ordered = Ordered({}, {}, asyncio.get_running_loop().time())
     if failures:
         raise RuntimeError("; ".join(failures))
     return ", ".join(rig.pumps)
 
 
-async def _flush_while_cooling(rig: Rig, pump: str, flow_ul_min: float, until_c: float, at_most_s: float) -> str:
+async def _flush_while_cooling(rig: Rig, step: Flush, forbids: Forbids | None) -> str:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await rig.flow({pump: flow_ul_min}, at_most_s + 30.0)
+    await rig.flow({step.pump: step.flow_ul_min}, step.at_most_s + 30.0)
     temperature = (await rig.heater.read()).temperature_c
-    while temperature > until_c and loop.time() - began < at_most_s:
-        await asyncio.sleep(5.0)
-        await rig.pumps[pump].status()  # a pump with its own watchdog stops when nobody speaks to it
-        temperature = (await rig.heater.read()).temperature_c
-    return f"{loop.time() - began:.0f} s at {flow_ul_min:g} µL/min, down to {temperature:.1f} °C"
+    why_not = None
+    while temperature > step.until_c and loop.time() - began < step.at_most_s and why_not is None:
+        why_not = await _flush_on(step.pump, forbids)
+        if why_not is None:
+            await rig.pumps[step.pump].status()  # a pump with its own watchdog stops when nobody speaks to it
+            temperature = (await rig.heater.read()).temperature_c
+    took = f"{loop.time() - began:.0f} s at {step.flow_ul_min:g} µL/min, down to {temperature:.1f} °C"
+    if why_not is None:
+        return took
+    await rig.flow({}, 1.0)
+    return f"{took}; cut short: {why_not}"
+
+
+async def _flush_on(pump: str, forbids: Forbids | None) -> str | None:
+    """Let the flush run for a while; returns at once when it must end, and why."""
+    for _ in range(int(FLUSH_LOOK_S)):
+        why_not = None if forbids is None else forbids(pump)
+        if why_not is not None:
+            return why_not
+        await asyncio.sleep(1.0)
+    return None

@@ -1,30 +1,41 @@
-"""Interlocks that watch the rig while a campaign runs, at their own period and whatever the campaign is doing.
+"""Interlocks that watch the rig at their own period, whatever a campaign or an operator is doing, or nobody is.
 
-An interlock latches: the first trip is the root cause, it is journalled once, and the run ends in the safe state. The
-readings that the interlocks take are also the campaign's newest temperature and pressure. A device that is on its
-recovery ladder holds up its own check and no other.
+They watch from the moment the devices are connected until they are let go: idle, running, paused, during the safe
+sequence. A trip latches. The first one is the root cause; what trips after it, because of it or beside it, is listed
+behind. Only a person clears them. The readings that the interlocks take are also the newest temperature and pressure.
+A device that is on its recovery ladder holds up its own check and no other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from orchestrator.config import RigConfig
 from orchestrator.devices import HeaterReading
 from orchestrator.rig import Rig
-from orchestrator.symptoms import PRESSURE_SETTLES_S, Delivery, HeaterTrend, PressureTrend, Symptom
+from orchestrator.symptoms import NO_OUTPUT, PRESSURE_SETTLES_S, Delivery, HeaterTrend, PressureTrend, Symptom
 
-WATCH_PERIOD_S = 2.0
-REFRESH_PERIOD_S = 4.0
-PUMP_PERIOD_S = 10.0
-PATIENCE_S = 3.0
+WATCH_PERIOD_S: Final = 2.0
+REFRESH_PERIOD_S: Final = 4.0
+PUMP_PERIOD_S: Final = 10.0
+PATIENCE_S: Final = 3.0
 """How long one check may hold up the others; it goes on beside them."""
-STALE_MARGIN_S = 15.0
+STALE_MARGIN_S: Final = 15.0
 """A check that has said nothing for the longest outage and this much more is stuck."""
+LOST_PERIOD_S: Final = 30.0
+"""How often a device that has tripped as lost is asked again: it is not to hold up the line of the safe sequence."""
+ACT_WITHIN_S: Final = 20.0
+"""So long after a trip the heater may still give power before the interlocks switch it off themselves."""
+THROUGH_THE_LINE: Final = ("over-pressure", "fast pressure rise", "clog", "leak")
+"""Trips after which nothing more may be pumped through the line."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,53 +53,162 @@ class Trip:
 
 
 Check = Callable[[], Awaitable[Trip | None]]
+OnTrip = Callable[[Trip], Awaitable[None]]
 
 
 class Interlocks:
-    """Watches temperature, its sensor and output, pressure, delivery and alarms, and keeps the latest readings."""
+    """Watches temperature, its sensor and output, pressure, delivery and alarms, and keeps the latest readings.
 
-    def __init__(self, rig: Rig) -> None:
+    One for a rig, for as long as it is connected. ``latched``: trips of an earlier sitting that nobody has cleared.
+    """
+
+    def __init__(self, rig: Rig, latched: Iterable[Trip] = ()) -> None:
         self._rig = rig
-        self.trip: Trip | None = None
+        self._trips: list[Trip] = list(latched)
+        self._tripped_s = -math.inf
+        self._listeners: list[OnTrip] = []
+        self._watching: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self.heater: HeaterReading | None = None
         self.pressure_kpa: float | None = None
+        self.seen_s: dict[str, float] = {}
+        """When each device last answered, by the loop's clock."""
+        self._under_way: dict[str, tuple[asyncio.Task[Trip | None], float]] = {}
+        self._ask_again_s: dict[str, float] = {}
+        self._stale_s = rig.config.recovery.outage_s + STALE_MARGIN_S
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        rig = self._rig
         self._heater_trend = HeaterTrend()
         self._pressure_trend = PressureTrend(rig.config)
         self._deliveries = {
             name: Delivery(name, pump.syringe.volume_ul, rig.earlier_ul.get(name, 0.0))
             for name, pump in rig.config.pumps.items()
         }
-        self._under_way: dict[str, tuple[asyncio.Task[Trip | None], float]] = {}
         self._leak_suspected = False
         self._pumps_unknown_s = -math.inf
-        self._stale_s = rig.config.recovery.outage_s + STALE_MARGIN_S
 
-    async def watch(self, on_trip: Callable[[Trip], Awaitable[None]]) -> Trip:
-        """Check for ever; returns after the first trip has been handed to ``on_trip``."""
+    @property
+    def trip(self) -> Trip | None:
+        """The root cause: the first trip that has not been cleared."""
+        return self._trips[0] if self._trips else None
+
+    @property
+    def trips(self) -> tuple[Trip, ...]:
+        """All trips that have not been cleared, the root cause first."""
+        return tuple(self._trips)
+
+    def latch(self, trip: Trip) -> bool:
+        """Latch a trip, also one that somebody else has found; False where this interlock of this device is latched.
+
+        Listeners hear only of what the interlocks have found themselves.
+        """
+        if self._known(trip):
+            return False
+        if not self._trips:
+            self._tripped_s = asyncio.get_running_loop().time()
+        self._trips.append(trip)
+        return True
+
+    def clear(self) -> tuple[Trip, ...]:
+        """Unlatch everything, by the word of a person who has looked at the rig; what still holds trips again.
+
+        Returns what was latched. Who it was is for the caller to journal, before this.
+        """
+        cleared, self._trips = tuple(self._trips), []
+        self._ask_again_s.clear()
+        self._begin_anew()
+        return cleared
+
+    def forbids_flush(self, pump: str) -> str | None:
+        """Why this pump must not flush the line now; None where it may."""
+        for trip in self._trips:
+            if trip.interlock in THROUGH_THE_LINE or trip.device == pump:
+                return str(trip)
+        return None
+
+    # -- watching -----------------------------------------------------------------------------------------------
+
+    def start(self, on_trip: OnTrip) -> None:
+        """Have ``on_trip`` called for every new trip, and watch from now on if nobody did. Idempotent."""
+        if on_trip not in self._listeners:
+            self._listeners.append(on_trip)
+        if self._watching is None:
+            self._watching = asyncio.ensure_future(self._watch())
+
+    async def stop(self, on_trip: OnTrip) -> None:
+        """Call ``on_trip`` no more; where nobody else listens, watching ends. Idempotent."""
+        if on_trip in self._listeners:
+            self._listeners.remove(on_trip)
+        if not self._listeners and self._watching is not None:
+            watching, self._watching = self._watching, None
+            watching.cancel()
+            await asyncio.gather(watching, *self._telling, return_exceptions=True)
+
+    async def watch(self, on_trip: OnTrip) -> Trip:
+        """Watch until something trips; returns it once ``on_trip`` has taken it in."""
+        first: asyncio.Future[Trip] = asyncio.get_running_loop().create_future()
+
+        async def tripped(trip: Trip) -> None:
+            if first.done():
+                return
+            try:
+                await on_trip(trip)
+            finally:
+                first.set_result(trip)
+
+        self.start(tripped)
+        try:
+            return await first
+        finally:
+            await self.stop(tripped)
+
+    async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         refreshed = pumps_checked = loop.time()
         try:
             while True:
-                trip = await self._look(self._rig.heater.name, self._check_heater)
-                trip = trip or await self._look("pressure", self._check_pressure)
+                heater = self._rig.heater.name
+                self._found(await self._look(heater, heater, self._check_heater))
+                self._found(await self._look("pressure", "pressure", self._check_pressure))
                 now = loop.time()
-                if trip is None and now - pumps_checked >= PUMP_PERIOD_S:
+                if now - pumps_checked >= PUMP_PERIOD_S:
                     pumps_checked = now
-                    trip = await self._check_pumps()
-                if trip is None and now - refreshed >= REFRESH_PERIOD_S:
+                    self._found(await self._check_pumps())
+                if now - refreshed >= REFRESH_PERIOD_S:
                     refreshed = now
-                    trip = await self._look("refresh", self._refresh)
-                if trip is not None:
-                    self.trip = trip
-                    await on_trip(trip)
-                    return trip
+                    self._found(await self._look("refresh", heater, self._refresh))
+                await self._back_up(now)
                 await asyncio.sleep(WATCH_PERIOD_S)
         finally:
             await self._abandon()
 
-    async def _look(self, name: str, check: Check) -> Trip | None:
+    def _found(self, trip: Trip | None) -> None:
+        """Latch it and tell everybody. Nobody is waited for: one who writes it to a disk that hangs blinds nobody."""
+        if trip is None or not self.latch(trip):
+            return
+        for listener in self._listeners:
+            task = asyncio.ensure_future(_told(listener, trip))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _back_up(self, now_s: float) -> None:
+        """Where nobody has acted on a trip, take the heater's power away from here."""
+        reading = self.heater
+        if self.trip is None or reading is None or now_s - self._tripped_s < ACT_WITHIN_S:
+            return
+        if reading.output_fraction > NO_OUTPUT:
+            try:
+                await self._rig.heater.heater_off()
+            except Exception as error:  # noqa: BLE001 - it is tried again at the next look
+                _log.error("the heater could not be switched off after a trip: %s", error)
+
+    async def _look(self, name: str, device: str, check: Check) -> Trip | None:
         """Do a check, or look how the one that is still under way is getting on; a failure of it is a trip."""
         now = asyncio.get_running_loop().time()
+        if now < self._ask_again_s.get(device, -math.inf):
+            return None
         if name in self._under_way:
             task, began = self._under_way.pop(name)
             patience_s = 0.0
@@ -106,9 +226,12 @@ class Interlocks:
                 return None
             return Trip("stale reading", name, round(held_s, 1), self._stale_s, "s")
         try:
-            return task.result()
+            trip = task.result()
         except Exception as error:  # noqa: BLE001 - a device that cannot be read: nobody knows what the rig is doing
-            return trip_of(error)
+            trip = trip_of(error)
+            if trip.interlock == "lost device":
+                self._ask_again_s[device] = asyncio.get_running_loop().time() + LOST_PERIOD_S
+        return trip
 
     async def _abandon(self) -> None:
         tasks = [task for task, _ in self._under_way.values()]
@@ -125,6 +248,7 @@ class Interlocks:
         reading = await self._rig.heater.read()
         self.heater = reading
         name = self._rig.heater.name
+        self._seen(name)
         if reading.faults:
             return Trip("heater fault", name, ", ".join(reading.faults), "none", "")
         limit = over_temperature_c(self._rig.config)
@@ -138,9 +262,13 @@ class Interlocks:
         self.pressure_kpa = await self._rig.pressure.read()
         limit = self._rig.config.limits.pressure_kpa
         name = self._rig.pressure.name
+        self._seen(name)
         if self.pressure_kpa > limit:
             return Trip("over-pressure", name, round(self.pressure_kpa, 2), limit, "kPa")
         now = asyncio.get_running_loop().time()
+        rise = self._pressure_trend.rise(now, self.pressure_kpa, self._rig.ordered)
+        if rise is not None:
+            return _tripped(name, rise)
         if any(pump in self._under_way for pump in self._rig.pumps):
             self._pumps_unknown_s = now
         known = now - self._pumps_unknown_s >= PRESSURE_SETTLES_S
@@ -154,22 +282,36 @@ class Interlocks:
         return await self._check_pumps()
 
     async def _check_pumps(self) -> Trip | None:
-        """All pumps, each at most as long as patience lasts."""
+        """All pumps, each at most as long as patience lasts; the first new trip of them."""
         for name in self._rig.pumps:
-            trip = await self._look(name, partial(self._check_pump, name))
-            if trip is not None:
+            trip = await self._look(name, name, partial(self._check_pump, name))
+            if trip is not None and not self._known(trip):
                 return trip
         return None
+
+    def _seen(self, device: str) -> None:
+        self.seen_s[device] = asyncio.get_running_loop().time()
+
+    def _known(self, trip: Trip) -> bool:
+        return any((known.interlock, known.device) == (trip.interlock, trip.device) for known in self._trips)
 
     async def _check_pump(self, name: str) -> Trip | None:
         ordered = self._rig.ordered
         reading = await self._rig.pumps[name].status()
+        self._seen(name)
         if reading.alarm:
             return Trip("pump alarm", name, reading.alarm, "none", "")
         if ordered is not self._rig.ordered:
             return None  # another order came while it was asked
         now = asyncio.get_running_loop().time()
         return _tripped(name, self._deliveries[name].note(now, reading, ordered, PUMP_PERIOD_S))
+
+
+async def _told(listener: OnTrip, trip: Trip) -> None:
+    try:
+        await listener(trip)
+    except Exception:  # noqa: BLE001 - one who fails at hearing it keeps nobody else from it
+        _log.exception("a trip was not taken in: %s", trip)
 
 
 def trip_of(error: Exception) -> Trip:

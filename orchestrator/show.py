@@ -75,6 +75,9 @@ class Show:
             self.say(f"experiment {data['n']} was interrupted: its reagent is debited, and it runs again")
         elif event.kind == "disturbed":
             self.say(f"experiment {data['n']} was disturbed ({', '.join(data['by'])}) and runs again")
+        elif event.kind == "reference_checked" and data["outcome"] != "steady":
+            read = ", ".join(str(n) for n in data["covers"]) or "none"
+            self.say(f"reference {data['outcome']} ({100 * data['shift']:+.1f} %), read since: experiments {read}")
         elif event.kind == "trip":
             self._console.print(
                 Text(

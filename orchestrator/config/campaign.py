@@ -340,13 +340,19 @@ class Settle(Section):
 
 
 class Measure(Section):
-    """How a spectrum is taken: repeats, spectra thrown away after a change, wanted brightness, exposure."""
+    """How a spectrum is taken: repeats, spectra thrown away after a change, wanted brightness, exposure.
+
+    ``reference_interval_s``: the lamp's own line is read through solvent at least so often between experiments, and
+    whenever the line is swept anyway; beyond ``reference_shift`` the blank is taken again.
+    """
 
     repeats: int = Field(default=3, ge=1, le=100)
     discard: int = Field(default=1, ge=1, le=20)
     dark_repeats: int = Field(default=3, ge=1, le=100)
     target_fraction_of_full_scale: Annotated[float, Quantity(units.FRACTION, ge=0.05, le=0.9)] = 0.7
     integration_s: Annotated[Range, RangeOf(Quantity(units.TIME, ge=0.001, le=65.0))] = Range(0.005, 2.0)
+    reference_interval_s: Time = 7200.0
+    reference_shift: Annotated[float, Quantity(units.FRACTION, ge=0.01, le=0.5)] = 0.1
 
 
 class Quality(Section):

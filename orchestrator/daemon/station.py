@@ -82,7 +82,7 @@ class Station:
         self._bench = make_bench(Ears(self, asyncio.get_running_loop()))
         self._journal = RigJournal(place.journal)
         self._sitting: _Sitting | None = None
-        self._fault: str | None = "the rig is not connected yet"
+        self._fault: str | None = "the rig is not connected yet" if place.hardware else None
         self._commands = asyncio.Lock()
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,7 +97,7 @@ class Station:
             run = await asyncio.get_running_loop().run_in_executor(None, run_state, self.journal_of(present.job))
             self._sitting = _Sitting(present, run, live=False)
             if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
-                await self._latch(run.trips[-1])
+                await self._latch(root_trip(run))
             if run.ended:
                 await self._settle(present.job, run, run.stop_detail)
             else:
@@ -105,6 +105,7 @@ class Station:
         if paused and self._sitting is None and not self.ledger.waits:
             await self._enter(Actor("guardian", "guardian"), {"verb": "pause", "rig": self.place.name}, _after_death)
         self._bench.start()
+        await self.advance()
 
     async def close(self) -> None:
         """Leave the rig safe and what sits to be resumed; ends when the bench has let go."""
@@ -398,6 +399,11 @@ class Verdict:
     job: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
     then: Callable[[], Awaitable[None]] | None = None
+
+
+def root_trip(run: RunState) -> Mapping[str, Any]:
+    """The root cause of the newest sitting's trips; what came behind it names it and is left out."""
+    return [trip for trip in run.trips if "behind" not in trip][-1]
 
 
 def run_state(path: Path) -> RunState:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from orchestrator.devices import JSON
 from orchestrator.rig import Rig, make_safe
+from orchestrator.safety import Interlocks, Trip
 
 Report = Callable[[str, bool, str], None]
 
@@ -66,7 +67,7 @@ async def rescue(
     halts = [asyncio.ensure_future(_insist(f"stop {name}", _halt(rig, name), report, how)) for name in rig.pumps]
     first = [heater, *halts]
     await asyncio.wait(first, timeout=how.sequence_s)
-    sequence = await _declared(rig, report, hurry is not None and hurry.is_set())
+    sequence = await _declared(rig, report, hurry)
     confirmed = await asyncio.gather(*first)
     with contextlib.suppress(Exception):  # the rig is safe by now, or has been reported not to be
         await rig.close()
@@ -109,14 +110,25 @@ def _halt(rig: Rig, name: str) -> Callable[[], Awaitable[str]]:
     return act
 
 
-async def _declared(rig: Rig, report: Report, hurry: bool) -> bool:
-    """The rig file's sequence, with the other devices that it may need connected as far as may be."""
+async def _declared(rig: Rig, report: Report, hurry: asyncio.Event | None) -> bool:
+    """The rig file's sequence under the interlocks, with the other devices connected as far as may be."""
 
     async def told(step: str, ok: bool, detail: str) -> None:
         report(step, ok, detail)
+
+    async def tripped(trip: Trip) -> None:
+        report("trip", False, str(trip))
+
+    def forbids(pump: str) -> str | None:
+        return "asked to hurry" if hurry is not None and hurry.is_set() else interlocks.forbids_flush(pump)
 
     for other in (rig.pressure, rig.spectrometer):
         if other is not None:
             with contextlib.suppress(Exception):  # its own step says what is wrong with it
                 await other.connect()
-    return await make_safe(rig, told, hurry=hurry)
+    interlocks = Interlocks(rig)
+    interlocks.start(tripped)
+    try:
+        return await make_safe(rig, told, forbids_flush=forbids)
+    finally:
+        await interlocks.stop(tripped)

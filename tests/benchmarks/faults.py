@@ -80,11 +80,11 @@ ROWS: tuple[Row, ...] = (
     Row("empty syringe, by the ledger", K.SYRINGE_EMPTY, "pb", ("empty syringe",), 0.0, size=400.0),
     Row("pump power blip", K.POWER_BLIP, "pb", ("outage",), 12.0, survived=True),
     Row("leak", K.LEAK, "reactor", ("leak",), 40.0),
-    Row("clog", K.CLOG, "reactor", ("clog", "over-pressure"), 120.0),
-    Row("clog, sudden", K.CLOG, "reactor", ("clog", "over-pressure", "pump alarm"), 15.0, size=1.0),
+    Row("clog", K.CLOG, "reactor", ("clog", "over-pressure", "fast pressure rise"), 120.0),
+    Row("clog, sudden", K.CLOG, "reactor", ("fast pressure rise", "over-pressure", "pump alarm"), 15.0, size=1.0),
     Row("bubble", K.BUBBLE, "spectrometer", ("flagged",), 60.0, duration_s=600.0),
     Row("thermocouple break", K.SENSOR_BREAK, "oven", ("heater fault",), 5.0),
-    Row("thermocouple detached", K.SENSOR_DETACHED, "oven", ("loop break",), 90.0),
+    Row("thermocouple detached", K.SENSOR_DETACHED, "oven", ("loop break", "temperature not held"), 90.0),
     Row("relay welded", K.RELAY_WELDED, "oven", ("heater runaway", "over-temperature"), 60.0),
     Row("saturation", K.SATURATION, "spectrometer", ("flagged",), 60.0),
     Row("lamp drift", K.LAMP_DRIFT, "spectrometer", ("reference shifted",), 2400.0),
@@ -265,8 +265,8 @@ async def _reads(rig: Rig) -> str:
         rate = lamp_line_rate(frames[0], frames[1], wavelengths, 0.05, rig.layout)
         if reference is None:
             reference = Reference(rate)
-        elif (symptom := reference.note(rate)) is not None:
-            return symptom.interlock
+        elif (outcome := reference.check(rate).outcome) != "steady":
+            return f"reference {outcome}"
 
 
 async def _all_answer(rig: Rig) -> bool:

@@ -117,9 +117,9 @@ def report(deaths: list[Death]) -> str:
             off = [death.heaters_s for death in mine]
             stopped = [death.pumps_s for death in mine]
             lines.append(
-                f"{way:<13} {len(mine):>4} times: heaters off after {statistics.median(off):.2f} s (worst {max(off):.2f}"
-                f" s, bar {HEATERS_BAR_S:g} s), pumps stopped after {statistics.median(stopped):.2f} s"
-                f" (worst {max(stopped):.2f} s, bar {PUMPS_BAR_S:g} s)"
+                f"{way:<13} {len(mine):>4} times: heaters off after {statistics.median(off):.2f} s "
+                f"(worst {max(off):.2f} s, bar {HEATERS_BAR_S:g} s), pumps stopped after "
+                f"{statistics.median(stopped):.2f} s (worst {max(stopped):.2f} s, bar {PUMPS_BAR_S:g} s)"
             )
     return "\n".join(lines)
 

@@ -104,7 +104,7 @@ def contents(journal: Path) -> str:
         return opened.dump()
 
 
-def _first_difference(expected: str, got: str) -> str:
+def first_difference(expected: str, got: str) -> str:
     """The first line that differs, around the first character that does."""
     for wanted, found in zip(expected.splitlines(), got.splitlines(), strict=False):
         if wanted != found:
@@ -159,7 +159,7 @@ def sweep(kills: int, strategy: str, seed: int, experiments: int) -> list[Killed
             if contents(journal) != expected:
                 raise SystemExit(
                     f"kill {number} ({report[-1]}): the resumed run did not end like the uninterrupted one:\n"
-                    f"{_first_difference(expected, contents(journal))}"
+                    f"{first_difference(expected, contents(journal))}"
                 )
             with Journal.open(journal, readonly=True) as opened:
                 told = [experiment.n for experiment in fold(opened.events()).told]

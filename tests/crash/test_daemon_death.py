@@ -109,7 +109,8 @@ def test_what_a_killed_guardian_and_daemon_left_hot_is_made_safe_before_anything
     guardian.wait()
     assert served.heating
     again = [*guardian_command(tmp_path, {"bench": rig}, [])[:-1], "--make-safe"]
-    done = subprocess.run(again, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True)
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(again, cwd=ROOT, env=environ, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert safe(served)
     assert rescues(tmp_path / FILE)[-1].cause == "left unsafe by an earlier guardian"
