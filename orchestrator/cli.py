@@ -170,6 +170,24 @@ def report(
 add_to(app)
 
 
+@app.command()
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(help="A daemon's or a rig's file; the machine alone if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look at ports, permissions, disk, clock, versions, secrets and the safe sequence; nothing is sent to a device."""
+    from orchestrator.doctor import examine
+
+    try:
+        found = examine(file)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print(found.as_dict() if as_json else found.text(), as_json)
+    raise typer.Exit(EXIT_TARGET_REACHED if found.ok else EXIT_REFUSED)
+
+
 def main() -> None:
     """Entry point of the ``lumiflow`` command."""
     from orchestrator.origin import check_one_origin
