@@ -103,7 +103,7 @@ def _check_rig_journal(name: str, path: Path) -> list[Check]:
         with Journal.open(path, readonly=True) as journal:
             return [Check(f"{name}: rig journal", "ok", f"{journal.seq} records, chain intact")]
     except JournalError as error:
-        advice = "keep the file; what precedes the damage can be saved (orchestrator.journal.recover)"
+        advice = f"lumiflow recover {path} keeps what precedes the damage"
         return [Check(f"{name}: rig journal", "problem", str(error), advice)]
 
 

@@ -390,7 +390,7 @@ def test_the_drivers_import_quickly_and_lightly() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("heard", range(0, 12))
+@pytest.mark.parametrize("heard", range(12))
 def test_answers_lost_at_any_moment_of_a_new_order_lose_no_volume(heard: int) -> None:
     left = 1_000_000
 
