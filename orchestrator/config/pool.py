@@ -51,12 +51,16 @@ class InputColumn(Section):
 
 
 class OutputColumn(Section):
-    """One reading. ``transform`` is a formula of x, such as ``1239.842/x``; ``absent``: numbers that mean blank."""
+    """One reading. ``transform`` is a formula of x, such as ``1239.842/x``; ``absent``: numbers that mean blank.
+
+    ``read_as``: numbers to take for cells that hold words, such as ``≥90%``; the transform applies to them too.
+    """
 
     column: Line | None = None
     unit: Text_ = ""
     transform: Line | None = None
     absent: tuple[float, ...] = ()
+    read_as: Mapping[str, float] = Field(default_factory=dict, max_length=50)
 
 
 class TargetGoal(Section):

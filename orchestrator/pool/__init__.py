@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageRefused
+from orchestrator.pool.conditions import Pool
 from orchestrator.pool.figure import write_figure
 from orchestrator.pool.replay import Outcome
 from orchestrator.pool.running import Heard, run_pool
 from orchestrator.pool.spec import LoadedSpec, arm_problem, load_spec
 from orchestrator.pool.summary import Row, heading, summarise, table
-from orchestrator.pool.table import Pool, load_pool
+from orchestrator.pool.table import load_pool
 
 __all__ = ["LoadedSpec", "Outcome", "Pool", "PoolResult", "Row", "load_pool", "load_spec", "replay_pool"]
 

@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 
 from orchestrator.errors import UsageRefused
+from orchestrator.pool.conditions import Pool, PoolGoal
 from orchestrator.pool.replay import Outcome
 from orchestrator.pool.summary import Row, heading, table
-from orchestrator.pool.table import Pool, PoolGoal
 
 _COLOURS = ("#8a8a8a", "#b8860b", "#2e8b57", "#8a4fbf", "#1f6fb4", "#c0392b", "#117a7a", "#555555")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 640, 240, 56, 34, 72

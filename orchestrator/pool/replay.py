@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.pool.table import Pool, PoolGoal
+from orchestrator.pool.conditions import Pool, PoolGoal
 
 if TYPE_CHECKING:
     from planners import Observation, OneOutput, SearchSpace

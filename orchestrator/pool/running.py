@@ -16,7 +16,7 @@ from orchestrator.pool.fingerprint import fingerprint
 from orchestrator.pool.replay import Outcome, replay
 
 if TYPE_CHECKING:
-    from orchestrator.pool.table import Pool, PoolGoal
+    from orchestrator.pool.conditions import Pool, PoolGoal
 
 Heard = Callable[[int, int, Outcome], None]
 """Told of every replay as it ends: how many have ended, of how many, and what came out."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.pool.conditions import Pool, PoolGoal
 from orchestrator.pool.replay import Outcome
-from orchestrator.pool.table import Pool, PoolGoal
 
 RESAMPLES = 2000
 

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,67 +14,12 @@ from typing import Literal
 from orchestrator.config.messages import closest
 from orchestrator.config.pool import Condition, InputColumn
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.pool.conditions import Pool, PoolGoal, PoolVariable
 from orchestrator.pool.formula import Formula, FormulaError, parse_formula
 from orchestrator.pool.spec import LoadedSpec
 
 MAX_BYTES = 50_000_000
 MAX_PROBLEMS = 20
-
-
-@dataclass(frozen=True)
-class PoolVariable:
-    """One variable of the pool, with the bounds, values or levels that the table gives it."""
-
-    name: str
-    kind: Literal["continuous", "integer", "discrete", "categorical"]
-    scale: Literal["linear", "log"]
-    unit: str
-    lower: float
-    upper: float
-    values: tuple[float, ...] = ()
-    levels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PoolGoal:
-    """One campaign to replay: a target of its own, or the best conditions of the table, to be found in steps.
-
-    ``hits`` are indices of conditions; each of ``steps`` is a label and how many hits it takes.
-    """
-
-    label: str
-    goal: Literal["target", "minimise", "maximise"]
-    output: str
-    target: float | None
-    tolerance: float
-    hits: frozenset[int]
-    steps: tuple[tuple[str, int], ...]
-
-    @property
-    def reachable(self) -> bool:
-        """Whether any condition of the table meets it."""
-        return bool(self.hits)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Conditions [n] with their coordinates, and the value of the objective's output; None where all failed.
-
-    ``digest`` changes with the table, the pool file and the order of conditions.
-    """
-
-    name: str
-    digest: str
-    variables: tuple[PoolVariable, ...]
-    x: tuple[tuple[float, ...], ...]
-    values: tuple[float | None, ...]
-    rows: int
-    goals: tuple[PoolGoal, ...]
-    initial: int
-    budget: int
-
-    def __len__(self) -> int:
-        return len(self.x)
 
 
 @dataclass(frozen=True)
@@ -145,9 +90,12 @@ class _Reading:
             Problem(str(self.path), row.line, place, column, cell, message, source=row.text[:200] if place else "")
         )
 
-    def number(self, row: _Row, column: str, formula: Formula | None) -> float | None:
-        """A cell as a number, transformed; None and a problem where it is none."""
-        value = _float(row.cells[self.index[column]])
+    def number(
+        self, row: _Row, column: str, formula: Formula | None, words: Mapping[str, float] | None = None
+    ) -> float | None:
+        """A cell as a number, transformed; None and a problem where it is none, and no word for one either."""
+        cell = row.cells[self.index[column]]
+        value = (words or {}).get(cell, _float(cell))
         if value is None:
             self.wrong(row, column, "a finite number is wanted here")
             return None
@@ -199,7 +147,7 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
             reading.wrong(row, reading_column, "no reading here; say in failed_when or filter what that means")
             readings.append(None)
         else:
-            readings.append(reading.number(row, reading_column, formula))
+            readings.append(reading.number(row, reading_column, formula, output.read_as))
     reading.refuse()
     variables, coordinates = _variables(reading, rows, raw)
     reading.refuse()

@@ -369,6 +369,13 @@ def test_a_cell_that_cannot_be_used_is_named_by_its_place(tmp_path: Path, row: s
     assert says in str(refused.value)
 
 
+def test_a_word_in_a_table_is_read_as_the_pool_file_says(tmp_path: Path) -> None:
+    row, text = "A;XPhos;1;50;570;≥90%;", SPEC.replace("yield: {}", 'yield: {read_as: {"≥90%": 0.95}}')
+    assert pool_of(tmp_path, text, row).values[-1] == 0.95
+    with pytest.raises(ConfigError, match="a finite number"):
+        pool_of(tmp_path, SPEC, row)
+
+
 def test_a_missing_column_is_named_where_the_pool_file_asks_for_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         pool_of(tmp_path, SPEC.replace('"T (degC)"', '"T (degc)"'))
