@@ -13,7 +13,7 @@ from orchestrator.pool.figure import write_figure
 from orchestrator.pool.replay import Outcome
 from orchestrator.pool.running import Heard, run_pool
 from orchestrator.pool.spec import LoadedSpec, arm_problem, load_spec
-from orchestrator.pool.summary import Row, heading, summarise, table
+from orchestrator.pool.summary import Row, as_markdown, heading, summarise
 from orchestrator.pool.table import load_pool
 
 __all__ = ["LoadedSpec", "Outcome", "Pool", "PoolResult", "Row", "load_pool", "load_spec", "replay_pool"]
@@ -33,7 +33,7 @@ class PoolResult:
         evidence = sorted({f"{o.arm}, seed {o.seed}: {o.evidence}" for o in self.outcomes if o.evidence})
         shown = evidence[:5] + ([f"and {len(evidence) - 5} more verdicts in {self.results}"] if evidence[5:] else [])
         verdicts = "\n\n" + "\n".join(shown) if shown else ""
-        return f"{heading(self.pool)}\n\n{table(self.pool, self.rows)}{verdicts}\n\nresults: {self.results}"
+        return f"{heading(self.pool)}\n\n{as_markdown(self.pool, self.rows)}{verdicts}\n\nresults: {self.results}"
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.errors import UsageRefused
 from orchestrator.pool.conditions import Pool, PoolGoal
 from orchestrator.pool.replay import Outcome
-from orchestrator.pool.summary import Row, heading, table
+from orchestrator.pool.summary import Row, as_markdown, heading
 
 _COLOURS = ("#8a8a8a", "#b8860b", "#2e8b57", "#8a4fbf", "#1f6fb4", "#c0392b", "#117a7a", "#555555")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 640, 240, 56, 34, 72
@@ -19,7 +19,7 @@ def write_figure(path: Path, pool: Pool, outcomes: Sequence[Outcome], rows: Sequ
     """Write the figure; ``.svg`` alone, ``.html`` with the table. Raises UsageRefused for another ending."""
     drawn = _svg(pool, outcomes, arms)
     if path.suffix == ".html":
-        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(pool, rows).splitlines()]
+        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in as_markdown(pool, rows).splitlines()]
         head, body = lines[0], lines[2:]
         cells = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in line)}</tr>" for line in body)
         drawn = (

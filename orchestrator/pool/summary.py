@@ -123,7 +123,7 @@ def _row(goal: PoolGoal, step: str, place: int, arm: str, mine: Sequence[Outcome
     )
 
 
-def table(pool: Pool, rows: Sequence[Row]) -> str:
+def as_markdown(pool: Pool, rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
     lines = [
         "| goal | arm | runs | experiments, median (95 %) | solved | censored | declared out of reach | "

@@ -17,7 +17,7 @@ from orchestrator.pool.fingerprint import fingerprint
 from orchestrator.pool.formula import FormulaError, parse_formula
 from orchestrator.pool.replay import initial_points, replay
 from orchestrator.pool.running import read_results
-from orchestrator.pool.summary import bootstrap_median, exact_random, summarise, table
+from orchestrator.pool.summary import as_markdown, bootstrap_median, exact_random, summarise
 from planners import strategy_names, strategy_settings
 
 SPEC = """\
@@ -237,7 +237,7 @@ def test_a_summary_counts_censored_runs_as_longer_than_the_budget(tmp_path: Path
     assert [(row.median, row.solved, row.censored) for row in rows] == [(9.0, 3, 2), (math.inf, 0, 5)]
     assert rows[0].high == math.inf
     assert rows[1].as_dict()["median_experiments"] is None
-    text = table(pool, rows)
+    text = as_markdown(pool, rows)
     assert "| 9 (5-> 31) | 60 % | 2 | - | 0.30 / 0.30 |" in text
     assert "| > 31 (> 31-> 31) | 0 % | 5 |" in text
 
@@ -246,7 +246,7 @@ def test_a_verdict_on_what_was_there_to_be_found_is_called_false(tmp_path: Path)
     pool = pool_of(tmp_path)
     (row, _) = summarise(pool, outcomes([20, 22], declared=11), ["gp"])
     assert row.false_declared == 2
-    assert "falsely in 2" in table(pool, [row])
+    assert "falsely in 2" in as_markdown(pool, [row])
 
 
 def test_random_choice_has_its_exact_median(tmp_path: Path) -> None:
