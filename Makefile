@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A Linux machine takes torch's CUDA build from PyPI unless told otherwise; see README, "Without CUDA".
 TORCH_INDEX ?=
+# Replays of each planner on each table of past experiments.
+SEEDS ?= 50
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-planners clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lumiflow run configs/campaigns/quickstart.yaml --fresh
@@ -23,6 +25,9 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.loop
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.faults
+
+bench-planners: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.pools --seeds $(SEEDS)
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)

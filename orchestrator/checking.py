@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checked:
-    """A campaign or rig file that could be read, and what its pre-flight found (None for a rig by itself)."""
+    """A file that could be read, and what the pre-flight of a campaign found (None for a rig or pool file)."""
 
     path: Path
     what: str
@@ -43,11 +43,19 @@ class Checked:
 
 
 def validate_file(path: Path) -> Checked:
-    """Check a campaign file with its rig, or a rig file by itself. Raises ConfigError with everything that is wrong."""
+    """Check a campaign file with its rig, or a rig or pool file by itself.
+
+    Raises ConfigError with everything that is wrong.
+    """
     kind = parse(read_text(path), str(path)).root.get("kind")
     if kind is not None and kind.value == "rig":
         load_rig(path)
         return Checked(path, "rig", None)
+    if kind is not None and kind.value == "pool":
+        from orchestrator.pool import load_spec
+
+        load_spec(path)
+        return Checked(path, "pool", None)
     return Checked(path, "campaign", preflight(load_campaign(path)))
 
 

@@ -76,7 +76,9 @@ def run(
 
 
 @app.command()
-def validate(path: Annotated[Path, typer.Argument(help="A campaign or rig file.")], as_json: JsonFlag = False) -> None:
+def validate(
+    path: Annotated[Path, typer.Argument(help="A campaign, rig or pool file.")], as_json: JsonFlag = False
+) -> None:
     """Check a file against its rig: units, ranges, reachable flows, pressure, syringes, budget."""
     from orchestrator.checking import validate_file
 
@@ -102,14 +104,16 @@ def explain(campaign: CampaignFile, as_json: JsonFlag = False) -> None:
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="campaign or rig")] = "campaign", as_json: JsonFlag = False
+    kind: Annotated[str, typer.Argument(help="campaign, rig or pool")] = "campaign", as_json: JsonFlag = False
 ) -> None:
     """Print the JSON Schema of a file kind, for editors."""
     from orchestrator.config import json_schema
+    from orchestrator.config.schema import MODELS
 
-    if kind not in ("campaign", "rig"):
-        _refuse_words(f'there is no schema of "{kind}": campaign or rig', as_json)
-    _print(json_schema("rig" if kind == "rig" else "campaign"), as_json, indent=None if as_json else 2)
+    known = next((each for each in MODELS if each == kind), None)
+    if known is None:
+        _refuse_words(f'there is no schema of "{kind}": campaign, rig or pool', as_json)
+    _print(json_schema(known), as_json, indent=None if as_json else 2)
 
 
 @app.command()
@@ -270,6 +274,35 @@ def doctor(
         _refuse(error, as_json)
     _print(found.as_dict() if as_json else found.text(), as_json)
     raise typer.Exit(EXIT_TARGET_REACHED if found.ok else EXIT_REFUSED)
+
+
+@app.command()
+def pool(
+    data: Annotated[Path, typer.Argument(help="A table of past experiments (CSV).", show_default=False)],
+    spec: Annotated[Path, typer.Option(help="What the table means (YAML).", show_default=False)],
+    arms: Annotated[str | None, typer.Option(help="Planners, with commas between; the file's if not given.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Replays of each; the file's if not given.", min=1)] = None,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    results: Annotated[Path | None, typer.Option(help="Where to keep what was replayed, to go on from.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what the results file holds.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw a figure here (.html or .svg).")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Replay planners on a table of past experiments: how many would each have needed?"""
+    from orchestrator.pool import Outcome, replay_pool
+
+    def heard(count: int, of: int, outcome: Outcome) -> None:
+        reached = ", ".join("-" if each is None else str(each) for each in outcome.reached)
+        typer.echo(f"{count}/{of} {outcome.arm}, {outcome.goal}, seed {outcome.seed}: {reached}", err=True)
+
+    named = None if arms is None else [arm.strip() for arm in arms.split(",")]
+    try:
+        outcome = replay_pool(
+            data, spec, arms=named, seeds=seeds, jobs=jobs, results=results, fresh=fresh, out=out, heard=heard
+        )
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
 """Planners: pure numerics that choose the next experiment and, at the end, the recipe. No input or output at all."""
 
 from planners.errors import PlannerError
-from planners.objective import Objective
+from planners.objective import OUTPUTS, Objective, OneOutput, Wanted
 from planners.records import (
-    OUTPUTS,
     Feasible,
     Interval,
     Observation,
+    OutOfReach,
     Proposal,
     Recommendation,
     Request,
@@ -21,6 +21,8 @@ __all__ = [
     "Interval",
     "Objective",
     "Observation",
+    "OneOutput",
+    "OutOfReach",
     "PlannerError",
     "Proposal",
     "Recommendation",
@@ -28,6 +30,7 @@ __all__ = [
     "SearchSpace",
     "Strategy",
     "Variable",
+    "Wanted",
     "strategy",
     "strategy_names",
     "strategy_settings",

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from planners.candidates import around, keep
 from planners.heavy import log_fatplus
-from planners.objective import Objective
 from planners.records import Request
 
 _SMOOTHING = 0.1
@@ -19,23 +18,18 @@ _REFINE_STARTS = 4
 _REFINE_EACH = 40
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Unit points [N, d] -> raw outputs of every member [M, N, 3] and the chance of a reading [N]."""
+"""Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]."""
 
 NAME = "log expected improvement of utility × chance of a reading"
 
 
-def utilities(objective: Objective, outputs: Tensor) -> Tensor:
-    """Raw outputs [..., 3] -> utility [...]."""
-    return objective.utility(outputs[..., 0], outputs[..., 1], outputs[..., 2])
-
-
-def log_expected_improvement(values: Tensor, incumbent: Tensor) -> Tensor:
+def log_expected_improvement(values: Tensor, incumbent: Tensor, smoothing: float = _SMOOTHING) -> Tensor:
     """log E[max(U - U*, 0)] over members, from utilities [M, N] and each member's incumbent [M, 1]: [N].
 
     The maximum is smoothed with a fat tail, so that its logarithm ranks candidates that no member calls an improvement
     (Ament et al., NeurIPS 2023, "Unexpected improvements to expected improvement").
     """
-    improvement: Tensor = log_fatplus(values - incumbent, tau=_SMOOTHING)
+    improvement: Tensor = log_fatplus(values - incumbent, tau=smoothing)
     return torch.logsumexp(improvement, dim=0) - math.log(len(values))
 
 
@@ -48,15 +42,18 @@ class Acquisition:
 
     def __init__(self, request: Request, predict: Predict, measured: NDArray[np.float64]) -> None:
         self._objective = request.objective
+        self._encode = request.space.encode
         self._predict = predict
+        readings = np.array([o.readings for o in request.observations if not o.failed], dtype=np.float64)
+        self._smoothing = _SMOOTHING * request.objective.resolution(readings)
         pending = request.space.to_unit(request.pending) if request.pending else np.empty((0, measured.shape[1]))
-        outputs, _ = predict(torch.from_numpy(np.concatenate([measured, pending])))
-        self._incumbent = utilities(request.objective, outputs).amax(1, keepdim=True)
+        outputs, _ = predict(torch.from_numpy(self._encode(np.concatenate([measured, pending]))))
+        self._incumbent = request.objective.worth(outputs).amax(1, keepdim=True)
 
     def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Unit points [N, d] -> acquisition values [N]."""
-        outputs, chance = self._predict(torch.from_numpy(unit))
-        value = log_expected_improvement(utilities(self._objective, outputs), self._incumbent)
+        outputs, chance = self._predict(torch.from_numpy(self._encode(unit)))
+        value = log_expected_improvement(self._objective.worth(outputs), self._incumbent, self._smoothing)
         return np.asarray((value + chance.clip(1e-6, None).log()).numpy(), dtype=np.float64)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners.records import Request
-from planners.sampling import allowed, snap, sobol, unvisited, visited
+from planners.sampling import allowed, remaining, snap, sobol, unvisited, visited
 
 APART = 1e-3
 """A new experiment differs from every earlier one by more than this in some unit coordinate."""
@@ -16,33 +16,37 @@ _ALONG = 24
 def pool(
     request: Request,
     unit: NDArray[np.float64],
-    peaks_ev: NDArray[np.float64],
+    first: NDArray[np.float64],
     *,
     spread: int,
     local: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Allowed, unvisited candidates [N, d], N up to about spread + 2 local.
+    """Allowed, unvisited candidates [N, d]: those that the request lists, or up to about spread + 2 local of its space.
 
-    A third is space-filling; a third surrounds the readings nearest to the target at five radii; a third lies on
-    segments between readings below and above the target, where the peak passes through the target and a surrogate
+    Of these a third is space-filling; a third surrounds the readings nearest to what is wanted at five radii; a
+    third lies on segments between readings below and above a target, where the output passes through it and a surrogate
     interpolates.
 
     Args:
         request: the request.
         unit: unit points of the readings [n, d].
-        peaks_ev: their peaks [n].
+        first: their first output [n].
         spread: number of space-filling points.
         local: number of local points, and of points on segments.
         rng: the source of every random number.
     """
+    if request.candidates is not None:
+        return remaining(request)
     d = request.space.dimension
     parts = [sobol(d, spread, rng)]
-    order = np.argsort(np.abs(peaks_ev - request.objective.target_peak_ev), kind="stable")
+    order = np.argsort(request.objective.shortfall(first), kind="stable")
     each = max(1, local // (min(3, len(order)) * len(_LOCAL_RADII)))
     for centre in unit[order[:3]]:
         parts += [around(centre, radius, each, rng) for radius in _LOCAL_RADII]
-    parts.append(_segments(request, unit[order], peaks_ev[order], local // _ALONG, rng))
+    if request.objective.target is not None:
+        error = first[order] - request.objective.target
+        parts.append(_segments(unit[order], error, local // _ALONG, rng))
     return keep(request, np.concatenate(parts))
 
 
@@ -55,10 +59,9 @@ def around(centre: NDArray[np.float64], radius: float, count: int, rng: np.rando
 
 
 def _segments(
-    request: Request, unit: NDArray[np.float64], peaks_ev: NDArray[np.float64], pairs: int, rng: np.random.Generator
+    unit: NDArray[np.float64], error: NDArray[np.float64], pairs: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Points on the segments between readings on either side of the target, the pairs nearest to it first."""
-    error = peaks_ev - request.objective.target_peak_ev
     below, above = np.flatnonzero(error < 0), np.flatnonzero(error >= 0)
     if len(below) == 0 or len(above) == 0:
         return np.empty((0, unit.shape[1]))

@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners.records import Proposal, Recommendation, Request
-from planners.sampling import next_in_stream, random_stream, sobol_stream, visited
+from planners.sampling import (
+    as_recipe,
+    generator,
+    listed,
+    next_in_stream,
+    random_stream,
+    sobol_stream,
+    spread_order,
+    visited,
+)
 
 Stream = Callable[[Request], Iterator[NDArray[np.float64]]]
 
@@ -19,10 +28,12 @@ class Design:
     name: str
     stream: Stream
     described: str
+    order: Callable[[Request, NDArray[np.float64]], NDArray[np.int64]]
+    """The order in which candidates [N, d] of a request that lists them are run: [N]."""
 
     def propose(self, request: Request) -> Proposal:
         """See `planners.Strategy`."""
-        return _from_stream(request, self.stream, self.name, self.described)
+        return _from_stream(request, self.stream, self.order, self.name, self.described)
 
     def recommend(self, request: Request) -> Recommendation:
         """See `planners.Strategy`; without a model, only measured recipes are recommended."""
@@ -33,12 +44,12 @@ class Design:
 
 def sobol_design() -> Design:
     """A scrambled Sobol sequence."""
-    return Design("sobol", sobol_stream, "Sobol sequence")
+    return Design("sobol", sobol_stream, "Sobol sequence", spread_order)
 
 
 def random_design() -> Design:
     """Independent uniform points."""
-    return Design("random", random_stream, "uniform random design")
+    return Design("random", random_stream, "uniform random design", _shuffled)
 
 
 def initial_proposal(request: Request, strategy: str, started: int, readings: int) -> Proposal:
@@ -47,13 +58,28 @@ def initial_proposal(request: Request, strategy: str, started: int, readings: in
         described = f"initial Sobol design, point {started + 1} of {request.initial}"
     else:
         described = f"Sobol design goes on, because {readings} of {started} recipes gave a reading and a model needs 2"
-    return _from_stream(request, sobol_stream, strategy, described)
+    return _from_stream(request, sobol_stream, spread_order, strategy, described)
 
 
-def _from_stream(request: Request, stream: Stream, strategy: str, described: str) -> Proposal:
-    point, looked = next_in_stream(request, stream(request), strategy)
+def _shuffled(request: Request, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    return generator(request.seed, 0x0A2D).permutation(len(points))
+
+
+def _from_stream(
+    request: Request,
+    stream: Stream,
+    order: Callable[[Request, NDArray[np.float64]], NDArray[np.int64]],
+    strategy: str,
+    described: str,
+) -> Proposal:
+    if request.candidates is not None:
+        points = listed(request)
+        ordered = iter([points[order(request, points)]])
+        point, looked = next_in_stream(request, ordered, strategy)
+    else:
+        point, looked = next_in_stream(request, stream(request), strategy)
     return Proposal(
-        x=tuple(float(value) for value in request.space.from_unit(point)[0]),
+        x=as_recipe(request, point),
         strategy=strategy,
         phase="initial",
         acquisition="space filling",

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from planners.errors import PlannerError
 from planners.modelled import Belief, Fitted, Modelled, Ranking
-from planners.objective import Objective
+from planners.objective import Wanted
 from planners.records import Request
+from planners.space import SearchSpace
 
 if TYPE_CHECKING:
     from planners.surrogate import Data, EnsembleSurrogate
 
 _DOUBT_AWAY = 0.1
-"""Share of a peak's distance from the target that counts as its noise: readings far from the target guide the fit
+"""Share of a reading's distance from the target that counts as its noise: readings far from the target guide the fit
 without bending it where it must be exact."""
 
 
@@ -51,38 +52,35 @@ class Ensemble(Modelled):
         """Fit the ensemble."""
         from planners.surrogate import fit_ensemble
 
-        away_ev = np.abs(data.readings[:, 0] - request.objective.target_peak_ev)
-        doubted = np.hypot(data.peak_sd_ev, _DOUBT_AWAY * np.nan_to_num(away_ev))
+        away = request.objective.away(data.readings[:, 0])
+        doubted = np.hypot(data.first_sd, _DOUBT_AWAY * np.nan_to_num(away))
         surrogate = fit_ensemble(
-            replace(data, peak_sd_ev=doubted), members=self.members, hidden=self.hidden, steps=self.steps, rng=rng
+            replace(data, first_sd=doubted), members=self.members, hidden=self.hidden, steps=self.steps, rng=rng
         )
-        return FittedEnsemble(surrogate, request.objective, self.members, float(np.median(data.peak_sd_ev)))
+        return FittedEnsemble(surrogate, request, self.members, float(np.median(data.first_sd)))
 
 
 class FittedEnsemble(Fitted):
     """See `planners.modelled.Fitted`."""
 
-    def __init__(
-        self, surrogate: "EnsembleSurrogate", objective: Objective, members: int, peak_noise_ev: float
-    ) -> None:
+    def __init__(self, surrogate: "EnsembleSurrogate", request: Request, members: int, first_noise: float) -> None:
         from planners.acquisition import NAME
 
         self.acquisition = NAME
         self.described = f"The ensemble of {members} networks"
         self._surrogate = surrogate
-        self._objective = objective
-        self._peak_noise_ev = peak_noise_ev
+        self._objective: Wanted = request.objective
+        self._space: SearchSpace = request.space
+        self._first_noise = first_noise
 
     def believe(self, unit: NDArray[np.float64]) -> Belief:
         """See `planners.modelled.Fitted`."""
         import torch
 
-        from planners.acquisition import utilities
-
-        outputs, chance = self._surrogate.predict(torch.from_numpy(unit))
+        outputs, chance = self._surrogate.predict(torch.from_numpy(self._space.encode(unit)))
         sd = np.hypot(outputs.std(0).numpy(), self._surrogate.noise)
-        sd[:, 0] = np.hypot(sd[:, 0], self._peak_noise_ev)
-        utility = utilities(self._objective, outputs).mean(0)
+        sd[:, 0] = np.hypot(sd[:, 0], self._first_noise)
+        utility = self._objective.worth(outputs).mean(0)
         return Belief(outputs.mean(0).numpy(), sd, chance.numpy(), utility.numpy())
 
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:

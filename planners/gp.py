@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from planners.errors import PlannerError
 from planners.modelled import Belief, Fitted, Modelled, Ranking
-from planners.objective import Objective
-from planners.records import OUTPUTS, Request
+from planners.objective import Wanted
+from planners.records import Request
+from planners.space import SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,7 @@ def _quiet(seed: int) -> Iterator[None]:
 
 
 def _fit_gp(x: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np.float64] | None = None) -> Any:
-    """The default SingleTaskGP of y [n] on unit points [n, d]; the noise is fitted unless given."""
+    """The default SingleTaskGP of y [n] on features [n, D]; the noise is fitted unless given."""
     import torch
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import SingleTaskGP
@@ -52,7 +53,7 @@ def _fit_gp(x: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np
 
 
 def _chance_model(data: "Data") -> Callable[["Tensor"], "Tensor"]:
-    """The chance of a reading [N] at unit points [N, d], from a GP on +-1 labels read through a probit."""
+    """The chance of a reading [N] at features [N, D], from a GP on +-1 labels read through a probit."""
     import torch
     from torch import Tensor
 
@@ -93,20 +94,21 @@ class CompositeGP(_GaussianProcess):
         """Fit a GP to each output that was read at least twice; one that was not is taken as zero."""
         seed = int(rng.integers(2**31))
         with _quiet(seed):
-            return _FittedComposite(request.objective, data, self.samples, seed)
+            return _FittedComposite(request, data, self.samples, seed)
 
 
 class _FittedComposite(Fitted):
-    def __init__(self, objective: Objective, data: "Data", samples: int, seed: int) -> None:
+    def __init__(self, request: Request, data: "Data", samples: int, seed: int) -> None:
         from botorch.models.model_list_gp_regression import ModelListGP
 
         self.acquisition = "log noisy expected improvement of utility × chance of a reading"
         self.described = "The Gaussian process"
-        self._objective = objective
+        self._objective: Wanted = request.objective
+        self._space: SearchSpace = request.space
         self._samples = samples
         self._seed = seed
         models = []
-        for i in range(len(OUTPUTS)):
+        for i in range(data.outputs):
             rows = ~np.isnan(data.readings[:, i])
             if rows.sum() < 2:
                 models.append(_fit_gp(data.unit[:1], np.zeros(1)))
@@ -114,10 +116,10 @@ class _FittedComposite(Fitted):
                 models.append(_fit_gp(data.unit[rows], data.readings[rows, i]))
         self._model = ModelListGP(*models)
         self._chance = _chance_model(data)
-        self._noise_ev = float(np.median(data.peak_sd_ev))
+        self._noise = float(np.median(data.first_sd))
 
     def _utility(self, outputs: "Tensor", X: "Tensor | None" = None) -> "Tensor":  # noqa: N803 - BoTorch's name
-        return self._objective.utility(outputs[..., 0], outputs[..., 1], outputs[..., 2])
+        return self._objective.worth(outputs)
 
     def believe(self, unit: NDArray[np.float64]) -> Belief:
         """See `planners.modelled.Fitted`."""
@@ -125,15 +127,16 @@ class _FittedComposite(Fitted):
         from scipy.special import ndtri
 
         with torch.no_grad(), _quiet(self._seed):
-            x = torch.from_numpy(unit)
+            x = torch.from_numpy(self._space.encode(unit))
             posterior = self._model.posterior(x)
             mean, sd = posterior.mean, posterior.variance.sqrt()
             quantiles = torch.from_numpy(ndtri((np.arange(15) + 0.5) / 15))[:, None]
-            peaks = mean[:, 0] + quantiles * sd[:, 0]
-            utility = self._objective.utility(peaks, mean[:, 1].expand_as(peaks), mean[:, 2].expand_as(peaks)).mean(0)
+            possible = mean.repeat(len(quantiles), 1, 1)
+            possible[..., 0] = mean[:, 0] + quantiles * sd[:, 0]
+            utility = self._objective.worth(possible).mean(0)
             chance = self._chance(x)
         deviation = sd.numpy().copy()
-        deviation[:, 0] = np.hypot(deviation[:, 0], self._noise_ev)
+        deviation[:, 0] = np.hypot(deviation[:, 0], self._noise)
         return Belief(mean.numpy(), deviation, chance.numpy(), utility.numpy())
 
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
@@ -143,19 +146,20 @@ class _FittedComposite(Fitted):
         from botorch.acquisition.objective import GenericMCObjective
         from botorch.sampling.normal import SobolQMCNormalSampler
 
+        encode = self._space.encode
         with _quiet(self._seed):
             function = qLogNoisyExpectedImprovement(
                 self._model,
-                X_baseline=torch.from_numpy(measured),
+                X_baseline=torch.from_numpy(encode(measured)),
                 sampler=SobolQMCNormalSampler(torch.Size([self._samples]), seed=self._seed),
                 objective=GenericMCObjective(self._utility),
-                X_pending=torch.from_numpy(request.space.to_unit(request.pending)) if request.pending else None,
+                X_pending=torch.from_numpy(encode(request.space.to_unit(request.pending))) if request.pending else None,
                 prune_baseline=False,
             )
 
         def rank(unit: NDArray[np.float64]) -> NDArray[np.float64]:
             with torch.no_grad(), _quiet(self._seed):
-                x = torch.from_numpy(unit)
+                x = torch.from_numpy(self._space.encode(unit))
                 value = function(x[:, None, :]) + self._chance(x).clip(1e-6, None).log()
             return np.asarray(value.numpy(), dtype=np.float64)
 
@@ -175,16 +179,18 @@ class ScalarGP(_GaussianProcess):
         """Fit a GP to the utilities."""
         seed = int(rng.integers(2**31))
         with _quiet(seed):
-            return _FittedScalar(request.objective, data, seed)
+            return _FittedScalar(request, data, seed)
 
 
 class _FittedScalar(Fitted):
-    def __init__(self, objective: Objective, data: "Data", seed: int) -> None:
+    def __init__(self, request: Request, data: "Data", seed: int) -> None:
         self.acquisition = "log expected improvement of the scalar score × chance of a reading"
         self.described = "The scalar Gaussian process"
         self._seed = seed
+        self._space: SearchSpace = request.space
+        self._outputs = data.outputs
         rows = data.succeeded
-        scores = objective.score(*data.readings[rows].T)
+        scores = request.objective.score_rows(data.readings[rows])
         self._best = float(scores.max())
         self._model = _fit_gp(data.unit[rows], scores)
         self._chance = _chance_model(data)
@@ -194,10 +200,10 @@ class _FittedScalar(Fitted):
         import torch
 
         with torch.no_grad(), _quiet(self._seed):
-            x = torch.from_numpy(unit)
+            x = torch.from_numpy(self._space.encode(unit))
             utility = self._model.posterior(x).mean[:, 0].numpy()
             chance = self._chance(x).numpy()
-        unknown = np.full((len(unit), len(OUTPUTS)), np.nan)
+        unknown = np.full((len(unit), self._outputs), np.nan)
         return Belief(unknown, unknown, chance, utility)
 
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
@@ -209,7 +215,7 @@ class _FittedScalar(Fitted):
 
         def rank(unit: NDArray[np.float64]) -> NDArray[np.float64]:
             with torch.no_grad(), _quiet(self._seed):
-                x = torch.from_numpy(unit)
+                x = torch.from_numpy(self._space.encode(unit))
                 value = function(x[:, None, :]) + self._chance(x).clip(1e-6, None).log()
             return np.asarray(value.numpy(), dtype=np.float64)
 

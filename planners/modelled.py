@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from planners import designs
 from planners.evidence import Measured
-from planners.objective import Objective
-from planners.records import OUTPUTS, Interval, Proposal, Recommendation, Request
-from planners.sampling import distinct, generator, next_in_stream, sobol_stream, visited
+from planners.objective import Wanted
+from planners.records import Interval, Proposal, Recommendation, Request
+from planners.sampling import as_recipe, distinct, generator, next_in_stream, sobol_stream, visited
 
 if TYPE_CHECKING:
     from planners.surrogate import Data
@@ -27,7 +27,7 @@ Ranking = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Belief:
-    """A fitted model's view of some points: mean and sd of each output [N, 3], chance of a reading [N] and expected
+    """A fitted model's view of some points: mean and sd of each output [N, m], chance of a reading [N] and expected
     utility [N]. The sd is that of a reading, noise included."""
 
     mean: NDArray[np.float64]
@@ -35,14 +35,14 @@ class Belief:
     chance: NDArray[np.float64]
     utility: NDArray[np.float64]
 
-    def intervals(self, row: int) -> Mapping[str, Interval]:
-        """The 90 % intervals at one point; widths and yields do not go below zero."""
-        mean, half = self.mean[row], _NORMAL_95 * self.sd[row]
-        low = np.maximum(mean - half, 0.0)
+    def intervals(self, row: int, objective: Wanted) -> Mapping[str, Interval]:
+        """The 90 % intervals at one point; none goes below the least value that its output can have."""
+        mean, half, least = self.mean[row], _NORMAL_95 * self.sd[row], objective.least
+        low = np.maximum(mean - half, least)
         return MappingProxyType(
             {
-                name: Interval(float(max(mean[i], 0.0)), float(low[i]), float(max(mean[i] + half[i], 0.0)))
-                for i, name in enumerate(OUTPUTS)
+                name: Interval(float(max(mean[i], least[i])), float(low[i]), float(max(mean[i] + half[i], least[i])))
+                for i, name in enumerate(objective.outputs)
                 if np.isfinite(mean[i]) and np.isfinite(half[i])
             }
         )
@@ -106,16 +106,22 @@ class Modelled(ABC):
     def _modelled(self, request: Request, measured: Measured) -> Proposal:
         from planners.acquisition import maximise
         from planners.candidates import pool
+        from planners.reach import verdict
         from planners.surrogate import Data
+        from planners.wording import proposal_reason
 
         rng = generator(request.seed, len(request.observations), len(request.pending), 1)
         fitted = self.fit(request, Data.of(request), rng)
         ranking = fitted.ranking(request, measured.unit)
-        peaks = measured.readings[:, 0]
-        points = pool(request, measured.unit, peaks, spread=self.spread, local=self.local, rng=rng)
+        first = measured.readings[:, 0]
+        points = pool(request, measured.unit, first, spread=self.spread, local=self.local, rng=rng)
         if len(points) == 0:
             point, looked = next_in_stream(request, sobol_stream(request), self.name)
             value, compared = float(ranking(point[None, :])[0]), looked
+        elif request.candidates is not None:
+            values = ranking(points)
+            best, compared = int(np.argmax(values)), len(points)
+            point, value = points[best], float(values[best])
         else:
             point, value, compared = maximise(request, ranking, points, rng)
         belief = fitted.believe(point[None, :])
@@ -123,42 +129,11 @@ class Modelled(ABC):
             x=as_recipe(request, point),
             strategy=self.name,
             phase="model",
-            predicted=belief.intervals(0),
+            predicted=belief.intervals(0, request.objective),
             probability_feasible=float(belief.chance[0]),
             acquisition=fitted.acquisition,
             acquisition_value=value,
             compared=compared,
-            reason=_reason(request.objective, fitted.described, belief, measured=measured, compared=compared),
+            reason=proposal_reason(request.objective, fitted.described, belief, measured=measured, compared=compared),
+            out_of_reach=verdict(request, fitted, points) if request.candidates is not None else None,
         )
-
-
-def as_recipe(request: Request, unit: NDArray[np.float64]) -> tuple[float, ...]:
-    """A unit point [d] -> a recipe in raw units."""
-    return tuple(float(value) for value in request.space.from_unit(unit)[0])
-
-
-def _reason(
-    objective: Objective,
-    described: str,
-    belief: Belief,
-    *,
-    measured: Measured,
-    compared: int,
-) -> str:
-    predicted, chance = belief.intervals(0), float(belief.chance[0])
-    target_ev = objective.target_peak_ev
-    gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - objective.target_peak_ev)))
-    peak = predicted.get("peak_ev")
-    expects = described
-    if peak is not None:
-        off_mev = 1000.0 * (peak.mean - objective.target_peak_ev)
-        expects += (
-            f" expects {peak.mean:.4f} eV (90 % within {peak.low:.4f} to {peak.high:.4f}), "
-            f"{abs(off_mev):.1f} meV {'above' if off_mev >= 0 else 'below'} the target of {target_ev:.4f} eV"
-        )
-    else:
-        expects += f" expects the best score for the target of {target_ev:.4f} eV"
-    return (
-        f"{expects}, with a {100 * chance:.0f} % chance of a reading; "
-        f"the nearest reading so far is {gap_mev:.1f} meV off; best of {compared} candidates."
-    )

@@ -1,8 +1,8 @@
-"""What the chemist wants, as one number: the utility of a peak, a width and a yield."""
+"""What the chemist wants, as one number: the utility of a peak, a width and a yield, or of one output of any kind."""
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,70 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _Array = TypeVar("_Array", NDArray[np.float64], "Tensor")
+
+OUTPUTS = ("peak_ev", "fwhm_ev", "quantum_yield")
+"""The raw outputs of a campaign, in the order of every output axis."""
+
+Goal = Literal["target", "minimise", "maximise"]
+
+
+class Wanted(Protocol):
+    """What a strategy asks of an objective. The first output decides: without a reading of it an experiment failed."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the raw outputs that surrogates predict, in the order of every output axis: m."""
+        ...
+
+    @property
+    def least(self) -> tuple[float, ...]:
+        """The least value that each output can have [m]; minus infinity where there is none."""
+        ...
+
+    @property
+    def target(self) -> float | None:
+        """The wanted value of the first output; None for an extreme."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """How far from the target counts as reached; zero for an extreme."""
+        ...
+
+    @property
+    def first_noise(self) -> tuple[float, float]:
+        """Standard deviation of a reading of the first output that states none, and the least that one may state."""
+        ...
+
+    @property
+    def other_noise(self) -> tuple[float, ...]:
+        """Least standard deviation of a reading of each further output [m - 1]; more is fitted."""
+        ...
+
+    @property
+    def spread_floor(self) -> tuple[float, ...]:
+        """Least standard deviation that outputs are standardised by [m]: constant data must not look certain."""
+        ...
+
+    def worth(self, outputs: _Array) -> _Array:
+        """Utility [...] of raw outputs [..., m], higher is better; for arrays and tensors."""
+        ...
+
+    def score_rows(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Utility [...] of readings [..., m] in which outputs may be absent (NaN)."""
+        ...
+
+    def away(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance of the first output from its target [n]; zero for an extreme."""
+        ...
+
+    def shortfall(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much worse each value of the first output is than what is wanted, or than the best of them [n]."""
+        ...
+
+    def resolution(self, readings: NDArray[np.float64]) -> float:
+        """The difference of utilities that matters, given readings [n, m]; positive."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +119,61 @@ class Objective:
         """The utility of a peak on target with no width and a yield of one."""
         return self.fwhm_weight + self.yield_weight
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """See `Wanted`."""
+        return OUTPUTS
+
+    @property
+    def least(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (0.0, 0.0, 0.0)
+
+    @property
+    def target(self) -> float | None:
+        """See `Wanted`."""
+        return self.target_peak_ev
+
+    @property
+    def tolerance(self) -> float:
+        """See `Wanted`."""
+        return self.tolerance_ev
+
+    @property
+    def first_noise(self) -> tuple[float, float]:
+        """See `Wanted`: a reading that states no noise, and one that claims less than any instrument repeats."""
+        return (0.001, 0.0003)
+
+    @property
+    def other_noise(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (0.0005, 0.005)
+
+    @property
+    def spread_floor(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (0.02, 0.005, 0.02)
+
+    def worth(self, outputs: _Array) -> _Array:
+        """See `Wanted`."""
+        return self.utility(outputs[..., 0], outputs[..., 1], outputs[..., 2])
+
+    def score_rows(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Wanted`."""
+        return self.score(readings[..., 0], readings[..., 1], readings[..., 2])
+
+    def away(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Wanted`."""
+        return np.abs(first - self.target_peak_ev)
+
+    def shortfall(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Wanted`."""
+        return self.away(first)
+
+    def resolution(self, readings: NDArray[np.float64]) -> float:
+        """See `Wanted`: the utility counts tolerances."""
+        return 1.0
+
     def utility(self, peak_ev: _Array, fwhm_ev: _Array, quantum_yield: _Array) -> _Array:
         """U elementwise, for numpy arrays and torch tensors alike (the formula uses only what both have)."""
         distance = abs(peak_ev - self.target_peak_ev) / self.tolerance_ev
@@ -74,3 +193,104 @@ class Objective:
         bright = np.where(np.isnan(bright), 0.0, bright)
         peak, fwhm, bright = np.broadcast_arrays(peak, fwhm, bright)
         return np.asarray(self.utility(peak, fwhm, bright), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class OneOutput:
+    """One output on target, as small or as large as possible: in its own unit, whatever it is.
+
+    The utility is -h(|y - target| / tolerance) with Huber's h as in `Objective`, or -y, or y. `noise` is the known
+    standard deviation of one reading; zero leaves it to be fitted.
+
+    Raises:
+        PlannerError: no name, an unknown goal, a target or tolerance that is absent, not finite or not asked for, or a
+            negative noise.
+    """
+
+    output: str
+    goal: Goal
+    value: float | None = None
+    within: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise PlannerError("objective: an output needs a name")
+        if self.goal not in get_args(Goal):
+            raise PlannerError(f"objective: goal {self.goal!r} is not one of {', '.join(get_args(Goal))}")
+        if self.goal == "target":
+            if self.value is None or not math.isfinite(self.value):
+                raise PlannerError(f"objective: value must be finite, not {self.value!r}")
+            if not (math.isfinite(self.within) and self.within > 0):
+                raise PlannerError(f"objective: within must be positive and finite, not {self.within!r}")
+        elif self.value is not None or self.within:
+            raise PlannerError(f"objective: to {self.goal} an output takes no value and no tolerance")
+        if not (math.isfinite(self.noise) and self.noise >= 0):
+            raise PlannerError(f"objective: noise must be zero or positive and finite, not {self.noise!r}")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """See `Wanted`."""
+        return (self.output,)
+
+    @property
+    def least(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (-math.inf,)
+
+    @property
+    def target(self) -> float | None:
+        """See `Wanted`."""
+        return self.value
+
+    @property
+    def tolerance(self) -> float:
+        """See `Wanted`."""
+        return self.within
+
+    @property
+    def first_noise(self) -> tuple[float, float]:
+        """See `Wanted`: without a stated noise, a fifth of the tolerance."""
+        return (self.noise or 0.2 * self.within, 0.0)
+
+    @property
+    def other_noise(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return ()
+
+    @property
+    def spread_floor(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (max(4.0 * self.within, 1e-9),)
+
+    def worth(self, outputs: _Array) -> _Array:
+        """See `Wanted`."""
+        first: _Array = outputs[..., 0]
+        if self.value is None:
+            return first * (1.0 if self.goal == "maximise" else -1.0)
+        distance = abs(first - self.value) / self.within
+        near = distance.clip(None, 1.0)
+        utility: _Array = near * (distance - near * 0.5) * -1.0
+        return utility
+
+    def score_rows(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Wanted`."""
+        return np.asarray(self.worth(readings), dtype=np.float64)
+
+    def away(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Wanted`."""
+        return np.zeros_like(first) if self.value is None else np.abs(first - self.value)
+
+    def shortfall(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Wanted`."""
+        if self.value is not None:
+            return self.away(first)
+        short = first.max() - first if self.goal == "maximise" else first - first.min()
+        return np.asarray(short, dtype=np.float64)
+
+    def resolution(self, readings: NDArray[np.float64]) -> float:
+        """See `Wanted`: a tolerance, or the standard deviation of the readings."""
+        if self.value is not None:
+            return 1.0
+        known = readings[:, 0][~np.isnan(readings[:, 0])]
+        return max(float(np.std(known)) if len(known) else 0.0, self.spread_floor[0])

@@ -8,10 +8,11 @@ from scipy.special import ndtr, ndtri
 
 from planners.errors import PlannerError
 from planners.evidence import Measured
-from planners.modelled import Belief, as_recipe
-from planners.objective import Objective
+from planners.modelled import Belief
+from planners.objective import Wanted
 from planners.records import Recommendation, Request
-from planners.sampling import generator
+from planners.sampling import as_recipe, generator, remaining
+from planners.wording import measured_reason, modelled_reason
 
 if TYPE_CHECKING:
     from planners.modelled import Fitted, Modelled
@@ -23,9 +24,10 @@ _QUANTILES = ndtri((np.arange(15) + 0.5) / 15)
 def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     """The best recipe known.
 
-    Each measured peak is drawn towards the model's by their variances, at most half way. Then, in this order: recipes
-    measured more than once, never failed, and within the tolerance with 90 % probability; recipes measured within the
-    tolerance; any recipe, measured or not, by expected utility. Within a class the highest expected utility wins.
+    Each measured first output is drawn towards the model's by their variances, at most half way. Then, in this order:
+    recipes measured more than once, never failed, and within the tolerance with 90 % probability; recipes measured
+    within the tolerance; any recipe, measured or not, by expected utility. Within a class the highest expected utility
+    wins. An extreme has no tolerance, so there the measured recipe of highest expected utility is recommended.
 
     Args:
         strategy: its surrogate is used; None recommends measured recipes only.
@@ -40,14 +42,15 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     fitted = _fit(strategy, request, measured)
     belief = _combined(request.objective, measured, fitted.believe(measured.unit) if fitted else None)
     utility = belief.utility
+    aimed = request.objective.target is not None
     inside = _probability_inside(request.objective, belief)
-    near = np.abs(belief.mean[:, 0] - request.objective.target_peak_ev) <= request.objective.tolerance_ev
+    near = (request.objective.away(belief.mean[:, 0]) <= request.objective.tolerance) & aimed
     confirmed = near & (measured.count > 1) & (measured.failures == 0) & (inside >= _CONFIDENT)
     for rows in (np.flatnonzero(confirmed), np.flatnonzero(near)):
         if len(rows):
             return _measured(request, measured, belief, int(rows[np.argmax(utility[rows])]))
     best = int(np.argmax(utility))
-    if fitted is not None and strategy is not None:
+    if aimed and fitted is not None and strategy is not None:
         guess = _search(strategy, request, fitted, measured)
         if guess is not None and guess[1].utility[0] > utility[best]:
             return _modelled(request, *guess, measured)
@@ -62,24 +65,29 @@ def _fit(strategy: "Modelled | None", request: Request, measured: Measured) -> "
     return strategy.fit(request, Data.of(request), generator(request.seed, len(request.observations), 2))
 
 
-def _combined(objective: Objective, measured: Measured, model: Belief | None) -> Belief:
+def _combined(objective: Wanted, measured: Measured, model: Belief | None) -> Belief:
     """Measured means drawn towards the model's, weighted by variance; sd is that of the mean, not of one reading."""
     mean = measured.readings.copy()
-    error = measured.peak_error_ev
+    error = measured.first_error
     if model is not None and np.isfinite(model.mean[:, 0]).all():
-        weight = error**2 / (error**2 + np.maximum(error, model.sd[:, 0]) ** 2)
+        with np.errstate(invalid="ignore"):
+            weight = np.nan_to_num(error**2 / (error**2 + np.maximum(error, model.sd[:, 0]) ** 2))
         mean[:, 0] += weight * (model.mean[:, 0] - mean[:, 0])
-    sd = np.column_stack([error, np.full((len(error), 2), np.nan)])
+    sd = np.column_stack([error, np.full((len(error), mean.shape[1] - 1), np.nan)])
     tries = measured.count + measured.failures
-    spread = objective.score(mean[:, :1] + error[:, None] * _QUANTILES, mean[:, 1:2], mean[:, 2:3])
+    possible = np.repeat(mean[:, None, :], len(_QUANTILES), axis=1)
+    possible[..., 0] = mean[:, :1] + error[:, None] * _QUANTILES
+    spread = objective.score_rows(possible)
     utility = spread.mean(1) - (measured.failures / tries) * (1.0 + np.abs(spread.mean(1)))
     return Belief(mean, sd, measured.count / tries, utility)
 
 
-def _probability_inside(objective: Objective, belief: Belief) -> NDArray[np.float64]:
-    gap = belief.mean[:, 0] - objective.target_peak_ev
+def _probability_inside(objective: Wanted, belief: Belief) -> NDArray[np.float64]:
+    if objective.target is None:
+        return np.zeros(len(belief.mean))
+    gap = belief.mean[:, 0] - objective.target
     sd = belief.sd[:, 0]
-    probability = ndtr((objective.tolerance_ev - gap) / sd) - ndtr((-objective.tolerance_ev - gap) / sd)
+    probability = ndtr((objective.tolerance - gap) / sd) - ndtr((-objective.tolerance - gap) / sd)
     return np.asarray(probability, dtype=np.float64)
 
 
@@ -91,12 +99,20 @@ def _search(
     from planners.candidates import pool
 
     rng = generator(request.seed, len(request.observations), 3)
-    worst = float(np.min(request.objective.score(*measured.readings.T)))
+    worst = float(np.min(request.objective.score_rows(measured.readings)))
 
     def ranking(unit: NDArray[np.float64]) -> NDArray[np.float64]:
         belief = fitted.believe(unit)
         return belief.chance * belief.utility + (1.0 - belief.chance) * worst
 
+    if request.candidates is not None:
+        points = _left(request)
+        if len(points) == 0:
+            return None
+        values = ranking(points)
+        best = int(np.argmax(values))
+        belief = fitted.believe(points[best : best + 1])
+        return points[best], Belief(belief.mean, belief.sd, belief.chance, values[best : best + 1])
     points = pool(
         request, measured.unit, measured.readings[:, 0], spread=strategy.spread, local=strategy.local, rng=rng
     )
@@ -107,32 +123,25 @@ def _search(
     return point, Belief(belief.mean, belief.sd, belief.chance, np.array([value]))
 
 
+def _left(request: Request) -> NDArray[np.float64]:
+    """The listed candidates that are left; none of them is no error when a recipe is recommended."""
+    try:
+        return remaining(request)
+    except PlannerError:
+        return np.empty((0, request.space.dimension))
+
+
 def _measured(request: Request, measured: Measured, belief: Belief, row: int) -> Recommendation:
-    count = int(measured.count[row])
-    basis: Literal["reproduced", "measured"] = "reproduced" if count > 1 else "measured"
-    objective = request.objective
-    off_mev = 1000.0 * abs(belief.mean[row, 0] - objective.target_peak_ev)
-    inside = float(_probability_inside(objective, belief)[row])
-    times = f"{count} times" if count > 1 else "once"
-    return Recommendation(
-        measured.x[row],
-        belief.intervals(row),
-        basis,
-        f"Measured {times}: {belief.mean[row, 0]:.4f} eV, {off_mev:.1f} meV from the target of "
-        f"{objective.target_peak_ev:.4f} eV, within the tolerance of {1000 * objective.tolerance_ev:.1f} meV with "
-        f"{100 * inside:.0f} % probability; best of {len(measured)} measured recipes.",
-    )
+    basis: Literal["reproduced", "measured"] = "reproduced" if measured.count[row] > 1 else "measured"
+    inside = _probability_inside(request.objective, belief)
+    reason = measured_reason(request.objective, belief, row, measured=measured, inside=inside)
+    return Recommendation(measured.x[row], belief.intervals(row, request.objective), basis, reason)
 
 
 def _modelled(request: Request, point: NDArray[np.float64], belief: Belief, measured: Measured) -> Recommendation:
-    objective = request.objective
-    gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - objective.target_peak_ev)))
     return Recommendation(
         as_recipe(request, point),
-        belief.intervals(0),
+        belief.intervals(0, request.objective),
         "model",
-        f"Never run: no reading is within the tolerance of {1000 * objective.tolerance_ev:.1f} meV (the nearest is "
-        f"{gap_mev:.1f} meV off), and the model expects {belief.mean[0, 0]:.4f} eV here, "
-        f"{1000 * abs(belief.mean[0, 0] - objective.target_peak_ev):.1f} meV from the target of "
-        f"{objective.target_peak_ev:.4f} eV, with a {100 * belief.chance[0]:.0f} % chance of a reading.",
+        modelled_reason(request.objective, belief, measured),
     )

@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners.errors import PlannerError
-from planners.objective import Objective
+from planners.objective import OUTPUTS, Wanted
 from planners.space import SearchSpace
-
-OUTPUTS = ("peak_ev", "fwhm_ev", "quantum_yield")
-"""The raw outputs that surrogates predict, in the order of every output axis."""
 
 Feasible = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """Rows of raw units [n, d] -> which of them the rig may run [n]."""
@@ -30,6 +27,9 @@ class Observation:
 
     A reading that is NaN or infinite counts as absent. An observation without a peak is a failure whatever `failed`
     says; one that `failed` teaches the feasibility model only, even if it carries numbers.
+
+    `values` holds the readings of an objective with outputs of its own, in their order (NaN where absent); the outputs
+    of a campaign have fields of their own. `peak_sd_ev` is the noise of the first output in either case.
     """
 
     x: tuple[float, ...]
@@ -38,13 +38,18 @@ class Observation:
     quantum_yield: float | None = None
     peak_sd_ev: float | None = None
     failed: bool = False
+    values: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in self.x):
             raise PlannerError(f"an observation at {self.x}: every coordinate must be finite")
         for name in (*OUTPUTS, "peak_sd_ev"):
             object.__setattr__(self, name, _finite_or_none(self._value(name)))
-        if self.peak_ev is None:
+        if self.values is not None:
+            kept = tuple(float(value) if math.isfinite(value) else math.nan for value in self.values)
+            object.__setattr__(self, "values", kept)
+        first = self.peak_ev if self.values is None else next(iter(self.values), math.nan)
+        if first is None or math.isnan(first):
             object.__setattr__(self, "failed", True)
 
     def _value(self, name: str) -> float | None:
@@ -56,8 +61,10 @@ class Observation:
         }[name]
 
     @property
-    def readings(self) -> tuple[float, float, float]:
-        """Peak, width, yield; NaN where absent or where the experiment failed."""
+    def readings(self) -> tuple[float, ...]:
+        """Peak, width, yield, or the objective's own outputs; NaN where absent or where the experiment failed."""
+        if self.values is not None:
+            return tuple(math.nan for _ in self.values) if self.failed else self.values
         if self.failed:
             return (math.nan, math.nan, math.nan)
         peak, fwhm, bright = (math.nan if v is None else v for v in (self.peak_ev, self.fwhm_ev, self.quantum_yield))
@@ -69,20 +76,22 @@ class Request:
     """Everything that a proposal depends on.
 
     `pending` holds experiments proposed but not told; `initial` is the number of different recipes of the initial
-    design; `feasible` says which recipes the rig may run now (None: all of the space).
+    design; `feasible` says which recipes the rig may run now (None: all of the space). `candidates`, when given, are
+    the only recipes that there are: proposals come from them, and none twice.
 
     Raises:
-        PlannerError: a recipe with another number of coordinates than the space, or outside of it; a negative seed or
-            fewer than one initial point.
+        PlannerError: a recipe with another number of coordinates than the space; candidates outside of it, or none;
+            readings of other outputs than the objective's; a negative seed or fewer than one initial point.
     """
 
     space: SearchSpace
-    objective: Objective
+    objective: Wanted
     observations: tuple[Observation, ...] = ()
     pending: tuple[tuple[float, ...], ...] = ()
     seed: int = 0
     initial: int = 8
     feasible: Feasible | None = None
+    candidates: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -98,6 +107,20 @@ class Request:
                     )
                 if not bool(np.all(np.isfinite(recipe))):
                     raise PlannerError(f"{kind} {recipe}: every coordinate must be finite")
+        wanted = self.objective.outputs
+        for observation in self.observations:
+            if observation.values is None and not observation.failed and wanted != OUTPUTS:
+                raise PlannerError(f"an observation at {observation.x} has no values of {', '.join(wanted)}")
+            if observation.values is not None and len(observation.values) != len(wanted):
+                raise PlannerError(
+                    f"an observation at {observation.x} has {len(observation.values)} values for {', '.join(wanted)}"
+                )
+        if self.candidates is not None:
+            if not self.candidates:
+                raise PlannerError("a list of candidates must not be empty")
+            strange = np.flatnonzero(~self.space.contains(self.candidates))
+            if len(strange):
+                raise PlannerError(f"candidate {self.candidates[int(strange[0])]} lies outside of the search space")
 
 
 @dataclass(frozen=True)
@@ -114,9 +137,24 @@ def _no_predictions() -> Mapping[str, Interval]:
 
 
 @dataclass(frozen=True)
+class OutOfReach:
+    """The evidence that no remaining candidate reaches the target: the 90 % interval of a reading, of each one, leaves
+    the tolerance out. `nearest` is the candidate whose interval comes closest, `missing` by how much it stays away."""
+
+    target: float
+    tolerance: float
+    remaining: int
+    nearest: tuple[float, ...]
+    interval: Interval
+    missing: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """The next experiment, and why. `x` is in raw units; `predicted` is keyed by OUTPUTS and empty in the initial
-    phase; `acquisition_value` is in the units of `acquisition`; `compared` counts the candidates that were compared."""
+    """The next experiment, and why. `x` is in raw units; `predicted` is keyed by the objective's outputs and empty in
+    the initial phase; `acquisition_value` is in the units of `acquisition`; `compared` counts the candidates that were
+    compared. `out_of_reach` is the verdict on a target among listed candidates, when there is one."""
 
     x: tuple[float, ...]
     strategy: str
@@ -127,6 +165,7 @@ class Proposal:
     acquisition_value: float | None = None
     compared: int = 0
     reason: str = ""
+    out_of_reach: OutOfReach | None = None
 
 
 @dataclass(frozen=True)

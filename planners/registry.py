@@ -7,11 +7,13 @@ from typing import Any
 from planners.designs import random_design, sobol_design
 from planners.ensemble import Ensemble
 from planners.errors import PlannerError, did_you_mean
+from planners.forest import Forest
 from planners.gp import CompositeGP, ScalarGP
 from planners.records import Strategy
 
 _BUILDERS: dict[str, Callable[..., Strategy]] = {
     "ensemble": Ensemble,
+    "forest": Forest,
     "gp": CompositeGP,
     "gp_scalar": ScalarGP,
     "random": random_design,

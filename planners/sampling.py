@@ -59,9 +59,9 @@ def distinct(unit: NDArray[np.float64]) -> NDArray[np.int64]:
     groups = np.empty(len(unit), dtype=np.int64)
     heads: list[int] = []
     for i, point in enumerate(unit):
-        same = [g for g, head in enumerate(heads) if np.max(np.abs(unit[head] - point), initial=0.0) <= SAME_POINT]
-        groups[i] = same[0] if same else len(heads)
-        if not same:
+        same = np.flatnonzero(np.max(np.abs(unit[heads] - point), axis=1, initial=0.0) <= SAME_POINT)
+        groups[i] = same[0] if len(same) else len(heads)
+        if len(same) == 0:
             heads.append(i)
     return groups
 
@@ -74,16 +74,63 @@ def unvisited(unit: NDArray[np.float64], seen: NDArray[np.float64], distance: fl
     return np.asarray(np.min(gaps, axis=1) > distance, dtype=np.bool_)
 
 
+def listed(request: Request) -> NDArray[np.float64]:
+    """Unit coordinates [N, d] of the candidates that the request lists, in their order."""
+    return request.space.to_unit(request.candidates or ())
+
+
+def as_recipe(request: Request, unit: NDArray[np.float64]) -> tuple[float, ...]:
+    """A unit point [d] -> a recipe in raw units: a listed candidate as it was listed."""
+    if request.candidates is not None:
+        gaps = np.max(np.abs(listed(request) - unit), axis=1)
+        return tuple(float(value) for value in request.candidates[int(np.argmin(gaps))])
+    return tuple(float(value) for value in request.space.from_unit(unit)[0])
+
+
+def remaining(request: Request) -> NDArray[np.float64]:
+    """The listed candidates [N, d] that are allowed and were not visited.
+
+    Raises:
+        PlannerError: none is left.
+    """
+    points = listed(request)
+    left = points[unvisited(points, visited(request))]
+    if len(left) == 0:
+        raise PlannerError(f"every one of the {len(points)} candidates has been run")
+    left = left[allowed(request, left)]
+    if len(left) == 0:
+        raise PlannerError(f"none of the {len(points)} candidates that is left is allowed")
+    return left
+
+
+def spread_order(request: Request, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """An order [N] of candidates [N, d] that fills their space: each is the nearest left to the next Sobol point."""
+    order: list[int] = []
+    left = np.arange(len(points))
+    features = request.space.encode(points)
+    for chunk in sobol_stream(request):
+        for place in request.space.encode(snap(request, chunk)):
+            nearest = int(np.argmin(np.sum((features[left] - place) ** 2, axis=1)))
+            order.append(int(left[nearest]))
+            left = np.delete(left, nearest)
+            if len(left) == 0:
+                return np.array(order, dtype=np.int64)
+    return np.concatenate([np.array(order, dtype=np.int64), left])
+
+
 def next_in_stream(
     request: Request, stream: Iterator[NDArray[np.float64]], tag: str
 ) -> tuple[NDArray[np.float64], int]:
     """The first allowed and unvisited point of a stream of unit points, and how many points were looked at.
 
-    When every allowed point has been visited (whole-number spaces), the least visited one.
+    When every allowed point has been visited (whole-number spaces), the least visited one. The stream of a request that
+    lists candidates holds nothing else, and ends with a refusal.
 
     Raises:
-        PlannerError: no allowed point in the whole stream.
+        PlannerError: no allowed point in the whole stream, or no candidate left.
     """
+    if request.candidates is not None:
+        remaining(request)
     seen = visited(request)
     looked = 0
     permitted: list[NDArray[np.float64]] = []

@@ -1,6 +1,7 @@
 """The search space: named variables with bounds, and the map between their raw units and the unit cube.
 
-Surrogates and candidates live in the unit cube; everything that leaves the planner is in raw units.
+Candidates live in the unit cube and surrogates in the features that `SearchSpace.encode` makes of it; everything that
+leaves the planner is in raw units.
 """
 
 import math
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from planners.errors import PlannerError
 
 Scale = Literal["linear", "log"]
-Kind = Literal["continuous", "integer"]
+Kind = Literal["continuous", "integer", "discrete", "categorical"]
 
 _RELATIVE_SLACK = 1e-9
 
@@ -24,24 +25,28 @@ class Variable:
 
     A variable with `lower == upper` is fixed: it takes part in every recipe and in no search. A `log` variable is
     uniform in its logarithm and needs a positive lower bound. An `integer` variable gives every whole number between
-    its bounds a cell of the unit interval (of equal width when linear).
+    its bounds a cell of the unit interval (of equal width when linear). A `discrete` variable takes one of `values`, a
+    `categorical` one the index of one of `levels`; their bounds follow, and each value has a cell of equal width.
 
     Raises:
-        PlannerError: empty name, bounds that are not finite or not in order, a log scale that reaches zero, or whole
-            number bounds that are not whole.
+        PlannerError: empty name, bounds that are not finite or not in order, a log scale that reaches zero, whole
+            number bounds that are not whole, or values or levels that are absent, repeated or out of place.
     """
 
     name: str
-    lower: float
-    upper: float
+    lower: float = math.nan
+    upper: float = math.nan
     scale: Scale = "linear"
     kind: Kind = "continuous"
     unit: str = ""
+    values: tuple[float, ...] = ()
+    levels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"variable {self.name!r}"
         if not self.name:
             raise PlannerError("a variable needs a name")
+        self._check_cells(where)
         if self.scale not in get_args(Scale):
             raise PlannerError(f"{where}: scale {self.scale!r} is not one of {', '.join(get_args(Scale))}")
         if self.kind not in get_args(Kind):
@@ -57,10 +62,45 @@ class Variable:
         if not math.isfinite(self.upper - self.lower):
             raise PlannerError(f"{where}: the width of {self.lower:g} to {self.upper:g} overflows")
 
+    def _check_cells(self, where: str) -> None:
+        """Values and levels, and the bounds that follow from them."""
+        for kind, given, field in (("discrete", self.values, "values"), ("categorical", self.levels, "levels")):
+            if self.kind != kind:
+                if given:
+                    raise PlannerError(f"{where}: {field} belong to a {kind} variable, not to a {self.kind} one")
+                continue
+            if not (math.isnan(self.lower) and math.isnan(self.upper)):
+                bounds = (min(self.values), max(self.values)) if self.values else (0.0, len(self.levels) - 1.0)
+                if (self.lower, self.upper) != bounds:
+                    raise PlannerError(f"{where}: the bounds of a {kind} variable follow from its {field}")
+            if not given or len(set(given)) != len(given):
+                raise PlannerError(f"{where}: a {kind} variable needs {field}, each of them once, not {given!r}")
+        if self.kind == "discrete":
+            if not all(math.isfinite(value) for value in self.values):
+                raise PlannerError(f"{where}: values {self.values!r} are not all finite")
+            object.__setattr__(self, "values", tuple(sorted(self.values)))
+            object.__setattr__(self, "lower", self.values[0])
+            object.__setattr__(self, "upper", self.values[-1])
+        elif self.kind == "categorical":
+            if self.scale != "linear":
+                raise PlannerError(f"{where}: levels have no scale")
+            object.__setattr__(self, "lower", 0.0)
+            object.__setattr__(self, "upper", len(self.levels) - 1.0)
+
     @property
     def fixed(self) -> bool:
         """True when the bounds leave a single value."""
         return self.lower == self.upper
+
+    @property
+    def cells(self) -> tuple[float, ...]:
+        """Raw values that own a cell of the unit interval; empty for continuous and integer variables."""
+        return self.values or tuple(float(index) for index in range(len(self.levels)))
+
+    @property
+    def width(self) -> int:
+        """Number of features that a surrogate sees of this variable."""
+        return len(self.levels) if self.kind == "categorical" and not self.fixed else 1
 
     def _edges(self) -> tuple[float, float]:
         """Ends of the unit interval on the searched scale; whole numbers own half a step beyond their bounds."""
@@ -72,6 +112,8 @@ class Variable:
         """Raw values -> unit interval (0.5 for a fixed variable). Values outside the bounds are clipped."""
         if self.fixed:
             return np.full_like(x, 0.5)
+        if self.cells:
+            return (self._cell(x) + 0.5) / len(self.cells)
         lower, upper = self._edges()
         inside = np.clip(x, self.lower, self.upper)
         scaled = np.log(inside) if self.scale == "log" else inside
@@ -81,12 +123,31 @@ class Variable:
         """Unit interval -> raw values, always inside the bounds, whole where the variable is an integer."""
         if self.fixed:
             return np.full_like(u, self.lower)
+        if self.cells:
+            index = np.clip(np.floor(u * len(self.cells)), 0, len(self.cells) - 1).astype(np.int64)
+            return np.array(self.cells, dtype=np.float64)[index]
         lower, upper = self._edges()
         scaled = lower + np.clip(u, 0.0, 1.0) * (upper - lower)
         raw = np.exp(scaled) if self.scale == "log" else scaled
         if self.kind == "integer":
             raw = np.rint(raw)
         return np.clip(raw, self.lower, self.upper)
+
+    def encode(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Unit interval [n] -> what a surrogate sees [n, width]: a level one-hot, a discrete value at its place on the
+        scale, anything else as it is."""
+        if self.fixed or not self.cells:
+            return u[:, None]
+        raw = self.from_unit(u)
+        if self.kind == "categorical":
+            return np.asarray(raw[:, None] == np.array(self.cells), dtype=np.float64)
+        lower, upper = self._edges()
+        scaled = np.log(raw) if self.scale == "log" else raw
+        return ((scaled - lower) / (upper - lower))[:, None]
+
+    def _cell(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Index of the nearest cell of each raw value."""
+        return np.asarray(np.argmin(np.abs(x[:, None] - np.array(self.cells)), axis=1), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -142,6 +203,13 @@ class SearchSpace:
         rows = self.rows(u)
         return np.column_stack([v.from_unit(rows[:, i]) for i, v in enumerate(self.variables)])
 
+    def encode(self, u: ArrayLike) -> NDArray[np.float64]:
+        """Unit cube [n, d] -> features [n, D] for a surrogate: the points themselves where no variable has cells."""
+        rows = self.rows(u)
+        if not any(variable.cells for variable in self.variables):
+            return rows
+        return np.concatenate([v.encode(rows[:, i]) for i, v in enumerate(self.variables)], axis=1)
+
     def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Which rows of raw units [n, d] lie inside the bounds (to rounding) and on the whole numbers: [n]."""
         rows = self.rows(x)
@@ -152,4 +220,7 @@ class SearchSpace:
             inside &= np.isfinite(column) & (column >= variable.lower - slack) & (column <= variable.upper + slack)
             if variable.kind == "integer":
                 inside &= np.abs(column - np.rint(column)) <= _RELATIVE_SLACK * np.maximum(1.0, np.abs(column))
+            elif variable.cells:
+                nearest = np.min(np.abs(column[:, None] - np.array(variable.cells)), axis=1)
+                inside &= np.nan_to_num(nearest, nan=np.inf) <= slack
         return inside

@@ -9,15 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from planners import network
-from planners.evidence import peak_noise_ev
+from planners.evidence import complete_readings, reading_noise
 from planners.heavy import EnsembleModel
-from planners.records import OUTPUTS, Request
-
-_SPREAD_FLOOR = np.array([0.02, 0.005, 0.02])
-"""Least standard deviation that outputs are standardised by (eV, eV, 1): constant data must not look certain."""
-
-_APPEARANCE_NOISE = (0.0005, 0.005)
-"""Least noise of a width and of a yield reading (eV, 1); more is fitted where the readings show more."""
+from planners.records import Request
 
 _FOLDS = 5
 """Every member leaves one of this many parts of the data out of its hidden weights, to be checked on it."""
@@ -35,35 +29,46 @@ _LABEL_SHARPNESS = 4.0
 
 @dataclass(frozen=True)
 class Data:
-    """Observations as arrays in the unit cube: x [n, d], readings [n, 3] with NaN where absent, peak noise [n]."""
+    """Observations as arrays: features [n, D] (`SearchSpace.encode`), readings [n, m] with NaN where absent, noise of
+    the first output [n], and what the objective says of its outputs (see `Wanted`)."""
 
     unit: NDArray[np.float64]
     readings: NDArray[np.float64]
-    peak_sd_ev: NDArray[np.float64]
+    first_sd: NDArray[np.float64]
+    other_noise: tuple[float, ...]
+    spread_floor: tuple[float, ...]
 
     @classmethod
     def of(cls, request: Request) -> "Data":
-        observations = request.observations
+        observations, objective = request.observations, request.objective
+        outputs = len(objective.outputs)
         return cls(
-            request.space.to_unit([o.x for o in observations]),
-            np.array([o.readings for o in observations], dtype=np.float64).reshape(-1, len(OUTPUTS)),
-            np.array([peak_noise_ev(o) for o in observations], dtype=np.float64),
+            request.space.encode(request.space.to_unit([o.x for o in observations])),
+            np.array([complete_readings(o, outputs) for o in observations], dtype=np.float64).reshape(-1, outputs),
+            np.array([reading_noise(o, objective) for o in observations], dtype=np.float64),
+            objective.other_noise,
+            objective.spread_floor,
         )
 
     @property
+    def outputs(self) -> int:
+        """Number of outputs, m."""
+        return int(self.readings.shape[1])
+
+    @property
     def succeeded(self) -> NDArray[np.bool_]:
-        """Which rows gave a peak: [n]."""
+        """Which rows gave a reading of the first output: [n]."""
         return ~np.isnan(self.readings[:, 0])
 
 
 class EnsembleSurrogate(EnsembleModel):
-    """M members; each predicts peak, width and yield with a network of its own for each.
+    """M members; each predicts every one of m raw outputs with a network of its own.
 
-    As a BoTorch model: `forward` takes unit points `batch_shape x q x d` and gives `batch_shape x M x q x 3` in raw
-    units (OUTPUTS), so any Monte Carlo acquisition function of BoTorch applies.
+    As a BoTorch model: `forward` takes features `batch_shape x q x D` and gives `batch_shape x M x q x m` in raw units,
+    so any Monte Carlo acquisition function of BoTorch applies.
 
     Attributes:
-        noise: fitted noise of one reading of each output [3], raw units, beside what the reading states itself.
+        noise: fitted noise of one reading of each output [m], raw units, beside what the reading states itself.
     """
 
     def __init__(
@@ -83,22 +88,22 @@ class EnsembleSurrogate(EnsembleModel):
         self._spread = torch.from_numpy(spread)
         self._inflation = torch.from_numpy(inflation)
         self.noise = noise
-        self._num_outputs = len(OUTPUTS)
-        self._labelled = networks.last.shape[0] > members * len(OUTPUTS)
+        self._num_outputs = len(mean)
+        self._labelled = networks.last.shape[0] > members * len(mean)
 
     def forward(self, X: Tensor) -> Tensor:  # noqa: N803 - the name that BoTorch calls by
         values, _ = self._outputs(X.reshape(-1, X.shape[-1]).to(torch.float64))
-        shaped = values.reshape(self._members, *X.shape[:-1], len(OUTPUTS))
+        shaped = values.reshape(self._members, *X.shape[:-1], self._num_outputs)
         return shaped.movedim(0, -3)
 
     @torch.no_grad()
     def predict(self, unit: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit points [N, d] -> raw outputs of every member [M, N, 3] and the chance of a reading [N]; no gradients."""
+        """Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]; no gradients."""
         return self._outputs(unit)
 
     def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         raw = self._networks(unit).reshape(-1, self._members, len(unit))
-        values = raw[: len(OUTPUTS)].permute(1, 2, 0)
+        values = raw[: self._num_outputs].permute(1, 2, 0)
         centre = values.mean(0, keepdim=True)
         values = (centre + (values - centre) * self._inflation) * self._spread + self._mean
         if not self._labelled:
@@ -114,10 +119,10 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
         filled = np.where(present, data.readings, 0.0)
         mean = filled.sum(0) / counts
         spread = np.sqrt((np.where(present, filled - mean, 0.0) ** 2).sum(0) / counts)
-    spread = np.maximum(spread, _SPREAD_FLOOR)
-    noise = np.column_stack([data.peak_sd_ev, *(np.full(len(data.unit), sd) for sd in _APPEARANCE_NOISE)])
-    targets = [((filled - mean) / spread)[:, i] for i in range(len(OUTPUTS))]
-    noises = [np.where(present[:, i], noise[:, i] / spread[i], math.inf) for i in range(len(OUTPUTS))]
+    spread = np.maximum(spread, data.spread_floor)
+    noise = np.column_stack([data.first_sd, *(np.full(len(data.unit), sd) for sd in data.other_noise)])
+    targets = [((filled - mean) / spread)[:, i] for i in range(data.outputs)]
+    noises = [np.where(present[:, i], noise[:, i] / spread[i], math.inf) for i in range(data.outputs)]
     if not data.succeeded.all():
         targets.append(np.where(data.succeeded, 1.0, -1.0) - _LABEL_PRIOR)
         noises.append(np.full(len(data.unit), _LABEL_NOISE))
@@ -140,10 +145,10 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
     check = check.reshape(len(targets), members, -1)
     extra = networks.log_noise.exp().numpy().reshape(len(targets), members).mean(1)
     inflation = np.array(
-        [_inflation(check[i], stacked[i], np.hypot(noise_of[i], extra[i]), held_out[i]) for i in range(len(OUTPUTS))]
+        [_inflation(check[i], stacked[i], np.hypot(noise_of[i], extra[i]), held_out[i]) for i in range(data.outputs)]
     )
     return EnsembleSurrogate(
-        networks, members, mean=mean, spread=spread, inflation=inflation, noise=extra[: len(OUTPUTS)] * spread
+        networks, members, mean=mean, spread=spread, inflation=inflation, noise=extra[: data.outputs] * spread
     )
 
 

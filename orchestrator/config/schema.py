@@ -6,17 +6,21 @@ from functools import cache
 from typing import Any, Literal
 
 from orchestrator.config.campaign import CampaignConfig
+from orchestrator.config.pool import PoolSpec
 from orchestrator.config.quantities import Section
 from orchestrator.config.rig import RigConfig
 
-Kind = Literal["rig", "campaign"]
+Kind = Literal["rig", "campaign", "pool"]
 
-MODELS: dict[Kind, type[Section]] = {"rig": RigConfig, "campaign": CampaignConfig}
+MODELS: dict[Kind, type[Section]] = {"rig": RigConfig, "campaign": CampaignConfig, "pool": PoolSpec}
 
 
 @cache
 def json_schema(kind: Kind) -> dict[str, Any]:
-    """The schema of rig or campaign files (JSON Schema 2020-12). References between names are the loader's to check."""
+    """The schema of rig, campaign or pool files (JSON Schema 2020-12).
+
+    References between names are the loader's to check.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Lumiflow {kind} file",

@@ -58,7 +58,8 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 KNOWN = {
     "$schema $defs $ref title description default examples discriminator type enum const pattern anyOf oneOf",
     "properties",
-    "patternProperties additionalProperties required items minItems maxItems minProperties maxProperties minLength",
+    "patternProperties additionalProperties required items prefixItems",
+    "minItems maxItems minProperties maxProperties minLength",
     "maxLength minimum maximum exclusiveMinimum exclusiveMaximum",
 }
 
@@ -98,7 +99,10 @@ def complaints(data: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) ->
     elif isinstance(data, list):
         if not schema.get("minItems", 0) <= len(data) <= schema.get("maxItems", math.inf):
             yield f"{data!r} is too short or too long"
-        for item in data:
+        first = schema.get("prefixItems", [])
+        for item, its in zip(data, first, strict=False):
+            yield from complaints(item, its, root)
+        for item in data[len(first) :]:
             yield from complaints(item, schema.get("items", {}), root)
     elif isinstance(data, dict):
         yield from object_complaints(data, schema, root)
@@ -127,10 +131,12 @@ def lists(data: Any) -> Any:
 
 
 def kind_of(path: Path) -> Kind:
+    if path.parent.name == "pools":
+        return "pool"
     return "rig" if path.parent.name == "rigs" or path.name.startswith("rig-") else "campaign"
 
 
-@pytest.mark.parametrize("kind", ["rig", "campaign"])
+@pytest.mark.parametrize("kind", ["rig", "campaign", "pool"])
 def test_the_shipped_schema_is_the_models_own(kind: Kind) -> None:
     shipped = ROOT / "configs" / "schema" / f"{kind}.schema.json"
     assert shipped.read_text("utf-8") == schema_text(kind)
@@ -152,7 +158,7 @@ def test_an_editor_sees_what_is_broken_wherever_a_schema_can_say_it(path: Path) 
     assert bool(list(complaints(data, schema, schema))) is (path.stem not in BEYOND_A_SCHEMA)
 
 
-@pytest.mark.parametrize("kind", ["rig", "campaign"])
+@pytest.mark.parametrize("kind", ["rig", "campaign", "pool"])
 def test_every_default_in_a_schema_satisfies_it(kind: Kind) -> None:
     schema = json_schema(kind)
     sections = [schema, *schema["$defs"].values()]

@@ -26,6 +26,7 @@ from tests.planners.reactor import OBJECTIVE, SPACE, campaign, design, nearest_e
 
 SMALL: dict[str, dict[str, int]] = {
     "ensemble": {"members": 10, "hidden": 16, "steps": 20, "spread": 256, "local": 256},
+    "forest": {"trees": 10, "spread": 64, "local": 64},
     "gp": {"samples": 16, "spread": 64, "local": 64},
     "gp_scalar": {"spread": 64, "local": 64},
     "random": {},
@@ -162,7 +163,7 @@ def test_of_a_grid_almost_all_visited_the_last_recipe_is_proposed() -> None:
     space = SearchSpace((Variable("a", 1, 4, kind="integer"), Variable("b", 1, 4, kind="integer")))
     cells = [(float(a), float(b)) for a in range(1, 5) for b in range(1, 5)]
     done = tuple(Observation(c, 2.1 + 0.05 * c[0], 0.1, 0.5) for c in cells if c != (1.0, 4.0))
-    for name in ("ensemble", "gp", "sobol"):
+    for name in ("ensemble", "forest", "gp", "sobol"):
         assert small(name).propose(Request(space, OBJECTIVE, done, initial=3)).x == (1.0, 4.0)
 
 
@@ -203,7 +204,7 @@ def _observations(kind: str) -> tuple[Observation, ...]:
         "contradictory",
     ],
 )
-@pytest.mark.parametrize("name", ["ensemble", "gp", "gp_scalar"])
+@pytest.mark.parametrize("name", ["ensemble", "forest", "gp", "gp_scalar"])
 def test_hostile_observations_still_give_a_proposal(name: str, kind: str) -> None:
     observations = _observations(kind)
     request = Request(SPACE, OBJECTIVE, observations, initial=2)
@@ -263,7 +264,7 @@ def test_the_settings_of_a_strategy_can_be_listed() -> None:
 def test_importing_the_planners_leaves_the_heavy_libraries_alone() -> None:
     code = (
         "import sys, planners; planners.strategy('ensemble'); "
-        "print([m for m in ('torch', 'botorch', 'scipy') if m in sys.modules])"
+        "print([m for m in ('torch', 'botorch', 'scipy', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -65,9 +65,51 @@ def test_recipes_outside_or_between_whole_numbers_are_not_contained() -> None:
     assert space.contains(rows).tolist() == [True, False, False, False, True]
 
 
+def test_levels_and_values_share_the_unit_interval_evenly_and_survive_the_round_trip() -> None:
+    space = SearchSpace(
+        (
+            Variable("ligand", kind="categorical", levels=("a", "b", "c")),
+            Variable("loading", kind="discrete", values=(5.0, 0.5, 1.0), scale="log"),
+        )
+    )
+    rows = np.array([(i, v) for i in range(3) for v in (0.5, 1.0, 5.0)], dtype=np.float64)
+    assert space.from_unit(space.to_unit(rows)).tolist() == rows.tolist()
+    assert space.contains([*rows.tolist(), (1.0, 0.7), (0.5, 1.0), (3.0, 1.0)]).tolist() == [True] * 9 + [False] * 3
+    drawn = space.from_unit(np.random.default_rng(0).random((9000, 2)))
+    _, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert len(counts) == 9
+    assert counts.min() > 850
+
+
+def test_a_surrogate_sees_levels_one_hot_and_values_on_their_scale() -> None:
+    space = SearchSpace(
+        (
+            Variable("ratio", 0.0, 2.0),
+            Variable("ligand", kind="categorical", levels=("a", "b", "c")),
+            Variable("loading", kind="discrete", values=(1.0, 10.0, 1000.0), scale="log"),
+            Variable("solvent", kind="categorical", levels=("water",)),
+        )
+    )
+    seen = space.encode(space.to_unit([(0.5, 1.0, 10.0, 0.0)]))
+    assert np.allclose(seen, [[0.25, 0.0, 1.0, 0.0, 1 / 3, 0.5]])
+
+
+def test_without_levels_or_values_a_surrogate_sees_the_unit_cube() -> None:
+    unit = np.random.default_rng(0).random((5, 2))
+    space = SearchSpace((Variable("a", 0.0, 1.0), Variable("b", 1, 9, kind="integer")))
+    assert (space.encode(unit) == unit).all()
+
+
 @pytest.mark.parametrize(
     ("build", "says"),
     [
+        (lambda: Variable("ligand", kind="categorical"), "needs levels"),
+        (lambda: Variable("ligand", kind="categorical", levels=("a", "a")), "each of them once"),
+        (lambda: Variable("ligand", kind="categorical", levels=("a", "b"), scale="log"), "no scale"),
+        (lambda: Variable("ligand", 0.0, 5.0, kind="categorical", levels=("a", "b")), "bounds of a categorical"),
+        (lambda: Variable("loading", kind="discrete", values=(1.0, math.inf)), "not all finite"),
+        (lambda: Variable("loading", 0.0, 1.0, values=(1.0, 2.0)), "belong to a discrete"),
+        (lambda: Variable("loading"), "not finite"),
         (lambda: Variable("", 0.0, 1.0), "needs a name"),
         (lambda: Variable("flow", 2.0, 1.0), "above the upper bound"),
         (lambda: Variable("flow", 0.0, math.inf), "not finite"),

@@ -1,5 +1,6 @@
 """The ensemble as a surrogate and as a BoTorch model."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from planners.surrogate import Data, EnsembleSurrogate, fit_ensemble
 from tests.planners.reactor import OBJECTIVE, SPACE, design
 
 MEMBERS = 8
+FLOORS = (OBJECTIVE.other_noise, OBJECTIVE.spread_floor)
 
 
 def fitted(count: int = 14, steps: int = 15) -> tuple[EnsembleSurrogate, Data]:
@@ -66,7 +68,7 @@ def test_an_acquisition_function_of_botorch_runs_on_it() -> None:
 
 
 def test_members_pass_through_the_data_and_part_ways_far_from_it() -> None:
-    data = Data(np.full((4, 3), 0.2) + 0.1 * np.eye(4, 3), np.tile([2.2, 0.1, 0.5], (4, 1)), np.full(4, 0.001))
+    data = Data(np.full((4, 3), 0.2) + 0.1 * np.eye(4, 3), np.tile([2.2, 0.1, 0.5], (4, 1)), np.full(4, 0.001), *FLOORS)
     data.readings[:, 0] += np.array([0.0, 0.1, 0.2, 0.3])
     model = fit_ensemble(data, members=16, hidden=16, steps=15, rng=np.random.default_rng(0))
     near, _ = model.predict(torch.from_numpy(data.unit))
@@ -85,7 +87,7 @@ def test_the_chance_of_a_reading_falls_towards_the_failures() -> None:
 
 def test_without_failures_every_reading_is_expected() -> None:
     model = fit_ensemble(
-        Data(np.eye(3), np.array([[2.1, 0.1, 0.5], [2.2, 0.1, 0.5], [2.3, 0.1, 0.5]]), np.full(3, 0.001)),
+        Data(np.eye(3), np.array([[2.1, 0.1, 0.5], [2.2, 0.1, 0.5], [2.3, 0.1, 0.5]]), np.full(3, 0.001), *FLOORS),
         members=4, hidden=8, steps=3, rng=np.random.default_rng(0),
     )  # fmt: skip
     assert (model.predict(torch.rand(5, 3, dtype=torch.float64))[1] == 1.0).all()
@@ -115,7 +117,7 @@ def test_most_of_new_readings_fall_in_the_stated_range() -> None:
 
 def test_an_absent_width_leaves_the_peak_alone() -> None:
     _, data = fitted()
-    holes = Data(data.unit, data.readings.copy(), data.peak_sd_ev)
+    holes = dataclasses.replace(data, readings=data.readings.copy())
     holes.readings[::2, 1] = math.nan
     model = fit_ensemble(holes, members=MEMBERS, hidden=16, steps=15, rng=np.random.default_rng(0))
     outputs, _ = model.predict(torch.from_numpy(data.unit))

@@ -1,0 +1,175 @@
+"""What a table of past experiments means: loading a pool file with every problem at its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from orchestrator.config import json_schema
+from orchestrator.config.messages import closest, problems_of
+from orchestrator.config.pool import Amount, ExtremeGoal, Goals, InputColumn, OutputColumn, PoolSpec, TargetGoal
+from orchestrator.errors import ConfigError, Problem
+from orchestrator.pool.formula import FormulaError, parse_formula
+from orchestrator.yaml_source import Document, parse, read_text
+
+_AMOUNT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+
+
+@dataclass(frozen=True)
+class LoadedSpec:
+    """A pool file that makes sense by itself. ``targets`` and ``tolerance`` are in the unit of the output."""
+
+    config: PoolSpec
+    document: Document
+    targets: tuple[float, ...]
+    tolerance: float
+
+
+def load_spec(path: Path) -> LoadedSpec:
+    """Read a pool file. Raises ConfigError with everything that is wrong with it, by line and column."""
+    document = parse(read_text(path), str(path))
+    try:
+        config = PoolSpec.model_validate(document.root.plain())
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, document, json_schema("pool"))) from None
+    problems = [*_conditions(document, config), *_formulas(document, config), *_inputs(document, config)]
+    targets, tolerance, wrong = _goals(document, config)
+    problems += wrong
+    problems += _arms(document, config)
+    if config.budget is not None and config.budget < config.initial.points:
+        problems.append(document.problem(("budget",), f"fewer than the {config.initial.points} initial points"))
+    if problems:
+        raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    return LoadedSpec(config, document, targets, tolerance)
+
+
+def _conditions(document: Document, config: PoolSpec) -> list[Problem]:
+    problems = []
+    for section, conditions in (("filter", config.filter), ("failed_when", config.failed_when)):
+        for index, condition in enumerate(conditions):
+            tests = (condition.equals, condition.one_of, condition.below, condition.above, condition.blank)
+            if sum(test is not None for test in tests) != 1:
+                message = "exactly one test must stand beside the column"
+                allowed = "equals, one_of, below, above, blank"
+                problems.append(document.problem((section, index), message, offending="", allowed=allowed))
+    return problems
+
+
+def _formulas(document: Document, config: PoolSpec) -> list[Problem]:
+    problems = []
+    columns: list[tuple[str, Mapping[str, InputColumn] | Mapping[str, OutputColumn]]] = [
+        ("inputs", config.inputs),
+        ("outputs", config.outputs),
+    ]
+    for section, entries in columns:
+        for name, entry in entries.items():
+            if entry.transform is None:
+                continue
+            try:
+                parse_formula(entry.transform)
+            except FormulaError as error:
+                allowed = "numbers, x, + - * / ** ( ) and log, log10, exp, sqrt"
+                problems.append(document.problem((section, name, "transform"), str(error), allowed=allowed))
+    return problems
+
+
+def _inputs(document: Document, config: PoolSpec) -> list[Problem]:
+    problems = []
+    for name, entry in config.inputs.items():
+        path = ("inputs", name)
+        if (entry.kind == "vector") != (entry.length is not None):
+            message = "a vector needs a length" if entry.kind == "vector" else f"a {entry.kind} input has no length"
+            problems.append(document.problem((*path, "length"), message, offending=""))
+        if entry.kind == "categorical":
+            for key, given in (("transform", entry.transform), ("range", entry.range)):
+                if given is not None:
+                    problems.append(document.problem((*path, key), f"a categorical input has no {key}", at_key=True))
+            if entry.scale == "log":
+                problems.append(document.problem((*path, "scale"), "a categorical input has no scale"))
+        if entry.kind == "vector" and entry.scale == "log":
+            problems.append(document.problem((*path, "scale"), "a vector has no scale"))
+        if entry.kind == "integer" and not all(end.is_integer() for end in entry.range or ()):
+            problems.append(document.problem((*path, "range"), "an integer input needs whole ends"))
+        if entry.kind == "discrete" and entry.range is not None:
+            problems.append(document.problem((*path, "range"), "the values of a discrete input are its range"))
+        if entry.range is not None:
+            low, high = entry.range
+            if not low < high:
+                problems.append(document.problem((*path, "range"), "the lower end must lie below the upper one"))
+            elif entry.scale == "log" and low <= 0:
+                problems.append(document.problem((*path, "range"), "a logarithmic scale needs a range above zero"))
+    return problems
+
+
+def _goals(document: Document, config: PoolSpec) -> tuple[tuple[float, ...], float, list[Problem]]:
+    wanted = config.objective
+    given = [key for key in ("target", "minimise", "maximise") if goal_under(wanted, key) is not None]
+    if len(given) != 1:
+        message = "exactly one goal must stand here"
+        return (), 0.0, [document.problem(("objective",), message, offending="", allowed="target, minimise, maximise")]
+    (key,) = given
+    if wanted.output not in config.outputs:
+        near = closest(wanted.output, config.outputs)
+        path = ("objective", key, "output")
+        allowed = ", ".join(config.outputs)
+        return (), 0.0, [document.problem(path, "no such output", allowed=allowed, suggestion=near)]
+    if wanted.target is None:
+        return (), 0.0, []
+    unit = config.outputs[wanted.output].unit
+    problems: list[Problem] = []
+
+    def amount(value: Amount, *path: str | int) -> float:
+        number = read_amount(value, unit)
+        if number is None:
+            example = f'"{2.5:g} {unit}"' if unit else "2.5"
+            message = f"a number in {unit} is wanted here" if unit else "a bare number is wanted here"
+            problems.append(document.problem(("objective", "target", *path), message, allowed=f"for example {example}"))
+        return 0.0 if number is None else number
+
+    targets = tuple(amount(value, "values", index) for index, value in enumerate(wanted.target.values))
+    before = len(problems)
+    tolerance = amount(wanted.target.tolerance, "tolerance")
+    if len(problems) == before and tolerance <= 0:
+        problems.append(document.problem(("objective", "target", "tolerance"), "out of range", allowed="above zero"))
+    if not problems and len(set(targets)) != len(targets):
+        problems.append(document.problem(("objective", "target", "values"), "a value is listed twice"))
+    return targets, tolerance, problems
+
+
+def goal_under(goals: Goals, key: str) -> TargetGoal | ExtremeGoal | None:
+    """The goal under a key of the file."""
+    return {"target": goals.target, "minimise": goals.minimise, "maximise": goals.maximise}[key]
+
+
+def read_amount(value: Amount, unit: str) -> float | None:
+    """The number of an amount; None where it is none, or is written with another unit than the output's."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return None if unit else float(value)
+    match = _AMOUNT.fullmatch(value)
+    return float(match[1]) if match and match[2] == unit else None
+
+
+def _arms(document: Document, config: PoolSpec) -> list[Problem]:
+    problems = []
+    for index, arm in enumerate(config.arms):
+        problem = arm_problem(arm)
+        if problem:
+            allowed, near = problem
+            problems.append(document.problem(("arms", index), "no such arm", allowed=allowed, suggestion=near))
+        elif arm in config.arms[:index]:
+            problems.append(document.problem(("arms", index), "an arm is listed twice"))
+    return problems
+
+
+def arm_problem(arm: str) -> tuple[str, str] | None:
+    """What is allowed and what was likely meant, where no planner has this name; None where one has."""
+    from planners import strategy_names
+
+    known = strategy_names()
+    return None if arm in known else (", ".join(known), closest(arm, known))

@@ -1,0 +1,349 @@
+"""A table of past experiments as a pool of conditions that a planner may choose from."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.config.messages import closest
+from orchestrator.config.pool import Condition, InputColumn
+from orchestrator.errors import ConfigError, Problem
+from orchestrator.pool.conditions import Pool, PoolGoal, PoolVariable
+from orchestrator.pool.formula import Formula, FormulaError, parse_formula
+from orchestrator.pool.spec import LoadedSpec
+
+MAX_BYTES = 50_000_000
+MAX_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    text: str
+    cells: tuple[str, ...]
+
+
+class _Reading:
+    """A table being read; problems are gathered, and those beyond the first twenty counted."""
+
+    def __init__(self, path: Path, loaded: LoadedSpec) -> None:
+        self.path, self.loaded, self.config = path, loaded, loaded.config
+        self.problems: list[Problem] = []
+        self.data = _bytes(path)
+        self.names, self.rows = self._split()
+        self.index = {name: place for place, name in enumerate(self.names)}
+
+    def _split(self) -> tuple[tuple[str, ...], list[_Row]]:
+        form = self.config.table
+        try:
+            text = self.data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = self.data[: error.start].count(b"\n") + 1
+            raise ConfigError([Problem(str(self.path), line, 1, "", "", "the table is not UTF-8 text")]) from None
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        reader = csv.reader(lines, delimiter=form.delimiter, strict=True)
+        rows: list[_Row] = []
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    line = reader.line_num
+                    rows.append(_Row(line, lines[line - 1], tuple(cell.strip() for cell in cells)))
+        except csv.Error as error:
+            raise ConfigError([Problem(str(self.path), reader.line_num, 1, "", "", f"not a table: {error}")]) from None
+        names = form.columns
+        if names is None:
+            if not rows:
+                raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table is empty")])
+            names = rows.pop(0).cells
+        rows = rows[form.skip :]
+        for row in rows:
+            if len(row.cells) != len(names):
+                message = f"{len(row.cells)} cells in a row of a table of {len(names)} columns"
+                raise ConfigError([Problem(str(self.path), row.line, 1, "", "", message, source=row.text[:200])])
+        if not rows:
+            raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table has no rows")])
+        return names, rows
+
+    def known(self, column: str, *path: str | int) -> bool:
+        """Whether the table has a column; a problem of the pool file otherwise."""
+        if self.names.count(column) == 1:
+            return True
+        repeated = column in self.index
+        message = "the table has this column more than once" if repeated else "the table has no such column"
+        near = "" if repeated else closest(column, self.names)
+        allowed = ", ".join(name for name in self.names if name)
+        problem = self.loaded.document.problem(path, message, offending=column, allowed=allowed, suggestion=near)
+        self.problems.append(problem)
+        return False
+
+    def wrong(self, row: _Row, column: str, message: str) -> None:
+        """Note a problem of one cell of the table."""
+        place = _place(row.text, self.config.table.delimiter, self.index[column])
+        cell = row.cells[self.index[column]]
+        self.problems.append(
+            Problem(str(self.path), row.line, place, column, cell, message, source=row.text[:200] if place else "")
+        )
+
+    def number(
+        self, row: _Row, column: str, formula: Formula | None, words: Mapping[str, float] | None = None
+    ) -> float | None:
+        """A cell as a number, transformed; None and a problem where it is none, and no word for one either."""
+        cell = row.cells[self.index[column]]
+        value = (words or {}).get(cell, _float(cell))
+        if value is None:
+            self.wrong(row, column, "a finite number is wanted here")
+            return None
+        try:
+            return value if formula is None else formula(value)
+        except FormulaError as error:
+            self.wrong(row, column, str(error))
+            return None
+
+    def refuse(self) -> None:
+        """Raise what was gathered."""
+        if self.problems:
+            more = len(self.problems) - MAX_PROBLEMS
+            kept = self.problems[:MAX_PROBLEMS]
+            if more > 0:
+                kept.append(Problem(str(self.path), 0, 0, "", "", f"and {more} more like these"))
+            raise ConfigError(kept)
+
+
+def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
+    """Read a table as its pool file says.
+
+    Raises ConfigError for a table that is missing, broken or empty, columns that it does not have, cells that are no
+    numbers, and a pool that leaves nothing to choose; each by line and column of the file that is wrong.
+    """
+    reading = _Reading(path, loaded)
+    config = loaded.config
+    keep = _tests(reading, "filter", config.filter)
+    failed = _tests(reading, "failed_when", config.failed_when)
+    columns = {name: entry.column or name for name, entry in config.inputs.items()}
+    output = config.outputs[config.objective.output]
+    reading_column = output.column or config.objective.output
+    for name, column in columns.items():
+        reading.known(column, "inputs", name, "column")
+    for name, entry in config.outputs.items():
+        reading.known(entry.column or name, "outputs", name, "column")
+    reading.refuse()
+    rows = [row for row in reading.rows if keep(row, all)]
+    if not rows:
+        raise ConfigError([loaded.document.problem(("filter",), "no row of the table passes this filter")])
+    raw = [_inputs(reading, row, columns) for row in rows]
+    formula = None if output.transform is None else parse_formula(output.transform)
+    readings: list[float | None] = []
+    for row in rows:
+        cell = row.cells[reading.index[reading_column]]
+        if failed(row, any):
+            readings.append(None)
+        elif cell == "" or _float(cell) in output.absent:
+            reading.wrong(row, reading_column, "no reading here; say in failed_when or filter what that means")
+            readings.append(None)
+        else:
+            readings.append(reading.number(row, reading_column, formula, output.read_as))
+    reading.refuse()
+    variables, coordinates = _variables(reading, rows, raw)
+    reading.refuse()
+    grouped: dict[tuple[float, ...], list[float | None]] = {}
+    for x, value in zip(coordinates, readings, strict=True):
+        grouped.setdefault(x, []).append(value)
+    values = tuple(_combined(group, config.replicates) for group in grouped.values())
+    problems = _too_small(loaded, len(grouped), values)
+    if problems:
+        raise ConfigError(problems)
+    text = f"{loaded.document.text}\0{path.name}".encode()
+    return Pool(
+        name=config.name,
+        digest=hashlib.sha256(text + reading.data).hexdigest(),
+        variables=variables,
+        x=tuple(grouped),
+        values=values,
+        rows=len(rows),
+        goals=_goals(loaded, values),
+        initial=config.initial.points,
+        budget=min(config.budget or len(grouped), len(grouped)),
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([Problem(str(path), 0, 0, "", "", f"cannot be read: {error.strerror}")]) from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError([Problem(str(path), 0, 0, "", "", f"the table is larger than {MAX_BYTES // 10**6} MB")])
+    return data
+
+
+Combine = Callable[[Iterable[bool]], bool]
+
+
+def _tests(reading: _Reading, section: str, conditions: Sequence[Condition]) -> Callable[[_Row, Combine], bool]:
+    """A test of rows by the conditions of a section, to be combined with all or any."""
+    known = [c for i, c in enumerate(conditions) if reading.known(c.column, section, i, "column")]
+
+    def passes(row: _Row, combine: Combine) -> bool:
+        return combine(_holds(condition, row.cells[reading.index[condition.column]]) for condition in known)
+
+    return passes
+
+
+def _holds(condition: Condition, cell: str) -> bool:
+    if condition.blank is not None:
+        return (cell == "") == condition.blank
+    if condition.equals is not None:
+        return _equal(cell, condition.equals)
+    if condition.one_of is not None:
+        return any(_equal(cell, value) for value in condition.one_of)
+    number = _float(cell)
+    if number is None:
+        return False
+    if condition.below is not None:
+        return number < condition.below
+    return condition.above is not None and number > condition.above
+
+
+def _equal(cell: str, value: str | float) -> bool:
+    return cell == value if isinstance(value, str) else _float(cell) == float(value)
+
+
+def _float(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _inputs(reading: _Reading, row: _Row, columns: dict[str, str]) -> dict[str, str | float | tuple[float, ...]]:
+    """The inputs of one row by name: a level, a number, or the numbers of a vector."""
+    found: dict[str, str | float | tuple[float, ...]] = {}
+    for name, column in columns.items():
+        entry = reading.config.inputs[name]
+        cell = row.cells[reading.index[column]]
+        formula = None if entry.transform is None else parse_formula(entry.transform)
+        if entry.kind == "categorical":
+            if cell == "":
+                reading.wrong(row, column, "a level is wanted here")
+            found[name] = cell
+        elif entry.kind == "vector":
+            parts = [_float(part) for part in cell.strip("[]()").replace(",", " ").split()]
+            numbers = tuple(part for part in parts if part is not None)
+            if len(numbers) != len(parts) or len(parts) != entry.length:
+                reading.wrong(row, column, f"a list of {entry.length} numbers is wanted here")
+            try:
+                found[name] = numbers if formula is None else tuple(formula(number) for number in numbers)
+            except FormulaError as error:
+                reading.wrong(row, column, str(error))
+        else:
+            number = reading.number(row, column, formula)
+            if number is not None and entry.kind == "integer" and not number.is_integer():
+                reading.wrong(row, column, "a whole number is wanted here")
+            if number is not None and entry.scale == "log" and number <= 0:
+                reading.wrong(row, column, "a number above zero is wanted here, for a logarithmic scale")
+            found[name] = math.nan if number is None else number
+    return found
+
+
+def _variables(
+    reading: _Reading, rows: Sequence[_Row], raw: Sequence[dict[str, str | float | tuple[float, ...]]]
+) -> tuple[tuple[PoolVariable, ...], list[tuple[float, ...]]]:
+    """The variables with their ranges, and the coordinates of every row."""
+    variables: list[PoolVariable] = []
+    columns: list[list[float]] = []
+    for name, entry in reading.config.inputs.items():
+        cells = [each[name] for each in raw]
+        if entry.kind == "categorical":
+            levels = tuple(sorted({str(cell) for cell in cells}))
+            variables.append(
+                PoolVariable(name, "categorical", "linear", entry.unit, 0.0, len(levels) - 1.0, (), levels)
+            )
+            columns.append([float(levels.index(str(cell))) for cell in cells])
+            continue
+        parts = entry.length or 1
+        for part in range(parts):
+            numbers = [cell[part] if isinstance(cell, tuple) else float(cell) for cell in cells]
+            label = f"{name}[{part}]" if entry.kind == "vector" else name
+            variables.append(_numeric(label, entry, numbers))
+            columns.append(numbers)
+            for row, number in zip(rows, numbers, strict=True):
+                if not variables[-1].lower <= number <= variables[-1].upper:
+                    low, high = variables[-1].lower, variables[-1].upper
+                    reading.wrong(row, entry.column or name, f"outside of the range {low:g} to {high:g}")
+    return tuple(variables), list(zip(*columns, strict=True))
+
+
+def _numeric(name: str, entry: InputColumn, numbers: Sequence[float]) -> PoolVariable:
+    low, high = entry.range or (min(numbers), max(numbers))
+    if entry.kind == "discrete":
+        values = tuple(sorted(set(numbers)))
+        return PoolVariable(name, "discrete", entry.scale, entry.unit, values[0], values[-1], values)
+    kind: Literal["continuous", "integer"] = "integer" if entry.kind == "integer" else "continuous"
+    return PoolVariable(name, kind, entry.scale, entry.unit, low, high)
+
+
+def _combined(group: Sequence[float | None], how: Literal["mean", "median", "first"]) -> float | None:
+    known = [value for value in group if value is not None]
+    if not known:
+        return None
+    if how == "first":
+        return known[0]
+    return statistics.median(known) if how == "median" else statistics.fmean(known)
+
+
+def _too_small(loaded: LoadedSpec, conditions: int, values: Sequence[float | None]) -> list[Problem]:
+    document, points = loaded.document, loaded.config.initial.points
+    if conditions <= points:
+        return [document.problem(("initial", "points"), f"leaves nothing to choose from {conditions} conditions")]
+    if all(value is None for value in values):
+        return [document.problem(("failed_when",), "every condition of the table failed")]
+    return []
+
+
+def _goals(loaded: LoadedSpec, values: Sequence[float | None]) -> tuple[PoolGoal, ...]:
+    wanted = loaded.config.objective
+    if wanted.target is not None:
+        goals = []
+        for written, target in zip(wanted.target.values, loaded.targets, strict=True):
+            near = frozenset(i for i, v in enumerate(values) if v is not None and abs(v - target) <= loaded.tolerance)
+            label = str(written).strip()
+            goals.append(
+                PoolGoal(label, "target", wanted.output, target, loaded.tolerance, near, ((f"reach {label}", 1),))
+            )
+        return tuple(goals)
+    extreme = wanted.minimise or wanted.maximise
+    if extreme is None:
+        return ()
+    sign = 1.0 if wanted.minimise is not None else -1.0
+    order = sorted((i for i, v in enumerate(values) if v is not None), key=lambda i: (sign * (values[i] or 0.0), i))
+    count = max(1, math.ceil(extreme.top * len(values) - 1e-9))
+    best = frozenset(order[:count])
+    steps = tuple(
+        (f"{100 * share:g} % of the best {count}", max(1, math.ceil(share * len(best) - 1e-9)))
+        for share in extreme.find
+    )
+    goal: Literal["minimise", "maximise"] = "minimise" if wanted.minimise is not None else "maximise"
+    return (PoolGoal(f"{goal} {wanted.output}", goal, wanted.output, None, 0.0, best, steps),)
+
+
+def _place(text: str, delimiter: str, index: int) -> int:
+    """Column, from 1, at which a cell of a line begins; 1 where quotes run over lines."""
+    if index == 0:
+        return 1
+    quoted, seen = False, 0
+    for place, character in enumerate(text, start=1):
+        if character == '"':
+            quoted = not quoted
+        elif character == delimiter and not quoted:
+            seen += 1
+            if seen == index:
+                return place + 1
+    return 1

@@ -1,0 +1,52 @@
+"""The verdict that a target lies out of reach of the candidates that are left."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planners.records import Interval, OutOfReach, Request
+from planners.sampling import as_recipe
+
+if TYPE_CHECKING:
+    from planners.modelled import Fitted
+
+
+def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> OutOfReach | None:
+    """Out of reach, when the tolerance has been met by no reading and the 90 % interval of a reading of every remaining
+    candidate [N, d] leaves it out; None otherwise, or where the objective has no target or the model no intervals."""
+    objective = request.objective
+    if objective.target is None or len(points) == 0:
+        return None
+    readings = np.array([o.readings[0] for o in request.observations if not o.failed])
+    if np.any(objective.away(readings) <= objective.tolerance):
+        return None
+    belief = fitted.believe(points)
+    name = objective.outputs[0]
+    intervals = [belief.intervals(row, objective).get(name) for row in range(len(points))]
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(intervals):
+        return None
+    missing = np.array([_missing(interval, objective.target, objective.tolerance) for interval in known])
+    closest = int(np.argmin(missing))
+    if missing[closest] <= 0.0:
+        return None
+    nearest, gap = known[closest], float(missing[closest])
+    return OutOfReach(
+        target=objective.target,
+        tolerance=objective.tolerance,
+        remaining=len(points),
+        nearest=as_recipe(request, points[closest]),
+        interval=nearest,
+        missing=gap,
+        reason=(
+            f"Out of reach: after {len(readings)} readings no 90 % interval of the {len(points)} candidates left holds "
+            f"{objective.target:.4g} within {objective.tolerance:.4g}; the nearest is {nearest.low:.4g} to "
+            f"{nearest.high:.4g}, {gap:.2g} away."
+        ),
+    )
+
+
+def _missing(interval: Interval, target: float, tolerance: float) -> float:
+    """Distance of an interval from the tolerance around a target; zero where they meet."""
+    return max(interval.low - (target + tolerance), (target - tolerance) - interval.high, 0.0)

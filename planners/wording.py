@@ -1,0 +1,92 @@
+"""Proposals and recommendations in one plain sentence with numbers."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planners.evidence import Measured
+from planners.objective import Objective, Wanted
+
+if TYPE_CHECKING:
+    from planners.modelled import Belief
+
+
+def proposal_reason(objective: Wanted, described: str, belief: "Belief", *, measured: Measured, compared: int) -> str:
+    """Why this point is the next experiment: what the model expects there, and the best reading so far."""
+    predicted, chance = belief.intervals(0, objective), float(belief.chance[0])
+    expects = described
+    first = predicted.get(objective.outputs[0])
+    if isinstance(objective, Objective):
+        target_ev = objective.target_peak_ev
+        gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - target_ev)))
+        if first is not None:
+            off_mev = 1000.0 * (first.mean - target_ev)
+            expects += (
+                f" expects {first.mean:.4f} eV (90 % within {first.low:.4f} to {first.high:.4f}), "
+                f"{abs(off_mev):.1f} meV {'above' if off_mev >= 0 else 'below'} the target of {target_ev:.4f} eV"
+            )
+        else:
+            expects += f" expects the best score for the target of {target_ev:.4f} eV"
+        best = f"the nearest reading so far is {gap_mev:.1f} meV off"
+    else:
+        name, wanted = objective.outputs[0], goal_words(objective)
+        if first is not None:
+            expects += f" expects {name} {first.mean:.4g} (90 % within {first.low:.4g} to {first.high:.4g}), {wanted}"
+        else:
+            expects += f" expects the best score for {name}, {wanted}"
+        readings = measured.readings[:, 0]
+        nearest = readings[int(np.argmin(objective.shortfall(readings)))]
+        best = f"the best reading so far is {nearest:.4g}"
+    return f"{expects}, with a {100 * chance:.0f} % chance of a reading; {best}; best of {compared} candidates."
+
+
+def goal_words(objective: Wanted) -> str:
+    """What is wanted of the first output, in words."""
+    if objective.target is not None:
+        return f"wanted at {objective.target:.4g} within {objective.tolerance:.4g}"
+    return (
+        "wanted as large as possible"
+        if objective.shortfall(np.array([0.0, 1.0]))[0] > 0
+        else ("wanted as small as possible")
+    )
+
+
+def measured_reason(
+    objective: Wanted, belief: "Belief", row: int, *, measured: Measured, inside: NDArray[np.float64]
+) -> str:
+    """Why a measured recipe is recommended."""
+    count = int(measured.count[row])
+    times = f"{count} times" if count > 1 else "once"
+    mean = belief.mean[row, 0]
+    if isinstance(objective, Objective):
+        off_mev = 1000.0 * abs(mean - objective.target_peak_ev)
+        return (
+            f"Measured {times}: {mean:.4f} eV, {off_mev:.1f} meV from the target of "
+            f"{objective.target_peak_ev:.4f} eV, within the tolerance of {1000 * objective.tolerance_ev:.1f} meV with "
+            f"{100 * inside[row]:.0f} % probability; best of {len(measured)} measured recipes."
+        )
+    chance = f" with {100 * inside[row]:.0f} % probability" if objective.target is not None else ""
+    return (
+        f"Measured {times}: {objective.outputs[0]} {mean:.4g}, {goal_words(objective)}{chance}; "
+        f"best of {len(measured)} measured recipes."
+    )
+
+
+def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured) -> str:
+    """Why a recipe that was never run is recommended."""
+    mean, chance = belief.mean[0, 0], 100 * belief.chance[0]
+    target = objective.target
+    gap = float(np.min(objective.shortfall(measured.readings[:, 0])))
+    if isinstance(objective, Objective):
+        return (
+            f"Never run: no reading is within the tolerance of {1000 * objective.tolerance_ev:.1f} meV (the nearest is "
+            f"{1000.0 * gap:.1f} meV off), and the model expects {mean:.4f} eV here, "
+            f"{1000 * abs(mean - objective.target_peak_ev):.1f} meV from the target of "
+            f"{objective.target_peak_ev:.4f} eV, with a {chance:.0f} % chance of a reading."
+        )
+    off = "" if target is None else f" (the nearest reading is {gap:.4g} off)"
+    return (
+        f"Never run{off}: the model expects {objective.outputs[0]} {mean:.4g} here, {goal_words(objective)}, "
+        f"with a {chance:.0f} % chance of a reading."
+    )
