@@ -17,7 +17,8 @@ from typing import Any
 from orchestrator.config.campaign import CampaignConfig, Input
 from orchestrator.config.load import LoadedCampaign
 from orchestrator.config.quantities import Range
-from orchestrator.config.rig import Flush, NewEraPumpConfig, RigConfig
+from orchestrator.config.devices import NewEraPumpConfig
+from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.plumbing import (
     FlowPlan,

@@ -10,6 +10,8 @@ from planners.records import Proposal, Recommendation, Request
 from planners.sampling import (
     as_recipe,
     generator,
+    latin_order,
+    latin_stream,
     listed,
     next_in_stream,
     random_stream,
@@ -45,6 +47,11 @@ class Design:
 def sobol_design() -> Design:
     """A scrambled Sobol sequence."""
     return Design("sobol", sobol_stream, "Sobol sequence", spread_order)
+
+
+def latin_design() -> Design:
+    """Latin hypercubes, one after the other, each with one point in every slice of every variable."""
+    return Design("latin", latin_stream, "Latin hypercube design", latin_order)
 
 
 def random_design() -> Design:

@@ -1,109 +1,144 @@
-"""Random forests with an upper confidence bound of the utility (a lower one of what is to be minimised)."""
+"""Regressors of scikit-learn that vote: a random forest, bagged support vectors and bagged boosted trees."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planners.errors import PlannerError
-from planners.modelled import Belief, Fitted, Modelled, Ranking
-from planners.records import Request
+from planners.votes import Votes, Voting
 
-if TYPE_CHECKING:
-    from planners.surrogate import Data
+
+def _at_least(strategy: str, setting: str, value: int, least: int) -> None:
+    if value < least:
+        raise PlannerError(f"{strategy}: {setting} must be at least {least}, not {value}")
 
 
 @dataclass(frozen=True)
-class Forest(Modelled):
-    """A forest of `trees` for each raw output; mean plus `deviations` standard deviations of the trees' utilities.
-
-    The bound is the one of Liang et al., npj Comput. Mater. 7:188 (2021), with the trees as the posterior.
+class Forest(Voting):
+    """A random forest of `trees`, each tree a voter, otherwise with scikit-learn's defaults.
 
     Raises:
         PlannerError: fewer than two trees, or a negative number of deviations.
     """
 
     trees: int = 100
-    deviations: int = 2
 
     def __post_init__(self) -> None:
-        for setting, value, least in (
-            ("trees", self.trees, 2),
-            ("deviations", self.deviations, 0),
-            ("spread", self.spread, 1),
-            ("local", self.local, 1),
-        ):
-            if value < least:
-                raise PlannerError(f"forest: {setting} must be at least {least}, not {value}")
+        super().__post_init__()
+        _at_least(self.name, "trees", self.trees, 2)
 
     @property
     def name(self) -> str:
         """See `planners.Strategy`."""
         return "forest"
 
-    def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> Fitted:
-        """Fit a forest to each output; one that was never read is taken as zero."""
-        return _FittedForest(request, data, self.trees, self.deviations, int(rng.integers(2**31)))
+    @property
+    def voters(self) -> int:
+        """See `Voting`."""
+        return self.trees
+
+    @property
+    def described(self) -> str:
+        """See `Voting`."""
+        return f"The forest of {self.trees} trees"
+
+    def grow(self, x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> Votes:
+        """See `Voting`."""
+        from sklearn.ensemble import RandomForestRegressor
+
+        forest = RandomForestRegressor(n_estimators=self.trees, random_state=seed, n_jobs=1).fit(x, y)
+        return _predictions(forest.estimators_)
 
 
-class _FittedForest(Fitted):
-    def __init__(self, request: Request, data: "Data", trees: int, deviations: int, seed: int) -> None:
-        self.acquisition = f"mean + {deviations} standard deviations of utility, times the chance of a reading"
-        self.described = f"The forest of {trees} trees"
-        self._objective = request.objective
-        self._space = request.space
-        self._trees = trees
-        self._deviations = deviations
-        self._first_noise = float(np.median(data.first_sd))
-        self._forests = []
-        for i in range(data.outputs):
-            rows = ~np.isnan(data.readings[:, i])
-            self._forests.append(
-                _grown(data.unit[rows], data.readings[rows, i], trees, seed + i) if rows.any() else None
-            )
-        self._worst = float(np.min(request.objective.score_rows(data.readings[data.succeeded])))
-        labelled = not data.succeeded.all()
-        self._labels = _grown(data.unit, data.succeeded.astype(np.float64), trees, seed - 1) if labelled else None
+@dataclass(frozen=True)
+class SupportVectors(Voting):
+    """`bags` support vector machines (radial kernel), each on a bootstrap sample of standardised readings.
 
-    def _outputs(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Features [N, D] -> raw outputs of every tree [T, N, m]."""
-        columns = [
-            np.zeros((self._trees, len(features))) if forest is None else _trees(forest, features)
-            for forest in self._forests
-        ]
-        return np.stack(columns, axis=-1)
+    Raises:
+        PlannerError: fewer than two bags, or a negative number of deviations.
+    """
 
-    def _chance(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.ones(len(features)) if self._labels is None else _trees(self._labels, features).mean(0)
+    bags: int = 20
 
-    def believe(self, unit: NDArray[np.float64]) -> Belief:
-        """See `planners.modelled.Fitted`."""
-        features = self._space.encode(unit)
-        outputs = self._outputs(features)
-        sd = outputs.std(0)
-        sd[:, 0] = np.hypot(sd[:, 0], self._first_noise)
-        return Belief(outputs.mean(0), sd, self._chance(features), self._objective.worth(outputs).mean(0))
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least(self.name, "bags", self.bags, 2)
 
-    def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
-        """See `planners.modelled.Fitted`. Pending experiments only bar their own neighbourhood."""
+    @property
+    def name(self) -> str:
+        """See `planners.Strategy`."""
+        return "support_vectors"
 
-        def rank(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-            features = self._space.encode(unit)
-            utility = self._objective.worth(self._outputs(features))
-            bound = utility.mean(0) + self._deviations * utility.std(0)
-            return np.asarray(self._worst + self._chance(features) * (bound - self._worst), dtype=np.float64)
+    @property
+    def voters(self) -> int:
+        """See `Voting`."""
+        return self.bags
 
-        return rank
+    @property
+    def described(self) -> str:
+        """See `Voting`."""
+        return f"The {self.bags} support vector machines"
+
+    def grow(self, x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> Votes:
+        """See `Voting`. Regularisation and tube are those of standardised data with little noise."""
+        from sklearn.svm import SVR
+
+        centre, scale = float(y.mean()), float(y.std()) or 1.0
+        bagged = _bagged(lambda _: SVR(kernel="rbf", C=100.0, epsilon=0.01), x, (y - centre) / scale, self.bags, seed)
+        return lambda features: centre + scale * bagged(features)
 
 
-def _grown(x: NDArray[np.float64], y: NDArray[np.float64], trees: int, seed: int) -> Any:
-    """A forest of y [n] on features [n, D] with scikit-learn's defaults."""
-    from sklearn.ensemble import RandomForestRegressor  # type: ignore[import-untyped]
+@dataclass(frozen=True)
+class Boosting(Voting):
+    """`bags` gradient-boosted regressors with scikit-learn's defaults, each on a bootstrap sample.
 
-    return RandomForestRegressor(n_estimators=trees, random_state=seed % 2**31, n_jobs=1).fit(x, y)
+    Raises:
+        PlannerError: fewer than two bags, or a negative number of deviations.
+    """
+
+    bags: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least(self.name, "bags", self.bags, 2)
+
+    @property
+    def name(self) -> str:
+        """See `planners.Strategy`."""
+        return "boosting"
+
+    @property
+    def voters(self) -> int:
+        """See `Voting`."""
+        return self.bags
+
+    @property
+    def described(self) -> str:
+        """See `Voting`."""
+        return f"The {self.bags} boosted regressors"
+
+    def grow(self, x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> Votes:
+        """See `Voting`."""
+        from sklearn.ensemble import GradientBoostingRegressor
+
+        return _bagged(lambda state: GradientBoostingRegressor(random_state=state), x, y, self.bags, seed)
 
 
-def _trees(forest: Any, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What every tree predicts: [T, N]."""
-    return np.stack([tree.predict(features) for tree in forest.estimators_])
+def _bagged(make: Callable[[int], Any], x: NDArray[np.float64], y: NDArray[np.float64], bags: int, seed: int) -> Votes:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    fitted = []
+    before = np.random.get_state()  # a support vector machine asks numpy's global generator for a seed
+    try:
+        for _ in range(bags):
+            rows = rng.integers(0, len(x), len(x))
+            fitted.append(make(int(rng.integers(2**31))).fit(x[rows], y[rows]))
+    finally:
+        np.random.set_state(before)
+    return _predictions(fitted)
+
+
+def _predictions(fitted: list[Any]) -> Votes:
+    return lambda features: np.stack([one.predict(features) for one in fitted])

@@ -25,7 +25,7 @@ _NOISE_FLOOR = 1e-6
 
 
 @contextmanager
-def _quiet(seed: int) -> Iterator[None]:
+def quiet(seed: int) -> Iterator[None]:
     """BoTorch's fits may draw from torch's global generator and warn about retries: neither leaves this block."""
     import torch
 
@@ -35,8 +35,10 @@ def _quiet(seed: int) -> Iterator[None]:
         yield
 
 
-def _fit_gp(x: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np.float64] | None = None) -> Any:
-    """The default SingleTaskGP of y [n] on features [n, D]; the noise is fitted unless given."""
+def fit_gp(
+    x: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np.float64] | None = None, trend: Any = None
+) -> Any:
+    """The default SingleTaskGP of y [n] on features [n, D], around a trend if given; noise is fitted unless given."""
     import torch
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import SingleTaskGP
@@ -46,13 +48,15 @@ def _fit_gp(x: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np
     train = torch.from_numpy(y)[:, None]
     known = None if variance is None else torch.from_numpy(variance)[:, None]
     constant = float(np.ptp(y)) < 1e-9
-    model = SingleTaskGP(torch.from_numpy(x), train, known, outcome_transform=None if constant else Standardize(1))
+    model = SingleTaskGP(
+        torch.from_numpy(x), train, known, mean_module=trend, outcome_transform=None if constant else Standardize(1)
+    )
     if not constant:
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
     return model.eval()
 
 
-def _chance_model(data: "Data") -> Callable[["Tensor"], "Tensor"]:
+def chance_model(data: "Data") -> Callable[["Tensor"], "Tensor"]:
     """The chance of a reading [N] at features [N, D], from a GP on +-1 labels read through a probit."""
     import torch
     from torch import Tensor
@@ -60,7 +64,7 @@ def _chance_model(data: "Data") -> Callable[["Tensor"], "Tensor"]:
     if data.succeeded.all():
         return lambda unit: torch.ones(len(unit), dtype=torch.float64)
     labels = np.where(data.succeeded, 1.0, -1.0)
-    model = _fit_gp(data.unit, labels, np.full(len(labels), _LABEL_NOISE**2))
+    model = fit_gp(data.unit, labels, np.full(len(labels), _LABEL_NOISE**2))
 
     def chance(unit: Tensor) -> Tensor:
         posterior = model.posterior(unit)
@@ -93,7 +97,7 @@ class CompositeGP(_GaussianProcess):
     def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> Fitted:
         """Fit a GP to each output that was read at least twice; one that was not is taken as zero."""
         seed = int(rng.integers(2**31))
-        with _quiet(seed):
+        with quiet(seed):
             return _FittedComposite(request, data, self.samples, seed)
 
 
@@ -111,11 +115,11 @@ class _FittedComposite(Fitted):
         for i in range(data.outputs):
             rows = ~np.isnan(data.readings[:, i])
             if rows.sum() < 2:
-                models.append(_fit_gp(data.unit[:1], np.zeros(1)))
+                models.append(fit_gp(data.unit[:1], np.zeros(1)))
             else:
-                models.append(_fit_gp(data.unit[rows], data.readings[rows, i]))
+                models.append(fit_gp(data.unit[rows], data.readings[rows, i]))
         self._model = ModelListGP(*models)
-        self._chance = _chance_model(data)
+        self._chance = chance_model(data)
         self._noise = float(np.median(data.first_sd))
 
     def _utility(self, outputs: "Tensor", X: "Tensor | None" = None) -> "Tensor":  # noqa: N803 - BoTorch's name
@@ -126,7 +130,7 @@ class _FittedComposite(Fitted):
         import torch
         from scipy.special import ndtri
 
-        with torch.no_grad(), _quiet(self._seed):
+        with torch.no_grad(), quiet(self._seed):
             x = torch.from_numpy(self._space.encode(unit))
             posterior = self._model.posterior(x)
             mean, sd = posterior.mean, posterior.variance.sqrt()
@@ -147,7 +151,7 @@ class _FittedComposite(Fitted):
         from botorch.sampling.normal import SobolQMCNormalSampler
 
         encode = self._space.encode
-        with _quiet(self._seed):
+        with quiet(self._seed):
             function = qLogNoisyExpectedImprovement(
                 self._model,
                 X_baseline=torch.from_numpy(encode(measured)),
@@ -158,7 +162,7 @@ class _FittedComposite(Fitted):
             )
 
         def rank(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-            with torch.no_grad(), _quiet(self._seed):
+            with torch.no_grad(), quiet(self._seed):
                 x = torch.from_numpy(self._space.encode(unit))
                 value = function(x[:, None, :]) + self._chance(x).clip(1e-6, None).log()
             return np.asarray(value.numpy(), dtype=np.float64)
@@ -178,7 +182,7 @@ class ScalarGP(_GaussianProcess):
     def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> Fitted:
         """Fit a GP to the utilities."""
         seed = int(rng.integers(2**31))
-        with _quiet(seed):
+        with quiet(seed):
             return _FittedScalar(request, data, seed)
 
 
@@ -192,14 +196,14 @@ class _FittedScalar(Fitted):
         rows = data.succeeded
         scores = request.objective.score_rows(data.readings[rows])
         self._best = float(scores.max())
-        self._model = _fit_gp(data.unit[rows], scores)
-        self._chance = _chance_model(data)
+        self._model = fit_gp(data.unit[rows], scores)
+        self._chance = chance_model(data)
 
     def believe(self, unit: NDArray[np.float64]) -> Belief:
         """See `planners.modelled.Fitted`; the outputs are unknown to this model: NaN."""
         import torch
 
-        with torch.no_grad(), _quiet(self._seed):
+        with torch.no_grad(), quiet(self._seed):
             x = torch.from_numpy(self._space.encode(unit))
             utility = self._model.posterior(x).mean[:, 0].numpy()
             chance = self._chance(x).numpy()
@@ -214,7 +218,7 @@ class _FittedScalar(Fitted):
         function = LogExpectedImprovement(self._model, best_f=self._best)
 
         def rank(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-            with torch.no_grad(), _quiet(self._seed):
+            with torch.no_grad(), quiet(self._seed):
                 x = torch.from_numpy(self._space.encode(unit))
                 value = function(x[:, None, :]) + self._chance(x).clip(1e-6, None).log()
             return np.asarray(value.numpy(), dtype=np.float64)

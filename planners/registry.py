@@ -4,20 +4,32 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from planners.designs import random_design, sobol_design
+from planners.designs import latin_design, random_design, sobol_design
 from planners.ensemble import Ensemble
 from planners.errors import PlannerError, did_you_mean
-from planners.forest import Forest
+from planners.evolution import CmaEs, Genetic
+from planners.forest import Boosting, Forest, SupportVectors
 from planners.gp import CompositeGP, ScalarGP
+from planners.kriging import Kriging
 from planners.records import Strategy
+from planners.simplex import NelderMead
+from planners.snobfit import Snobfit
 
 _BUILDERS: dict[str, Callable[..., Strategy]] = {
     "ensemble": Ensemble,
-    "forest": Forest,
     "gp": CompositeGP,
     "gp_scalar": ScalarGP,
-    "random": random_design,
+    "kriging": Kriging,
+    "forest": Forest,
+    "boosting": Boosting,
+    "support_vectors": SupportVectors,
+    "snobfit": Snobfit,
+    "genetic": Genetic,
+    "cma_es": CmaEs,
+    "nelder_mead": NelderMead,
+    "latin": latin_design,
     "sobol": sobol_design,
+    "random": random_design,
 }
 
 

@@ -105,10 +105,21 @@ def remaining(request: Request) -> NDArray[np.float64]:
 
 def spread_order(request: Request, points: NDArray[np.float64]) -> NDArray[np.int64]:
     """An order [N] of candidates [N, d] that fills their space: each is the nearest left to the next Sobol point."""
+    return _nearest_to(request, points, sobol_stream(request))
+
+
+def latin_order(request: Request, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """An order [N] of candidates [N, d]: each is the nearest left to the next point of a Latin hypercube."""
+    return _nearest_to(request, points, latin_stream(request))
+
+
+def _nearest_to(
+    request: Request, points: NDArray[np.float64], stream: Iterator[NDArray[np.float64]]
+) -> NDArray[np.int64]:
     order: list[int] = []
     left = np.arange(len(points))
     features = request.space.encode(points)
-    for chunk in sobol_stream(request):
+    for chunk in stream:
         for place in request.space.encode(snap(request, chunk)):
             nearest = int(np.argmin(np.sum((features[left] - place) ** 2, axis=1)))
             order.append(int(left[nearest]))
@@ -163,3 +174,12 @@ def random_stream(request: Request) -> Iterator[NDArray[np.float64]]:
     rng = generator(request.seed, 0x0A2D)
     for _ in range(_STREAM_LENGTH // _STREAM_CHUNK):
         yield rng.random((_STREAM_CHUNK, request.space.dimension))
+
+
+def latin_stream(request: Request) -> Iterator[NDArray[np.float64]]:
+    """Latin hypercubes of `request.initial` points [k, d], one after the other; depends on seed and dimension only."""
+    from scipy.stats import qmc
+
+    engine = qmc.LatinHypercube(request.space.dimension, rng=generator(request.seed, 0x1A71))
+    for _ in range(max(1, _STREAM_LENGTH // request.initial)):
+        yield np.asarray(engine.random(request.initial), dtype=np.float64)

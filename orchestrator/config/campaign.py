@@ -312,7 +312,22 @@ class ObjectiveConfig(Section):
 class PlannerConfig(Section):
     """Who chooses the next experiment, after how many that only spread out."""
 
-    strategy: Literal["ensemble", "forest", "gp", "gp_scalar", "sobol", "random"] = "ensemble"
+    strategy: Literal[
+        "ensemble",
+        "gp",
+        "gp_scalar",
+        "kriging",
+        "forest",
+        "boosting",
+        "support_vectors",
+        "snobfit",
+        "genetic",
+        "cma_es",
+        "nelder_mead",
+        "latin",
+        "sobol",
+        "random",
+    ] = "ensemble"
     initial: int = Field(default=8, ge=1, le=500)
     settings: Mapping[Name, bool | int | float | str] = Field(default_factory=dict)
 

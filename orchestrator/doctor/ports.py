@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.config import ModbusTcpPort, RigConfig, UsbPort
+from orchestrator.config.rig import EthernetPort, FolderPort
 from orchestrator.doctor.verdict import Check
 
 CONNECT_S = 2.0
@@ -22,7 +23,9 @@ def check_ports(name: str, rig: RigConfig) -> list[Check]:
         title = f"{name}: port {port_name}"
         if isinstance(port, UsbPort):
             checks.append(_check_usb(title, port.serial_number))
-        elif isinstance(port, ModbusTcpPort):
+        elif isinstance(port, FolderPort):
+            checks.append(_check_folder(title, Path(port.path)))
+        elif isinstance(port, ModbusTcpPort | EthernetPort):
             checks.append(_check_tcp(title, port.host, port.tcp_port))
         elif "://" in port.url:
             parts = urlsplit(port.url)
@@ -51,6 +54,14 @@ def _check_serial(title: str, url: str) -> Check:
         f"{url} may not be opened by this user",
         f"sudo usermod -aG {group} $USER, then log in again; for a service: SupplementaryGroups={group}",
     )
+
+
+def _check_folder(title: str, path: Path) -> Check:
+    if not path.is_dir():
+        return Check(title, "problem", f"there is no folder {path}", "have the instrument's software export there")
+    if not os.access(path, os.R_OK | os.X_OK):
+        return Check(title, "problem", f"folder {path} may not be read by this user", "allow it, or name another")
+    return Check(title, "ok", f"folder {path} is there and may be read")
 
 
 def _serial_ports() -> list[str]:
