@@ -15,9 +15,9 @@ from statistics import fmean
 from typing import Any
 
 from orchestrator.config.campaign import CampaignConfig, Input
+from orchestrator.config.devices import NewEraPumpConfig
 from orchestrator.config.load import LoadedCampaign
 from orchestrator.config.quantities import Range
-from orchestrator.config.devices import NewEraPumpConfig
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.plumbing import (
