@@ -30,8 +30,8 @@ from planners.sampling import (
     visited,
 )
 
-_MOST_ANSWERS = 20_000
-"""A search that gets this many answers without asking for an experiment is going round in circles."""
+_MOST_ANSWERS = 600
+"""A search that gets this many answers, and ten for every recipe run, without asking for another goes round in circles."""
 _RESTARTS = 8
 
 Cost = Callable[[NDArray[np.float64]], float]
@@ -91,7 +91,7 @@ class Oracle:
     def __call__(self, unit: NDArray[np.float64]) -> float:
         """See `Cost`."""
         self.answers += 1
-        if self.answers > _MOST_ANSWERS:
+        if self.answers > _MOST_ANSWERS + 10 * len(self._places):
             raise Tired
         point = np.clip(np.nan_to_num(np.asarray(unit, dtype=np.float64), nan=0.5), 0.0, 1.0)
         if self._request.candidates is not None:
