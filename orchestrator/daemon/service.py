@@ -25,7 +25,7 @@ from orchestrator.daemon.verbs import carry_out
 from orchestrator.errors import UnknownRun
 from orchestrator.guardian import Heart
 from orchestrator.sitting import installed_version
-from orchestrator.virtual_time import UtcClock
+from orchestrator.virtual_time import UtcClock, run_real
 
 _log = logging.getLogger("lumiflow.daemon")
 
@@ -143,7 +143,8 @@ class Daemon:
                 from orchestrator.build import steel_rig
                 from orchestrator.daemon.steel import SteelBench
 
-                return SteelBench(name, partial(steel_rig, place.rig), ears, self._heart, decider=self._decider)
+                build, run = partial(steel_rig, place.rig), partial(run_real, pace=place.rig.pace)
+                return SteelBench(name, build, ears, self._heart, decider=self._decider, run=run)
             return TwinBench(name, ears, speed=config.speed, decider=self._decider)
 
         return Station(place, self.feed, bench, self._next_id, self._now)
