@@ -1,4 +1,4 @@
-"""A broker that dies and comes back in mid-campaign: nothing of the campaign changes, telemetry comes back."""
+"""A broker that dies in the middle of a campaign and comes back: the campaign stays the same, telemetry comes back."""
 
 from __future__ import annotations
 
