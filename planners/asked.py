@@ -31,7 +31,7 @@ from planners.sampling import (
 )
 
 _MOST_ANSWERS = 600
-"""A search that gets this many answers, and ten for every recipe run, without asking for another goes round in circles."""
+"""A search that gets this many answers, and ten for every recipe run, and asks for none goes round in circles."""
 _RESTARTS = 8
 
 Cost = Callable[[NDArray[np.float64]], float]
