@@ -167,7 +167,7 @@ def start(campaign: Path, runs: Path) -> subprocess.Popen[str]:
     """A run paced so that it is still going when it is spoken to."""
     code = "from orchestrator.cli import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = ["run", str(campaign), "--runs", str(runs), "--speed", "400", "--json", "--no-report"]
+    words = ["run", str(campaign), "--runs", str(runs), "--speed", "200", "--json", "--no-report"]
     running = subprocess.Popen(
         [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )

@@ -161,7 +161,7 @@ def test_problems_are_complete_for_machines(quickstart: LoadedCampaign) -> None:
     assert problem["path"] == "planner.strategy"
     assert problem["offending"] == "ensembel"
     assert problem["suggestion"] == "ensemble"
-    assert problem["allowed"].startswith("ensemble, forest, gp")
+    assert problem["allowed"].startswith("ensemble, gp, gp_scalar")
 
 
 @given(data=st.data())
