@@ -182,7 +182,10 @@ def _referred(row: Row, seed: int) -> Seen:
     draws = random.Random(f"{seed} {row.name}")
     first, later_s = draws.randint(1, 3), draws.uniform(0.0, 300.0)
     minutes = f"{REFERENCE_INTERVAL_S / 60.0:g} min"
-    loaded = bright(seed, 40, **{"  dark_repeats: 3": f"  dark_repeats: 3\n  reference_interval: {minutes}"})
+    # A target that no recipe reaches: the campaign must not end before its lamp has.
+    edits = {"target: 2.25 eV": "target: 1.75 eV"}
+    edits["  dark_repeats: 3"] = f"  dark_repeats: 3\n  reference_interval: {minutes}"
+    loaded = bright(seed, 40, **edits)
     times: dict[str, float] = {}
     signs: list[str] = []
 
