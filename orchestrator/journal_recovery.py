@@ -103,9 +103,10 @@ def _rescue(path: Path, draft: Path) -> tuple[int, str, str]:
 def _blob(source: sqlite3.Connection, address: str) -> bytes:
     """A blob that is known to be sound, though the index that leads to it may be damaged."""
     for how in ("", "NOT INDEXED"):
-        for (data,) in source.execute(f"SELECT data FROM blobs {how} WHERE sha256 = ?", (address,)):
-            if blob_address(data) == address:
-                return bytes(data)
+        with contextlib.suppress(sqlite3.DatabaseError):
+            for (data,) in source.execute(f"SELECT data FROM blobs {how} WHERE sha256 = ?", (address,)):
+                if blob_address(data) == address:
+                    return bytes(data)
     raise JournalError(f"the spectrum {address} was there and is gone")
 
 

@@ -399,9 +399,12 @@ def _check_safety(
 
 
 def _check_ledger(rig: Rig, report: Report, counted_ul: Any, ended_s: float, uncounted: Any) -> None:
-    """Counted volumes against the plungers' travel; of a pump that was lost the ledger may only say too much."""
+    """Counted volumes against the plungers' travel; of a pump that was lost the ledger may only say too much.
+
+    After a power blip it counts all that the pump can have infused since it was last asked, and says how much that is.
+    """
     world = rig.faults.world
-    for name in rig.pumps:
+    for name, pump in rig.pumps.items():
         syringe = world.syringe(name)
         moved = syringe.infused_ul(ended_s)
         counted = counted_ul.get(name, 0.0)
@@ -410,7 +413,9 @@ def _check_ledger(rig: Rig, report: Report, counted_ul: Any, ended_s: float, unc
         if name in uncounted and off > 0.0:
             continue
         report.off_ul = max(report.off_ul, abs(off), key=abs)
-        if abs(off) > 2.0 + 0.5 * orders + 0.005 * moved:
+        slack_ul = 2.0 + 0.5 * orders + 0.005 * moved
+        doubtful_ul = 0.0 if pump.newest is None else pump.newest.lost_ul
+        if not -slack_ul <= off <= slack_ul + doubtful_ul:
             report.wrong.append(f"{name}: the ledger says {counted:.1f} µL, the plunger moved {moved:.1f} µL")
 
 
