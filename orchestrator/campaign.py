@@ -489,7 +489,7 @@ class Campaign:
         doubt = state.in_doubt()
         for name in lost:
             more = max(ordered.get(name, 0.0), 0.0 if doubt is None else doubt.expected_ul.get(name, 0.0))
-            full = self._rig.config.pump(name).syringe.volume_ul
+            full = self._rig.config.pump(name).holds_ul
             used[name] = min(max(used.get(name, 0.0), state.counted_ul.get(name, 0.0) + more), full)
         return used, lost
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.config import ModbusTcpPort, RigConfig, UsbPort
+from orchestrator.config.rig import EthernetPort, FolderPort
 from orchestrator.doctor.verdict import Check
 
 CONNECT_S = 2.0
@@ -22,7 +23,9 @@ def check_ports(name: str, rig: RigConfig) -> list[Check]:
         title = f"{name}: port {port_name}"
         if isinstance(port, UsbPort):
             checks.append(_check_usb(title, port.serial_number))
-        elif isinstance(port, ModbusTcpPort):
+        elif isinstance(port, FolderPort):
+            checks.append(_check_folder(title, Path(port.path)))
+        elif isinstance(port, ModbusTcpPort | EthernetPort):
             checks.append(_check_tcp(title, port.host, port.tcp_port))
         elif "://" in port.url:
             parts = urlsplit(port.url)
@@ -30,6 +33,14 @@ def check_ports(name: str, rig: RigConfig) -> list[Check]:
         else:
             checks.append(_check_serial(title, port.url))
     return checks
+
+
+def _check_folder(title: str, path: Path) -> Check:
+    if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+        return Check(title, "ok", f"{path} is there and may be read")
+    return Check(
+        title, "problem", f"{path} is no folder that may be read", "have the instrument's software export there"
+    )
 
 
 def _check_serial(title: str, url: str) -> Check:
