@@ -194,9 +194,7 @@ class Campaign:
                 if stop is not None:
                     return stop
             if not self._blank_taken:
-                await self._upkeep.fill()
-                await self._append("blank_taken", await self._upkeep.blank())
-                self._blank_taken = True
+                await self._take_blank()
             return await self._experiments()
         except Exception as error:
             if self._rig.failed_in(error):
@@ -208,14 +206,23 @@ class Campaign:
         """Pause or hold; returns the end that it has come to, None to go on."""
         self._waiting = True
         try:
-            then = await rest(self._rig, self._steering, wish, self._append)
+            then = await rest(self._rig, self._steering, wish, self._append, self._interlocks.forbids_flush)
         finally:
             self._waiting = False
         if then.verb == "cut":
             self._urgent = then
             raise asyncio.CancelledError
         self._hurry = self._hurry or then.verb == "abort"
-        return None if then.verb == "continue" else end_of(then)
+        if then.verb != "continue":
+            return end_of(then)
+        if wish.verb == "pause" and self._blank_taken:
+            await self._take_blank()  # the safe idle has switched the lamp off: what it gives now is another reference
+        return None
+
+    async def _take_blank(self) -> None:
+        await self._upkeep.fill()
+        await self._append("blank_taken", await self._upkeep.blank())
+        self._blank_taken = True
 
     async def _steered(self) -> Stop | None:
         """Between two experiments: pause or end, if that is wanted."""
@@ -422,6 +429,10 @@ class Campaign:
             await self._append("safe_begin", {"reason": stop.reason})
         except Exception as error:  # noqa: BLE001 - kept and raised once the rig is safe
             journal_error = error
+        if stop.how and not self._connected:
+            # Ended before it had begun: whatever an earlier sitting has left is made safe all the same.
+            with contextlib.suppress(Exception):  # each step of the safe sequence says for itself what does not answer
+                await self._rig.connect()
         well = await self._make_safe(journal_error is None)
         if journal_error is not None:
             raise journal_error

@@ -54,8 +54,8 @@ class Company:
     """Who is present at a sitting.
 
     ``operator``: holds the campaign while it runs. ``steering``: carries an operator's wishes. ``rig``: gives a rig
-    that is held open by somebody, for a tracer; None builds one. ``decider``: who answers for the planner; None plans
-    in a thread. ``watch_tracer``: puts itself around the tracer.
+    that is held open by somebody, for a tracer; None builds one. ``interlocks``: those that watch it already.
+    ``decider``: who answers for the planner; None plans in a thread. ``watch_tracer``: puts itself around the tracer.
     """
 
     on_event: Callable[[Event], None] | None = None

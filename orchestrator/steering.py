@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestrator.rig import Rig, make_safe, stop_pumps
+from orchestrator.rig import Forbids, Rig, make_safe, stop_pumps
 from orchestrator.stopping import Stop
 from orchestrator.virtual_time import VirtualTimeLoop
 
@@ -191,7 +191,7 @@ def _urgent_of(event: Event) -> Wish | None:
     return None
 
 
-async def rest(rig: Rig, steering: Steering, wish: Wish, append: Append) -> Wish:
+async def rest(rig: Rig, steering: Steering, wish: Wish, append: Append, forbids_flush: Forbids | None = None) -> Wish:
     """Carry out a pause or a hold until it ends; returns what the operator wanted then.
 
     A pause brings the rig to its safe state by its whole safe sequence; a hold only stops the pumps, and the heater
@@ -203,7 +203,7 @@ async def rest(rig: Rig, steering: Steering, wish: Wish, append: Append) -> Wish
         async def report(step: str, ok: bool, detail: str) -> None:
             await append("idle_step", {"step": step, "ok": ok, "detail": detail})
 
-        if not await make_safe(rig, report):
+        if not await make_safe(rig, report, forbids_flush=forbids_flush):
             raise RuntimeError("the rig did not come to its safe idle")
     else:
         await append("held", {"by": wish.by, "keep_temperature": wish.keep_temperature, "asked_s": wish.asked_s})

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from orchestrator.config.messages import closest
@@ -24,7 +25,7 @@ from orchestrator.daemon.verbs import carry_out
 from orchestrator.errors import UnknownRun
 from orchestrator.guardian import Heart
 from orchestrator.sitting import installed_version
-from orchestrator.virtual_time import UtcClock
+from orchestrator.virtual_time import UtcClock, run_real
 
 _log = logging.getLogger("lumiflow.daemon")
 
@@ -139,9 +140,11 @@ class Daemon:
 
         def bench(ears: Ears) -> Bench:
             if config.hardware:
+                from orchestrator.build import steel_rig
                 from orchestrator.daemon.steel import SteelBench
 
-                return SteelBench(name, place.rig, ears, self._heart, decider=self._decider)
+                build, run = partial(steel_rig, place.rig), partial(run_real, pace=place.rig.pace)
+                return SteelBench(name, build, ears, self._heart, decider=self._decider, run=run)
             return TwinBench(name, ears, speed=config.speed, decider=self._decider)
 
         return Station(place, self.feed, bench, self._next_id, self._now)

@@ -7,6 +7,7 @@ on; a command passes to the bench as a wish. The rig's journal is the state: wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -83,6 +84,7 @@ class Station:
         self._journal = RigJournal(place.journal)
         self._sitting: _Sitting | None = None
         self._fault: str | None = "the rig is not connected yet" if place.hardware else None
+        self._lost = False
         self._commands = asyncio.Lock()
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -161,9 +163,8 @@ class Station:
             wish = sitting.wish
             if wish is not None and wish.verb in ("stop", "abort", "suspend", "cut"):
                 return "ending", f"{wish.verb} by {wish.by}"
-            if sitting.waiting or sitting.run.waiting is not None:
-                held = sitting.run.waiting == "held"
-                return ("held" if held else "paused"), "waits to be resumed"
+            if sitting.waiting:
+                return ("held" if sitting.run.waiting == "held" else "paused"), "waits to be resumed"
             if wish is not None and wish.verb in ("pause", "hold"):
                 return "pausing", f"{wish.verb} by {wish.by}"
             return "running", ""
@@ -224,7 +225,12 @@ class Station:
             return
         job = ledger.queue[0]
         self._sitting = _Sitting(job, RunState(), live=True)  # before anything is awaited: one at a time
-        await self._write("begun", {"job": job.job, "missing_ul": dict(ledger.missing_ul)})
+        try:
+            await self._write("begun", {"job": job.job, "missing_ul": dict(ledger.missing_ul)})
+        except JournalError as error:
+            self._sitting = None
+            self._lose(error)
+            return
         await self._hand_over(job, resume=False, first=None)
 
     async def take_up(self, first: Wish | None) -> None:
@@ -243,8 +249,11 @@ class Station:
         except LumiflowError as error:
             await self._settle(job.job, RunState(), str(error), reason="refused")
             return
-        if self._sitting is not None:
-            self._sitting.seen = assignment[1]
+        sitting = self._sitting
+        if sitting is None or self._closing:
+            self._sitting = None if sitting is None else replace(sitting, live=False)
+            return
+        sitting.seen = assignment[1]
         self._bench.begin(assignment[0])
         self.changed()
 
@@ -271,7 +280,6 @@ class Station:
         """The run is over: write that down, with what it has used up and whether it left the rig safe."""
         why = reason or run.stop_reason or "fault"
         data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(run.spent_ul)}
-        self._sitting = None
         await self._write("ended", data)
         if (why == "fault" or run.safe is False) and self.ledger.trip is None:
             await self._latch(
@@ -284,8 +292,9 @@ class Station:
                 }
             )
         _log.info("%s: %s ended: %s", self.place.name, job, why, extra={"rig": self.place.name, "job": job})
-        self.changed()
+        self._sitting = None
         await self.advance()
+        self.changed()
 
     async def _latch(self, trip: Data) -> None:
         await self._write("trip", trip)
@@ -341,6 +350,8 @@ class Station:
             _log.info("%s: the rig is up", self.place.name)
         else:
             _log.error("%s: %s", self.place.name, fault)
+        if self._lost:
+            return
         self._fault = fault
         self.changed()
         self._later(self.advance())
@@ -375,14 +386,19 @@ class Station:
         written: Future[Event] = self._journal.append(kind, data)
         await asyncio.wrap_future(written)
 
+    def _lose(self, error: JournalError) -> None:
+        """The rig's own journal is lost: nothing new begins, and what sits ends for the same reason or goes on."""
+        self._lost = True
+        self._fault = f"the rig's journal cannot be written: {error}"
+        _log.critical("%s: %s", self.place.name, self._fault)
+        self.changed()
+
     def _later(self, coroutine: Awaitable[None]) -> None:
         async def guarded() -> None:
             try:
                 await coroutine
             except JournalError as error:
-                self._fault = f"the rig's journal cannot be written: {error}"
-                _log.critical("%s: %s", self.place.name, self._fault)
-                self.changed()
+                self._lose(error)
 
         task = asyncio.ensure_future(guarded())
         self._tasks.add(task)
@@ -458,4 +474,5 @@ class Ears:
         self._pass(self._station.heard_rig, fault)
 
     def _pass(self, heard: Callable[..., None], *what: object) -> None:
-        self._loop.call_soon_threadsafe(heard, *what)
+        with contextlib.suppress(RuntimeError):  # the daemon's loop is closed: nobody hears any more
+            self._loop.call_soon_threadsafe(heard, *what)

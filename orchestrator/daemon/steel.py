@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.build import steel_rig
 from orchestrator.daemon.bench import Assignment, Finished, Listener, MakeDecider, outcome_of, sitting_of, stamp
 from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
@@ -21,7 +21,6 @@ from orchestrator.steering import Steering, Wish
 from orchestrator.virtual_time import UtcClock, run_real
 
 if TYPE_CHECKING:
-    from orchestrator.config import RigConfig
     from orchestrator.devices import Tracer
     from orchestrator.fold import RunState
     from orchestrator.guardian import Heart
@@ -54,16 +53,27 @@ class SwitchTracer:
 
 
 class SteelBench:
-    """Real devices behind a control thread. ``heart``: tells the guardian that the thread's loop still turns."""
+    """Real devices behind a control thread. ``heart``: tells the guardian that the thread's loop still turns.
+
+    ``build``: makes the rig, not yet connected, for a tracer. ``run``: runs the thread's loop.
+    """
 
     def __init__(
-        self, name: str, config: RigConfig, listener: Listener, heart: Heart, *, decider: MakeDecider | None = None
+        self,
+        name: str,
+        build: Callable[[Tracer], Rig],
+        listener: Listener,
+        heart: Heart,
+        *,
+        decider: MakeDecider | None = None,
+        run: Callable[[Coroutine[Any, Any, None]], None] = run_real,
     ) -> None:
         self._name = name
-        self._config = config
+        self._build = build
         self._listener = listener
         self._heart = heart
         self._decider = decider
+        self._run_loop = run
         self._thread = threading.Thread(target=self._run, name=f"control of {name}")
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,6 +95,8 @@ class SteelBench:
             self._steering = Steering(lambda waiting: self._listener.waiting(assignment.job, waiting))
             if assignment.first is not None:
                 self._steering.ask(assignment.first)
+            if self._closing:
+                self._steering.ask(Wish("suspend", "the daemon"))
             self._assignment = assignment
         self._rouse()
 
@@ -102,7 +114,8 @@ class SteelBench:
 
     def close(self) -> None:
         """See `Bench`. A campaign that sits is suspended: the rig goes through its safe sequence first."""
-        self._closing = True
+        with self._lock:
+            self._closing = True
         self.ask(Wish("suspend", "the daemon"))
         self._rouse()
         if self._thread.is_alive():
@@ -118,7 +131,7 @@ class SteelBench:
 
     def _run(self) -> None:
         try:
-            run_real(self._live())
+            self._run_loop(self._live())
         except Exception as error:  # noqa: BLE001 - the beats stop with the loop: the guardian makes the rig safe
             _log.exception("%s: the control loop has ended", self._name)
             self._listener.rig(f"the control loop has ended: {type(error).__name__}: {error}")
@@ -131,7 +144,7 @@ class SteelBench:
         self._heart.begin(self._name)
         beating = asyncio.ensure_future(keep_beating(self._heart, self._name))
         try:
-            rig = steel_rig(self._config, switch)
+            rig = self._build(switch)
             while await self._connected(rig):
                 await self._watch(rig, switch, watching)
             well = await make_safe(rig, self._report, hurry=True)
@@ -164,16 +177,16 @@ class SteelBench:
         async def tripped(trip: Trip) -> None:
             if self._assignment is not None:
                 return  # the campaign that sits hears of it too, makes safe and writes it down
-            await make_safe(rig, self._report, hurry=True)
             self._listener.tripped({**asdict(trip), **behind(trip, interlocks.trip)})
+            await make_safe(rig, self._report, hurry=True)
 
         self._cleared = False
         interlocks.start(tripped)
         try:
             while not self._closing and not (self._cleared and interlocks.trip is not None):
-                self._cleared = False
                 if self._assignment is None:
                     await self._until_changed(None)
+                    self._cleared = self._cleared and interlocks.trip is not None  # what has not tripped is not cleared
                     continue
                 finished = await self._sit(rig, switch, self._assignment, interlocks)
                 switch.inner = watching

@@ -68,7 +68,8 @@ def test_a_pause_finishes_the_experiment_idles_the_rig_safely_and_goes_on(tmp_pa
     run = operator.run(tmp_path / "run.sqlite")
     at = run.kinds.index("paused")
     assert run.kinds[at - 1] == "told"
-    assert run.kinds[at + 1 : at + 6] == ["idle_step"] * 4 + ["continued"]
+    assert run.kinds[at + 1 : at + 7] == ["idle_step"] * 4 + ["continued", "blank_taken"]
+    assert "trip" not in run.kinds
     assert numbers(run, "told") == [1, 2, 3]
     assert operator.waits == 1
     assert "in_doubt" not in run.kinds

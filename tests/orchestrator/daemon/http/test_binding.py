@@ -55,9 +55,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServerRefused, match=r"c\.pem"):
-        HttpServer(
-            Pretend(tmp_path), config(), tokens(), {}, certificate=tmp_path / "c.pem", key=tmp_path / "k.pem"
-        )
+        HttpServer(Pretend(tmp_path), config(), tokens(), {}, certificate=tmp_path / "c.pem", key=tmp_path / "k.pem")
 
 
 def test_stopping_lets_the_port_go_at_once(tmp_path: Path) -> None:

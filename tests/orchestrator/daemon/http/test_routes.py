@@ -91,9 +91,7 @@ def test_a_command_repeated_is_answered_and_not_an_error(conductor: Pretend) -> 
         (["pause", "bench"], "body"),
     ],
 )
-def test_a_command_that_makes_no_sense_is_refused_where_it_does_not(
-    conductor: Pretend, body: JSON, where: str
-) -> None:
+def test_a_command_that_makes_no_sense_is_refused_where_it_does_not(conductor: Pretend, body: JSON, where: str) -> None:
     answer = post(conductor, "/api/commands", body)
     assert answer.status_code == 422
     assert answer.json()["error"]["problems"][0]["path"] == where

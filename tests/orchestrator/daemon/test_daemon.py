@@ -1,0 +1,288 @@
+"""The daemon on twins: queues, commands, restarts, trips, syringes; what is written down, and what is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.daemon.ledger import fold_rig
+from orchestrator.errors import JournalError, UnknownRun
+from orchestrator.fold import RunState, fold
+from orchestrator.journal import Event, Journal
+from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life
+
+
+def run_of(folder: Path, job: str) -> RunState:
+    with Journal.open(folder / "runs" / f"{job}.sqlite", readonly=True) as journal:
+        return fold(journal.events())
+
+
+def rig_events(folder: Path, rig: str = "bench") -> tuple[Event, ...]:
+    with Journal.open(folder / "runs" / "rigs" / f"{rig}.sqlite", readonly=True) as journal:
+        return tuple(journal.events())
+
+
+def test_campaigns_run_one_after_the_other_in_the_order_of_the_queue(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.ask("pause")
+        jobs = [await desk.submit(1) for _ in range(3)]
+        assert jobs == ["quickstart-0001", "quickstart-0002", "quickstart-0003"]
+        assert (await desk.ask("move", job=jobs[2], place=1)).accepted
+        assert (await desk.ask("cancel", job=jobs[0])).accepted
+        assert [job.job for job in (await desk.rig()).queue] == [jobs[2], jobs[1]]
+        assert (await desk.ask("resume")).accepted
+        await desk.until("running")
+        await desk.until("idle")
+        infos = {info.run: info.phase for info in await desk.daemon.runs()}
+        assert infos == {jobs[0]: "cancelled", jobs[1]: "ended", jobs[2]: "ended"}
+
+    life(daemon_file(tmp_path), story)
+    assert [event.data["job"] for event in rig_events(tmp_path) if event.kind == "begun"] == [
+        "quickstart-0003",
+        "quickstart-0002",
+    ]
+
+
+def test_every_command_is_written_with_its_actor_before_it_acts(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.submit(1)
+        await desk.ask("stop")
+        await desk.ask("cancel", job="nobody")
+        await desk.until("idle")
+
+    life(daemon_file(tmp_path), story)
+    events = rig_events(tmp_path)
+    commands = [
+        (e.data["command"]["verb"], e.data["actor"]["name"], e.data["accepted"]) for e in events if e.kind == "command"
+    ]
+    assert commands == [("submit", "ada", True), ("stop", "ada", True), ("cancel", "ada", False)]
+    kinds = [event.kind for event in events]
+    assert kinds.index("command") < kinds.index("begun")
+
+
+def test_two_rigs_run_side_by_side(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        jobs = {rig: await desk.submit(1, rig=rig) for rig in ("left", "right")}
+        assert len(set(jobs.values())) == 2
+        for rig in jobs:
+            await desk.until("idle", rig=rig)
+        assert {info.rig for info in await desk.daemon.runs()} == {"left", "right"}
+
+    life(daemon_file(tmp_path, "left", "right"), story)
+
+
+def test_pause_resume_hold_and_stop_do_what_they_say_and_say_it_clearly(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        job = await desk.submit(25)
+        await desk.event("dosing", 1)
+        assert "pauses when its present experiment is finished" in (await desk.ask("pause")).detail
+        assert (await desk.until("paused")).job == job
+        again = await desk.ask("pause")
+        assert again.accepted and "already" in again.detail
+        assert "pumps stand" in (await desk.ask("hold")).detail
+        assert (await desk.ask("resume")).accepted
+        await desk.event("continued")
+        await desk.event("dosing")
+        assert (await desk.ask("hold", keep_temperature=True)).accepted
+        held = await desk.until("held")
+        assert held.experiment is not None
+        assert (await desk.ask("resume")).accepted
+        await desk.event("in_doubt")
+        assert (await desk.ask("stop")).accepted
+        ending = await desk.ask("stop")
+        assert (ending.accepted and "already" in ending.detail) or "nothing runs" in ending.detail
+        refused = await desk.ask("pause") if (await desk.rig()).state == "ending" else None
+        assert refused is None or not refused.accepted
+        await desk.until("idle")
+
+    life(daemon_file(tmp_path), story)
+    run = run_of(tmp_path, "quickstart-0001")
+    assert run.stop_detail == "stopped by ada"
+    assert run.ended and run.safe
+    assert [e.n for e in run.told] == list(range(1, len(run.told) + 1))
+
+
+def test_what_cannot_be_done_is_answered_not_raised(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        for verb in ("resume", "hold", "stop", "abort", "clear"):
+            outcome = await desk.ask(verb)
+            assert not outcome.accepted
+            assert outcome.detail
+        assert "did you mean bench?" in (await desk.ask("pause", rig="bensch")).detail
+        assert "kind" in (await desk.ask("submit", campaign="nonsense: 1")).detail
+        beyond = campaign_text(2, **{"range: [60 degC, 160 degC]": "range: [60 degC, 260 degC]"})
+        assert not (await desk.ask("submit", campaign=beyond)).accepted
+        assert "has no pump" in (await desk.ask("refill", pump="nobody")).detail
+        for name in ("../x", "", "a/b", "nobody", ".hidden"):
+            with pytest.raises(UnknownRun):
+                desk.daemon.journal_path(name)
+
+    life(daemon_file(tmp_path), story)
+
+
+def test_a_daemon_that_went_down_takes_its_queue_and_its_campaign_up_again(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(3)
+        await desk.submit(1)
+        await desk.event("dosing", 2)
+
+    async def second(desk: Desk) -> None:
+        rig = await desk.rig()
+        assert (rig.state, rig.job) == ("paused", "quickstart-0001")
+        assert "interrupted" in rig.detail
+        assert [job.job for job in rig.queue] == ["quickstart-0002"]
+        assert rig.told >= 1
+        assert (await desk.ask("resume")).accepted
+        await desk.until("idle")
+
+    async def whole(desk: Desk) -> None:
+        await desk.submit(3)
+        await desk.until("idle")
+
+    life(path, first)
+    life(path, second)
+    (tmp_path / "other").mkdir()
+    life(daemon_file(tmp_path / "other"), whole)
+    with (
+        Journal.open(tmp_path / "runs" / "quickstart-0001.sqlite", readonly=True) as interrupted,
+        Journal.open(tmp_path / "other" / "runs" / "quickstart-0001.sqlite", readonly=True) as uninterrupted,
+    ):
+        assert interrupted.dump() == uninterrupted.dump()
+    assert run_of(tmp_path, "quickstart-0002").ended
+
+
+@pytest.mark.parametrize("verb", ["stop", "abort"])
+def test_what_was_interrupted_can_be_ended_without_going_on(tmp_path: Path, verb: str) -> None:
+    path = daemon_file(tmp_path)
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(25)
+        await desk.event("told", 1)
+
+    async def second(desk: Desk) -> None:
+        assert (await desk.ask(verb)).accepted
+        await desk.until("idle")
+
+    life(path, first)
+    life(path, second)
+    run = run_of(tmp_path, "quickstart-0001")
+    assert run.ended
+    assert run.stop_reason == "operator"
+    assert len(run.told) < 25
+
+
+def test_after_a_death_nothing_begins_until_a_person_says_so(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+
+    async def first(desk: Desk) -> None:
+        await desk.ask("pause")
+        await desk.submit(1)
+        await desk.ask("resume")
+        await desk.until("idle")
+        await desk.ask("pause")
+        await desk.submit(1)
+
+    async def second(desk: Desk) -> None:
+        rig = await desk.rig()
+        assert rig.state == "paused"
+        assert len(rig.queue) == 1
+        assert (await desk.ask("resume")).accepted
+        await desk.until("idle")
+
+    life(path, first)
+    life(path, second, paused=True)
+    assert run_of(tmp_path, "quickstart-0002").ended
+
+
+def test_syringes_are_counted_across_campaigns_until_they_are_refilled(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+    left: list[float] = []
+
+    async def first(desk: Desk) -> None:
+        for _ in range(2):
+            await desk.submit(1)
+            await desk.until("idle")
+            left.append((await desk.rig()).syringes["pb"].left_ul)
+
+    async def second(desk: Desk) -> None:
+        left.append((await desk.rig()).syringes["pb"].left_ul)
+        assert "at the most" in (await desk.ask("refill", pump="pb", volume_ul=60_000.0)).detail
+        assert (await desk.ask("refill", pump="pb", volume_ul=45_000.0)).accepted
+        left.append((await desk.rig()).syringes["pb"].left_ul)
+        await desk.ask("refill", pump="pb")
+        left.append((await desk.rig()).syringes["pb"].left_ul)
+
+    life(path, first)
+    life(path, second)
+    assert 50_000.0 > left[0] > left[1] == left[2]
+    assert left[3:] == [45_000.0, 50_000.0]
+    assert run_of(tmp_path, "quickstart-0002").header["missing_ul"]["pb"] == pytest.approx(50_000.0 - left[0])
+
+
+def test_a_campaign_ends_when_the_syringes_hold_too_little_by_the_rigs_own_record(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.ask("refill", pump="pb", volume_ul=10.0)
+        await desk.submit(2)
+        await desk.until("idle")
+
+    life(daemon_file(tmp_path), story)
+    assert run_of(tmp_path, "quickstart-0001").stop_reason == "reagent"
+
+
+def test_a_trip_stays_latched_across_restarts_until_a_person_clears_it(tmp_path: Path) -> None:
+    fault = "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"
+    path = daemon_file(tmp_path, rig_edits={"twin:": fault})
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(5)
+        tripped = await desk.until("tripped")
+        assert tripped.trip is not None
+        alarm = await desk.hear(lambda notice: notice.topic == "alarm")
+        assert alarm.data["trip"]["interlock"] == tripped.trip.interlock
+        job = await desk.submit(1)
+        assert [entry.job for entry in (await desk.rig()).queue] == [job]
+        assert not (await desk.ask("resume")).accepted
+
+    async def second(desk: Desk) -> None:
+        rig = await desk.rig()
+        assert rig.state == "tripped"
+        await desk.ask("pause")
+        assert (await desk.ask("clear")).accepted
+        assert (await desk.rig()).trip is None
+        assert not (await desk.ask("clear")).accepted
+
+    life(path, first)
+    life(path, second)
+    cleared = [
+        event for event in rig_events(tmp_path) if event.kind == "command" and event.data["command"]["verb"] == "clear"
+    ]
+    assert cleared[0].data["actor"] == {"name": "ada", "via": "cli"}
+
+
+def test_a_second_daemon_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+
+    async def story(desk: Desk) -> None:
+        from orchestrator.daemon.config import load_daemon
+        from orchestrator.daemon.service import Daemon
+
+        with pytest.raises(JournalError, match="another process"):
+            Daemon(load_daemon(path))
+
+    life(path, story)
+
+
+def test_the_rigs_journal_folds_to_what_it_says_and_passes_over_what_it_does_not_know(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.submit(1)
+        await desk.until("idle")
+
+    life(daemon_file(tmp_path), story)
+    events = rig_events(tmp_path)
+    ledger = fold_rig(events)
+    assert ledger.boots == 1
+    assert set(ledger.ended) == {"quickstart-0001"}
+    assert ledger.ended["quickstart-0001"]["safe"] is True
