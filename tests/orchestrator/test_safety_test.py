@@ -77,13 +77,15 @@ def test_a_rig_that_trips_before_anything_was_done_fails_the_drill() -> None:
     async def harm(scene: Scene) -> None:
         raise AssertionError("nothing may be done to a rig that has tripped")
 
-    async def main() -> Evidence:
+    async def main(begins_s: float) -> Evidence:
+        loop = asyncio.get_running_loop()
         rig = rig_on_twins()
-        rig.faults.inject(asyncio.get_running_loop(), "broken_wire", "mixer_pressure")
-        return await play(Drill("", "", ("clog",), 10.0, harm, heats=False), rig)
+        loop.call_later(begins_s, lambda: rig.faults.inject(loop, "broken_wire", "mixer_pressure"))
+        return await play(Drill("", "", ("broken wire",), 10.0, harm, heats=False), rig)
 
-    evidence = run_virtual(main())
-    assert evidence.outcome == "failed"
+    at_work, at_connecting = run_virtual(main(60.0)), run_virtual(main(0.0))
+    assert (at_work.outcome, at_connecting.outcome) == ("failed", "failed")
+    assert "before anything was done" in at_work.seen
 
 
 def test_the_table_names_what_failed() -> None:
