@@ -1,4 +1,4 @@
-"""The command that proves interlocks and guardian."""
+"""The commands that prove the safety of a rig, and that bring it about."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Give the command line this command."""
+    """Give the command line these commands."""
     app.command("safety-test")(safety_test)
+    app.command("make-safe")(make_safe)
 
 
 def safety_test(
@@ -54,3 +55,27 @@ def safety_test(
         typer.echo(as_text(test.evidence))
         typer.echo(f"{len(test.evidence)} drills, {failed} failed; the evidence is in {test.journal}")
     raise typer.Exit(test.exit_code)
+
+
+def make_safe(
+    file: Annotated[Path, typer.Argument(help="The daemon's file (YAML).")] = Path("daemon.yaml"),
+    every: Annotated[bool, typer.Option("--all", help="Every rig on hardware, not only those left unsafe.")] = False,
+) -> None:
+    """Bring to their safe state the rigs that a daemon and its guardian left unsafe when both were killed.
+
+    For the moment after a crash: it wants the ports for itself, so no daemon may be running.
+    """
+    from orchestrator.daemon.config import load_daemon
+    from orchestrator.guardian.__main__ import main as guard
+
+    try:
+        loaded = load_daemon(file)
+    except LumiflowError as error:
+        typer.echo(f"lumiflow: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    steel = {name: loaded.rig_paths[name] for name, rig in loaded.config.rigs.items() if rig.hardware}
+    if not steel:
+        raise typer.Exit(0)
+    named = [word for name, path in steel.items() for word in ("--rig", f"{name}={path}")]
+    folder = ["--folder", str(loaded.guardian_folder)]
+    raise typer.Exit(guard([*folder, *named, "--make-safe", *(["--all"] if every else [])]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,10 +83,14 @@ class Rig:
         """Have every pump at its flow (absent or 0: stopped), each bounded to what ``bound_s`` seconds would need.
 
         Pumps that stop are stopped first, so that the total never exceeds both the old and the new. Returns the flows
-        that the pumps read back. Raises LimitRefused before any command when the total leaves the rig's limits.
+        that the pumps read back. Raises LimitRefused before any command when one of them is no flow, or the total
+        leaves the rig's limits.
         """
-        total = sum(flows_ul_min.values())
         limits = self.config.limits.total_flow_ul_min
+        for name, flow in flows_ul_min.items():
+            if not (math.isfinite(flow) and flow >= -FLOW_TOLERANCE_UL_MIN):
+                raise LimitRefused(name, "flow", flow, 0.0, limits[1], "µL/min")
+        total = sum(flows_ul_min.values())
         if total > limits[1] * (1.0 + 1e-9):
             raise LimitRefused(self.config.name, "total flow", total, 0.0, limits[1], "µL/min")
         actual: dict[str, float] = {}

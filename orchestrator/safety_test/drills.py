@@ -294,11 +294,11 @@ async def play(drill: Drill, rig: Rig) -> Evidence:
         outcome: Outcome = "passed" if ok else "failed"
         return Evidence(drill.name, drill.done, drill.expected, drill.bound_s, outcome, seen, after_s)
 
-    await rig.connect()
     interlocks = Interlocks(rig)
-    interlocks.start(on_trip)
     read = rig.heater.read
     try:
+        await rig.connect()
+        interlocks.start(on_trip)
         await _to_work(rig, warm=drill.heats)
         if heard:
             return evidence(False, f"tripped before anything was done: {heard[0][0]}", None)

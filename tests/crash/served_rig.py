@@ -1,10 +1,10 @@
-"""A rig's pumps, heater and pressure served on TCP by a process of its own, which writes down what is done to them.
+"""The shipped bench's twins served on TCP by a process of its own, which says what is true of them.
 
-    python -m tests.crash.served_rig
+    python -m tests.crash.served_rig RIG.yaml WRITTEN.yaml
 
-The first line on standard output names the ports; after it comes one line of JSON for every command that reaches a
-plant: ``[t_s, what, value]`` with the machine's monotonic clock, ``heater`` and its output's set-point or null when it
-is off, ``pump N`` and its flow in µL/min. It ends when its standard input does.
+It writes the rig file that names its ports, then one line of JSON for every change: ``[t_s, what, value]`` with the
+machine's monotonic clock, ``heater`` and its output, ``pump`` by name and its flow in µL/min, looked at every 10 ms. A
+line on its standard input sets the heater to so many °C, by nobody's order; it ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -21,78 +21,67 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.virtual_time import run_real
-from simulators.serve import serve_tcp
-from simulators.wire_eurotherm import EurothermTwin
-from simulators.wire_modbus import ModbusLine, TcpPort
-from simulators.wire_new_era import NewEraTwin
-from simulators.wire_pressure import PressureChannel, PressureModuleTwin
-from tests.contract.plants import LaggingHeater, SteadyPressure, SteppingPump
+from orchestrator.config import load_rig
+from orchestrator.twins.serving import ServedRig as TwinsServed
+from orchestrator.twins.serving import rewritten_rig, serve_rig
+from orchestrator.twins.stage import Setting
+from orchestrator.virtual_time import blocking_clock, run_real
 from tests.orchestrator.rehearsal import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PUMPS = ("cs", "pb", "halide", "solvent")
+LOOK_S = 0.01
 NO_FLUSH = """safe_sequence:
   - step: heaters_off
   - step: pumps_stop
 """
+ACCEPTED = """unattended:
+  heater_without_watchdog: accepted
+"""
 
 
-@dataclass
-class _ToldPump(SteppingPump):
-    number: int = 0
-
-    def drive(self, t_s: float, flow_ul_min: float) -> None:
-        super().drive(t_s, flow_ul_min)
-        _say(t_s, PUMPS[self.number], flow_ul_min)
-
-
-@dataclass
-class _ToldHeater(LaggingHeater):
-    def command(self, t_s: float, set_point_c: float, automatic: bool) -> None:
-        super().command(t_s, set_point_c, automatic)
-        _say(t_s, "heater", set_point_c if automatic else None)
-
-
-def _say(t_s: float, what: str, value: object) -> None:
-    print(json.dumps([t_s, what, value]), flush=True)
-
-
-async def _serve() -> None:
-    line = ModbusLine(
-        {
-            1: EurothermTwin(_ToldHeater(automatic=False)),
-            2: PressureModuleTwin({0: PressureChannel(SteadyPressure(20.0), 0.0, 1000.0)}),
-        }
-    )
-    mechanics = {address: _ToldPump(number=address) for address in range(4)}
-    chain = NewEraTwin(mechanics)
-    pumps = await serve_tcp(lambda: chain)
-    oven = await serve_tcp(lambda: TcpPort(line))
-    print(json.dumps({"pumps": pumps.port, "oven": oven.port}), flush=True)
-    over = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), over.set)
-    await over.wait()
-    pumps.close()
-    oven.close()
-
-
-def rig_text(pumps: int, oven: int, *, flush: bool = False) -> str:
-    """The shipped bench with its serial line and its Modbus bus on loopback ports, its safe sequence without a flush
-    and without its lamp.
-    """
+def rig_text(*, flush: bool = False) -> str:
+    """The shipped bench, its heater accepted without a watchdog, its safe sequence without a flush and its lamp."""
     rig = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
-    rtu = "    kind: modbus_rtu\n    url: /dev/ttyUSB1\n    baud_rate: 9600\n"
-    assert rtu in rig
-    rig = rig.replace("url: /dev/ttyUSB0", f"url: socket://127.0.0.1:{pumps}")
-    rig = rig.replace(rtu, f"    kind: modbus_tcp\n    host: 127.0.0.1\n    tcp_port: {oven}\n")
     lamp = "  - step: lamp_off\n"
     assert lamp in rig
     rig = rig.replace(lamp, "")
     if not flush:
-        began, ended = rig.index("safe_sequence:"), rig.index("\ntwin:")
+        began, ended = rig.index("safe_sequence:"), rig.index("\n# For the hours in which nobody")
         rig = rig[:began] + NO_FLUSH + rig[ended:]
-    return rig
+    return rig.replace("\ntwin:\n", f"\n{ACCEPTED}\ntwin:\n")
+
+
+def _write(served: TwinsServed, rig_file: Path, written: Path) -> None:
+    written.write_text(rewritten_rig(rig_file.read_text(), served, 1.0))
+
+
+async def _serve(rig_file: Path, written: Path) -> None:
+    loop = asyncio.get_running_loop()
+    served = await serve_rig(load_rig(rig_file), Setting(), blocking_clock(loop), ptys=False)
+    _write(served, rig_file, written)
+    print(json.dumps("ready"), flush=True)
+    over = asyncio.Event()
+
+    def told() -> None:
+        line = sys.stdin.readline()
+        if line:
+            served.stage.world.block.command(loop.time(), float(line), True)
+        else:
+            over.set()
+
+    loop.add_reader(sys.stdin.fileno(), told)
+    known: dict[str, float] = {}
+    while not over.is_set():
+        now_s = loop.time()
+        world = served.stage.world
+        truth = {name: pump.commanded_ul_min for name, pump in world.network.pumps.items()}
+        for what, value in {**truth, "heater": world.block.output_fraction(now_s)}.items():
+            if known.get(what) != value:
+                known[what] = value
+                print(json.dumps([now_s, what, value]), flush=True)
+        await asyncio.sleep(LOOK_S)
+    served.close()
 
 
 @dataclass
@@ -100,25 +89,34 @@ class ServedRig:
     """The process, its ports, and the newest value of everything with the time at which it was given."""
 
     process: subprocess.Popen[str]
-    ports: dict[str, int]
+    rig: Path
     state: dict[str, tuple[float, Any]] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @classmethod
-    def start(cls) -> ServedRig:
-        """Serve; returns once the ports are open."""
+    def start(cls, folder: Path, *, flush: bool = False) -> ServedRig:
+        """Serve; returns once the ports are open and ``rig``, the file that names them, is written."""
+        plain, written = folder / "bench.yaml", folder / "rig.yaml"
+        plain.write_text(rig_text(flush=flush))
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.served_rig"],
+            [sys.executable, "-m", "tests.crash.served_rig", str(plain), str(written)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         )
         assert process.stdout is not None
-        served = cls(process, json.loads(process.stdout.readline()))
+        assert json.loads(process.stdout.readline()) == "ready"
+        served = cls(process, written)
         threading.Thread(target=served._read, daemon=True).start()
         return served
+
+    def heat(self, temperature_c: float) -> None:
+        """Switch the heater on, past everybody."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{temperature_c:g}\n")
+        self.process.stdin.flush()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -140,7 +138,7 @@ class ServedRig:
 
     @property
     def heating(self) -> bool:
-        return self.state.get("heater", (0.0, None))[1] is not None
+        return bool(self.state.get("heater", (0.0, 0.0))[1] > 0.0)
 
     @property
     def pumping(self) -> tuple[str, ...]:
@@ -155,4 +153,4 @@ class ServedRig:
 
 
 if __name__ == "__main__":
-    run_real(_serve())
+    run_real(_serve(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,30 +20,28 @@ from tests.crash.death_sweep import (
     PUMPS_BAR_S,
     WAYS,
     at_work,
-    daemon_command,
     daemon_pid,
     die,
+    holder_command,
     report,
     start_guardian,
     sweep,
 )
-from tests.crash.served_rig import ROOT, ServedRig, rig_text
+from tests.crash.served_rig import ROOT, ServedRig
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the guardian needs POSIX processes")
 PATIENCE_S = 60.0
 
 
 @pytest.fixture
-def served() -> Iterator[ServedRig]:
-    rig = ServedRig.start()
+def served(tmp_path: Path) -> Iterator[ServedRig]:
+    rig = ServedRig.start(tmp_path)
     yield rig
     rig.stop()
 
 
-def rig_file(served: ServedRig, folder: Path, *, flush: bool = False) -> Path:
-    path = folder / "rig.yaml"
-    path.write_text(rig_text(served.ports["pumps"], served.ports["oven"], flush=flush))
-    return path
+def held(served: ServedRig, folder: Path, restarts: int) -> subprocess.Popen[bytes]:
+    return start_guardian(folder, served.rig, restarts, holder_command(served.rig))
 
 
 def kinds(folder: Path) -> list[str]:
@@ -70,7 +69,7 @@ def test_a_hundred_deaths_of_each_kind(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_keeps_dying_is_not_started_for_ever(served: ServedRig, tmp_path: Path) -> None:
-    guardian = start_guardian(tmp_path, rig_file(served, tmp_path), 1)
+    guardian = held(served, tmp_path, 1)
     die(served, guardian.pid, "SIGKILL", 0.0)
     die(served, guardian.pid, "SIGKILL", 0.0)
     assert guardian.wait(PATIENCE_S) == 3
@@ -79,7 +78,7 @@ def test_a_daemon_that_keeps_dying_is_not_started_for_ever(served: ServedRig, tm
 
 
 def test_a_guardian_that_is_asked_to_stop_stops_the_daemon_in_good_order(served: ServedRig, tmp_path: Path) -> None:
-    guardian = start_guardian(tmp_path, rig_file(served, tmp_path), 3)
+    guardian = held(served, tmp_path, 3)
     assert served.wait(at_work, PATIENCE_S)
     guardian.terminate()
     assert guardian.wait(PATIENCE_S) == 0
@@ -88,7 +87,7 @@ def test_a_guardian_that_is_asked_to_stop_stops_the_daemon_in_good_order(served:
 
 
 def test_a_daemon_whose_guardian_is_gone_makes_safe_and_ends(served: ServedRig, tmp_path: Path) -> None:
-    guardian = start_guardian(tmp_path, rig_file(served, tmp_path), 3)
+    guardian = held(served, tmp_path, 3)
     assert served.wait(at_work, PATIENCE_S)
     guardian.kill()
     guardian.wait()
@@ -98,8 +97,7 @@ def test_a_daemon_whose_guardian_is_gone_makes_safe_and_ends(served: ServedRig, 
 def test_what_a_killed_guardian_and_daemon_left_hot_is_made_safe_before_anything_else(
     served: ServedRig, tmp_path: Path
 ) -> None:
-    rig = rig_file(served, tmp_path)
-    guardian = start_guardian(tmp_path, rig, 3)
+    guardian = held(served, tmp_path, 3)
     assert served.wait(at_work, PATIENCE_S)
     daemon = daemon_pid(guardian.pid)
     assert daemon is not None
@@ -108,7 +106,7 @@ def test_what_a_killed_guardian_and_daemon_left_hot_is_made_safe_before_anything
     guardian.kill()
     guardian.wait()
     assert served.heating
-    again = [*guardian_command(tmp_path, {"bench": rig}, [])[:-1], "--make-safe"]
+    again = [*guardian_command(tmp_path, {"bench": served.rig}, [])[:-1], "--make-safe"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(again, cwd=ROOT, env=environ, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -116,26 +114,35 @@ def test_what_a_killed_guardian_and_daemon_left_hot_is_made_safe_before_anything
     assert rescues(tmp_path / FILE)[-1].cause == "left unsafe by an earlier guardian"
 
 
-def test_a_declared_flush_runs_with_the_reagents_stopped(served: ServedRig, tmp_path: Path) -> None:
-    guardian = start_guardian(tmp_path, rig_file(served, tmp_path, flush=True), 0)
-    assert served.wait(at_work, PATIENCE_S)
-    daemon = daemon_pid(guardian.pid)
-    assert daemon is not None
-    os.kill(daemon, signal.SIGKILL)
-    assert served.wait(lambda rig: not rig.heating and rig.state["solvent"][1] == 400.0, PATIENCE_S)
-    assert served.pumping == ("solvent",)
-    # Twice: now, without the flush.
-    guardian.terminate()
-    guardian.send_signal(signal.SIGINT)
-    assert guardian.wait(PATIENCE_S) == 3
-    assert safe(served)
+def test_a_declared_flush_cools_the_rig_and_is_cut_short_by_who_cannot_wait(tmp_path: Path) -> None:
+    served = ServedRig.start(tmp_path, flush=True)
+    guardian = start_guardian(tmp_path, served.rig, 0, [*holder_command(served.rig)[:-1], "300"])
+    try:
+        # Hot enough that the flush, which ends at 60 °C, goes on for a while.
+        assert served.wait(lambda rig: at_work(rig) and rig.state["heater"][1] < 0.9, PATIENCE_S)
+        daemon = daemon_pid(guardian.pid)
+        assert daemon is not None
+        os.kill(daemon, signal.SIGKILL)
+        assert served.wait(lambda rig: not rig.heating and rig.state["solvent"][1] == 400.0, PATIENCE_S)
+        guardian.terminate()
+        guardian.send_signal(signal.SIGINT)
+        assert guardian.wait(PATIENCE_S) == 3
+        assert safe(served)
+    finally:
+        guardian.kill()
+        guardian.wait()
+        served.stop()
+    steps = {step["step"]: step["detail"] for step in rescues(tmp_path / FILE)[-1].steps}
+    assert "cut short: asked to hurry" in steps["flush"]
 
 
 def test_a_rig_that_cannot_be_reached_keeps_no_other_from_being_made_safe(served: ServedRig, tmp_path: Path) -> None:
-    rig = rig_file(served, tmp_path)
     away = tmp_path / "away.yaml"
-    away.write_text(rig_text(9, 9))  # nobody listens there
-    command = guardian_command(tmp_path, {"away": away, "bench": rig}, daemon_command(rig))
+    text = re.sub(r"tcp_port: \d+", "tcp_port: 9", served.rig.read_text())  # nobody listens there
+    away.write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9", text))
+    command = guardian_command(
+        tmp_path, {"away": away, "bench": served.rig}, [*holder_command(served.rig), "--also", "away"]
+    )
     guardian = subprocess.Popen(
         [*command[: command.index("--")], "--restarts", "0", *command[command.index("--") :]],
         cwd=ROOT,
@@ -145,6 +152,7 @@ def test_a_rig_that_cannot_be_reached_keeps_no_other_from_being_made_safe(served
     try:
         death = die(served, guardian.pid, "SIGKILL", 0.0)
         assert death.heaters_s < HEATERS_BAR_S
+        assert death.pumps_s < PUMPS_BAR_S
     finally:
         guardian.kill()
         guardian.wait()
