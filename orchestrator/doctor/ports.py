@@ -35,14 +35,6 @@ def check_ports(name: str, rig: RigConfig) -> list[Check]:
     return checks
 
 
-def _check_folder(title: str, path: Path) -> Check:
-    if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
-        return Check(title, "ok", f"{path} is there and may be read")
-    return Check(
-        title, "problem", f"{path} is no folder that may be read", "have the instrument's software export there"
-    )
-
-
 def _check_serial(title: str, url: str) -> Check:
     path = Path(url)
     known = _serial_ports()
