@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from planners.errors import PlannerError
 from planners.modelled import Belief, Fitted, Modelled, Ranking
@@ -20,7 +19,7 @@ from planners.records import Request
 if TYPE_CHECKING:
     from planners.surrogate import Data
 
-_QUANTILES = ndtri((np.arange(15) + 0.5) / 15)
+_QUANTILES = 15
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class _Map(Fitted):
     def believe(self, unit: NDArray[np.float64]) -> Belief:
         """See `planners.modelled.Fitted`."""
         import torch
+        from scipy.special import ndtri
 
         features = torch.from_numpy(self._space.encode(unit))
         means, sds = [], []
@@ -82,8 +82,8 @@ class _Map(Fitted):
                 sds.append(posterior.variance[:, 0].sqrt().numpy())
             chance = self._chance(features).numpy()
         mean, sd = np.column_stack(means), np.column_stack(sds)
-        possible = np.repeat(mean[None], len(_QUANTILES), axis=0)
-        possible[..., 0] += _QUANTILES[:, None] * sd[:, 0]
+        possible = np.repeat(mean[None], _QUANTILES, axis=0)
+        possible[..., 0] += ndtri((np.arange(_QUANTILES)[:, None] + 0.5) / _QUANTILES) * sd[:, 0]
         utility = self._objective.worth(possible).mean(0)
         sd[:, 0] = np.hypot(sd[:, 0], self._noise)
         return Belief(mean, sd, chance, utility)
