@@ -61,7 +61,8 @@ async def conduct(folder: Path, mqtt: str, broker: Mosquitto | None) -> str:
                 seen = await restarted
                 await seen.until(lambda seen: seen.last("lumiflow/rigs/bench/events/ended"))
                 status = seen.last("lumiflow/status")
-                assert (status["state"], status["boot_id"], status["dropped"]) == ("online", daemon.boot_id, 0)
+                # How much was dropped meanwhile depends on how long the broker was away: its queue is bounded.
+                assert (status["state"], status["boot_id"]) == ("online", daemon.boot_id)
     finally:
         await daemon.close()
         await edges.close()
