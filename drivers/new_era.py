@@ -112,6 +112,7 @@ class NewEraPump:
         self._alarm: str | None = None
         self._banked_infused_ul = 0.0
         self._banked_withdrawn_ul = 0.0
+        self._clearing: tuple[float, float] | None = None
         self._target_ul: float | None = None
 
     @property
@@ -152,6 +153,7 @@ class NewEraPump:
             await self._release()
             raise
         self._banked_infused_ul = self._banked_withdrawn_ul = 0.0
+        self._clearing = None
         self._target_ul = None
         return identity
 
@@ -221,6 +223,7 @@ class NewEraPump:
         """State, volumes since ``connect`` and the latched alarm, in one exchange."""
         reply = await self._ask("DIS", latch=True)
         infused_ul, withdrawn_ul = self._parsed(parse_dispensed_ul, reply.data)
+        self._settle_clear(infused_ul, withdrawn_ul)
         return PumpStatus(
             _STATES[reply.prompt],
             self._banked_infused_ul + infused_ul,
@@ -303,9 +306,19 @@ class NewEraPump:
     async def _bank(self) -> None:
         """Keep the counters' sum on the host, then clear them: they bound the next infusion and hold four digits."""
         status = await self.status()
+        self._clearing = (status.infused_ul, status.withdrawn_ul)
         await self._clear_counters()
-        self._banked_infused_ul, self._banked_withdrawn_ul = status.infused_ul, status.withdrawn_ul
-        self._target_ul = None
+        self._banked_infused_ul, self._banked_withdrawn_ul = self._clearing
+        self._clearing = self._target_ul = None
+
+    def _settle_clear(self, infused_ul: float, withdrawn_ul: float) -> None:
+        """After a clear whose answer was lost: a counter that has fallen was cleared, and what it had shown counts."""
+        if self._clearing is None:
+            return
+        if self._banked_infused_ul + infused_ul < self._clearing[0]:
+            self._banked_infused_ul = self._clearing[0]
+        if self._banked_withdrawn_ul + withdrawn_ul < self._clearing[1]:
+            self._banked_withdrawn_ul = self._clearing[1]
 
     async def _clear_counters(self) -> None:
         await self._ask("CLD INF")

@@ -437,7 +437,7 @@ class Campaign:
         if journal_error is not None:
             raise journal_error
         await self._interlocks.stop(self._tripped)
-        used = await self._last_count()
+        used, lost = await self._last_count()
         await self._append("safe_done", {"ok": well})
         if stop.reason == "suspended":
             await self._let_go()
@@ -454,6 +454,7 @@ class Campaign:
                 "experiments": sum(e.told for e in state.experiments),
                 "reactor_s": self.reactor_s,
                 "reagent_ul": used,
+                **({"uncounted": list(lost)} if lost else {}),
             },
         )
         await self._let_go()
@@ -477,11 +478,20 @@ class Campaign:
     async def _report_step(self, step: str, ok: bool, detail: str) -> None:
         await self._append("safe_step", {"step": step, "ok": ok, "detail": detail})
 
-    async def _last_count(self) -> dict[str, float]:
-        try:
-            return await self._rig.count()
-        except Exception:  # noqa: BLE001 - a lost pump; what it had counted when last seen stands
-            return dict(self._rig.counted_ul)
+    async def _last_count(self) -> tuple[dict[str, float], tuple[str, ...]]:
+        """What every pump has infused, and the pumps that could not be asked.
+
+        Of those, all that their last order allowed counts as infused, and what the experiment that was under way should
+        have needed if that is more: a ledger may promise too little, never too much.
+        """
+        state, ordered = self.state, self._rig.ordered_last
+        used, lost = await self._rig.count_what_answers()
+        doubt = state.in_doubt()
+        for name in lost:
+            more = max(ordered.get(name, 0.0), 0.0 if doubt is None else doubt.expected_ul.get(name, 0.0))
+            full = self._rig.config.pump(name).holds_ul
+            used[name] = min(max(used.get(name, 0.0), state.counted_ul.get(name, 0.0) + more), full)
+        return used, lost
 
     def _lacking(self, expected_ul: Mapping[str, float]) -> str | None:
         """Which syringe cannot give what an experiment needs, in words; None when all can."""

@@ -207,6 +207,39 @@ add_to(app)
 add_safety_to(app)
 
 
+@app.command()
+def recover(journal: JournalFile, as_json: JsonFlag = False) -> None:
+    """Keep what precedes the damage of a journal; the damaged file stays beside it."""
+    from orchestrator.journal import recover as rescue
+
+    try:
+        saved = rescue(journal)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    copy = None if saved.damaged_copy is None else str(saved.damaged_copy)
+    damage = None if saved.damage is None else str(saved.damage)
+    words = f"{journal}: sound, {saved.kept} records" if damage is None else f"{damage}\nkept {saved.kept}; see {copy}"
+    _print({"kept": saved.kept, "damage": damage, "damaged_copy": copy} if as_json else words, as_json)
+
+
+@app.command()
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(help="A daemon's or a rig's file; the machine alone if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look at ports, permissions, disk, clock, versions, secrets and the safe sequence; nothing is sent to a device."""
+    from orchestrator.doctor import examine
+
+    try:
+        found = examine(file)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+    _print(found.as_dict() if as_json else found.text(), as_json)
+    raise typer.Exit(EXIT_TARGET_REACHED if found.ok else EXIT_REFUSED)
+
+
 def main() -> None:
     """Entry point of the ``lumiflow`` command."""
     from orchestrator.origin import check_one_origin

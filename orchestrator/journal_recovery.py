@@ -15,6 +15,7 @@ from orchestrator.file_lock import FileLock
 from orchestrator.journal_seal import Mark, seal, sync_folder
 from orchestrator.journal_store import (
     JournalDamaged,
+    blob_address,
     connect,
     create_file,
     file_version,
@@ -91,13 +92,22 @@ def _rescue(path: Path, draft: Path) -> tuple[int, str, str]:
             with contextlib.suppress(JournalDamaged):
                 for event in sound_events(source, path):
                     for address in sorted(event.blobs()):
-                        row = source.execute("SELECT data FROM blobs WHERE sha256 = ?", (address,)).fetchone()
-                        target.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (address, row[0]))
+                        target.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (address, _blob(source, address)))
                     target.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", event.row())
                     kept, first, head = event.seq, first or event.hash, event.hash
             _copy_host(source, target, kept)
             target.execute("COMMIT")
     return kept, first, head
+
+
+def _blob(source: sqlite3.Connection, address: str) -> bytes:
+    """A blob that is known to be sound, though the index that leads to it may be damaged."""
+    for how in ("", "NOT INDEXED"):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            for (data,) in source.execute(f"SELECT data FROM blobs {how} WHERE sha256 = ?", (address,)):
+                if blob_address(data) == address:
+                    return bytes(data)
+    raise JournalError(f"the spectrum {address} was there and is gone")
 
 
 def _copy_host(source: sqlite3.Connection, target: sqlite3.Connection, kept: int) -> None:

@@ -43,13 +43,16 @@ def read_seal(connection: sqlite3.Connection) -> str:
     return text
 
 
-def check_seal(connection: sqlite3.Connection, path: Path) -> None:
-    """Compare the file with its seal, if it bears one. Raises SealBroken, sqlite3.DatabaseError, OSError."""
+def check_seal(connection: sqlite3.Connection, path: Path) -> bool:
+    """Compare the file with its seal; False when it bears none. Raises SealBroken, sqlite3.DatabaseError, OSError."""
     text = read_seal(connection)
-    if text == unsealed() or _digest(path, _position(connection, path, text)) == text.removeprefix(_PREFIX):
-        return
-    if read_seal(connection) == text:  # else somebody began to write meanwhile
+    if text == unsealed():
+        return False
+    if _digest(path, _position(connection, path, text)) == text.removeprefix(_PREFIX):
+        return True
+    if read_seal(connection) == text:
         raise SealBroken("has been altered since it was closed")
+    return False  # somebody began to write meanwhile
 
 
 def seal(path: Path) -> bool:

@@ -273,11 +273,19 @@ def verify(connection: sqlite3.Connection, path: Path) -> tuple[int, str, float,
             raise JournalDamaged(path, mark.seq, "is not the one that was acknowledged")
     if file_version(connection) > 1:
         try:
-            check_seal(connection, path)
+            if not check_seal(connection, path):
+                _check_structure(connection)
             _check_host(connection)
         except (SealBroken, sqlite3.DatabaseError) as error:
             raise JournalDamaged(path, seq + 1, str(error), outside=True) from error
     return seq, head, t_s, first
+
+
+def _check_structure(connection: sqlite3.Connection) -> None:
+    """What no seal vouches for: that the file's trees and indexes fit together."""
+    (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if answer != "ok":
+        raise SealBroken(f"has a damaged structure ({' '.join(str(answer).split())})")
 
 
 def _check_host(connection: sqlite3.Connection) -> None:

@@ -43,6 +43,7 @@ class Rig:
     ``earlier_ul``: what earlier sittings have drawn from each syringe. ``faults``: where faults are injected into
     twins; None on steel. ``ordered``: the flows that the pumps were last told, None while an order is under way.
     ``phase``: the bubble sensor in front of the flow cell. ``around``: devices that the plumbing does not name.
+    ``ordered_last``: the volume bounds of the last order that let anything flow.
     """
 
     config: RigConfig
@@ -59,6 +60,7 @@ class Rig:
     ordered: Ordered | None = None
     phase: RigPhase | None = None
     around: Mapping[str, Around] = field(default_factory=dict)
+    ordered_last: Mapping[str, float] = field(default_factory=dict)
 
     async def connect(self) -> dict[str, str]:
         """Open every device, pumps first; returns what each says it is. Nothing moves and nothing heats."""
@@ -103,6 +105,7 @@ class Rig:
             if flow > FLOW_TOLERANCE_UL_MIN:
                 holds_ul = self.config.pump(name).holds_ul
                 bounds[name] = min(flow * bound_s / 60.0, holds_ul)
+                self.ordered_last = dict(bounds)
                 actual[name] = await pump.infuse(flow, bounds[name])
         self.ordered = Ordered(dict(actual), bounds, asyncio.get_running_loop().time())
         return actual
@@ -112,6 +115,16 @@ class Rig:
         for name, pump in self.pumps.items():
             self.counted_ul[name] = (await pump.status()).infused_ul
         return dict(self.counted_ul)
+
+    async def count_what_answers(self) -> tuple[dict[str, float], tuple[str, ...]]:
+        """As `count`, over pumps that are lost: theirs is what they said last. Returns the volumes and who is lost."""
+        lost: list[str] = []
+        for name, pump in self.pumps.items():
+            try:
+                self.counted_ul[name] = (await pump.status()).infused_ul
+            except Exception:  # noqa: BLE001 - one that cannot be asked must not keep the others from being asked
+                lost.append(name)
+        return dict(self.counted_ul), tuple(lost)
 
     def failed_in(self, error: Exception) -> bool:
         """Whether this very error came from one of the devices, not from the program around them."""

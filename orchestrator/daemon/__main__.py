@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.daemon.config import LoadedDaemon, load_daemon
+from orchestrator.daemon.edges import Edges, start_edges
 from orchestrator.daemon.http import serve_http
 from orchestrator.daemon.logs import log_to_stderr
 from orchestrator.daemon.planner_process import PlannerProcesses
@@ -56,6 +57,7 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
     planners = PlannerProcesses()
     daemon = Daemon(loaded, heart=heart, decider=planners.decider)
     server = None
+    edges = Edges()
     asked = 0
 
     def end(why: str) -> None:
@@ -75,10 +77,12 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
     try:
         await daemon.start(paused=paused)
         server = await serve_http(daemon, loaded)
+        edges = await start_edges(daemon, loaded)
         heart.ready()
         await ending.wait()
     finally:
         await daemon.close()
+        await edges.close()
         if server is not None:
             await server.stop()
         planners.close()

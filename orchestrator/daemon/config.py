@@ -13,6 +13,7 @@ from orchestrator import units
 from orchestrator.config import RigConfig, load_rig
 from orchestrator.config.messages import problems_of
 from orchestrator.config.quantities import Line, Name, Quantity, Section
+from orchestrator.daemon.edges.config import Mqtt, NotifyConfig
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.yaml_source import Document, parse, read_text
 
@@ -62,6 +63,8 @@ class DaemonConfig(Section):
     runs: Line = "runs"
     http: HttpConfig = HttpConfig()
     guardian: GuardianConfig = GuardianConfig()
+    mqtt: Mqtt | None = None
+    notify: tuple[NotifyConfig, ...] = ()
     stop_timeout_s: Annotated[float, Quantity(units.TIME, ge=1.0, le=3600.0)] = 900.0
 
 
@@ -120,6 +123,9 @@ def load_daemon(path: str | Path) -> LoadedDaemon:
             continue
         texts[name], paths[name] = read_text(file), file
     problems += _shared_ports(document, config, rigs)
+    for index, section in enumerate(config.notify):
+        if section.mqtt and config.mqtt is None:
+            problems.append(document.problem(("notify", index, "mqtt"), "there is no mqtt: section to send it by"))
     if problems:
         raise ConfigError(problems)
     return LoadedDaemon(config, place, rigs, texts, paths)

@@ -16,11 +16,12 @@ from orchestrator.config.messages import closest
 from orchestrator.daemon.bench import Bench, MakeDecider, TwinBench
 from orchestrator.daemon.commands import Actor, Command, Outcome
 from orchestrator.daemon.config import LoadedDaemon
+from orchestrator.daemon.ears import Ears
 from orchestrator.daemon.facade import DaemonState, RunDetail, RunInfo
 from orchestrator.daemon.feed import Feed
 from orchestrator.daemon.portrait import rig_state
 from orchestrator.daemon.runs import Shelf
-from orchestrator.daemon.station import Ears, Place, Station
+from orchestrator.daemon.station import Place, Station
 from orchestrator.daemon.verbs import carry_out
 from orchestrator.errors import UnknownRun
 from orchestrator.guardian import Heart

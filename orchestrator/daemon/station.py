@@ -7,20 +7,21 @@ on; a command passes to the bench as a wish. The rig's journal is the state: wha
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.daemon.bench import Assignment, Bench, Finished
 from orchestrator.daemon.commands import Actor, Outcome
+from orchestrator.daemon.ears import Ears
 from orchestrator.daemon.facade import StationState
 from orchestrator.daemon.ledger import Job, Ledger
 from orchestrator.daemon.rig_journal import RigJournal
+from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
 from orchestrator.fold import RunState, advance, fold
 from orchestrator.header import Overrides, loaded_from
@@ -192,7 +193,11 @@ class Station:
     async def _enter(self, actor: Actor, command: Data, act: Callable[[Station], Verdict]) -> Outcome:
         verdict = Verdict(False, "the daemon is going down") if self._closing else act(self)
         data = {"actor": asdict(actor), "command": dict(command), "accepted": verdict.accepted}
-        await self._write("command", {**data, "detail": verdict.detail, "job": verdict.job, **verdict.more})
+        try:
+            await self._write("command", {**data, "detail": verdict.detail, "job": verdict.job, **verdict.more})
+        except JournalError as error:
+            self._lose(error)
+            raise
         said = {"actor": asdict(actor), "verb": command["verb"], "accepted": verdict.accepted}
         self._publish("command", {**said, "detail": verdict.detail, "job": verdict.job})
         if verdict.then is not None:
@@ -405,17 +410,6 @@ class Station:
         task.add_done_callback(self._tasks.discard)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What is decided on a command. ``more``: to be written down with it. ``then``: what to do once it is written."""
-
-    accepted: bool
-    detail: str
-    job: str | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
-    then: Callable[[], Awaitable[None]] | None = None
-
-
 def root_trip(run: RunState) -> Mapping[str, Any]:
     """The root cause of the newest sitting's trips; what came behind it names it and is left out."""
     return [trip for trip in run.trips if "behind" not in trip][-1]
@@ -440,39 +434,3 @@ def _lost_journal(detail: str) -> Data:
 
 def _after_death(station: Station) -> Verdict:
     return Verdict(True, "started again after the daemon's death: nothing begins until it is resumed")
-
-
-class Ears:
-    """The bench's listener: passes everything on to the daemon's loop, and readings to the feed at once."""
-
-    def __init__(self, station: Station, loop: asyncio.AbstractEventLoop) -> None:
-        self._station = station
-        self._loop = loop
-
-    def event(self, job: str, event: Event) -> None:
-        """Pass it on."""
-        self._pass(self._station.heard_event, job, event)
-
-    def reading(self, device: str, reading: Reading, due: bool) -> None:
-        """Keep it, and publish it if it is due."""
-        self._station.heard_reading(device, reading, due)
-
-    def waiting(self, job: str, waiting: bool) -> None:
-        """Pass it on."""
-        self._pass(self._station.heard_waiting, job, waiting)
-
-    def finished(self, finished: Finished) -> None:
-        """Pass it on."""
-        self._pass(self._station.heard_finished, finished)
-
-    def tripped(self, trip: Data) -> None:
-        """Pass it on."""
-        self._pass(self._station.heard_trip, trip)
-
-    def rig(self, fault: str | None) -> None:
-        """Pass it on."""
-        self._pass(self._station.heard_rig, fault)
-
-    def _pass(self, heard: Callable[..., None], *what: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the daemon's loop is closed: nobody hears any more
-            self._loop.call_soon_threadsafe(heard, *what)

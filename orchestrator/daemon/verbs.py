@@ -20,7 +20,8 @@ from orchestrator.daemon.commands import (
     Stop,
     Submit,
 )
-from orchestrator.daemon.station import Station, Verdict
+from orchestrator.daemon.station import Station
+from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import LumiflowError, PreflightError
 from orchestrator.header import Overrides
 from orchestrator.preflight import preflight

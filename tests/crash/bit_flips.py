@@ -63,7 +63,10 @@ def journal(folder: Path, records: int) -> tuple[Said, dict[str, bytes]]:
 def said(path: Path) -> Said:
     """Everything that the journal says. Raises JournalError."""
     with Journal.open(path, readonly=True) as opened:
-        return tuple(canonical(event.row()) for event in opened.events()), opened.host()
+        events = tuple(opened.events())
+        for address in sorted({address for event in events for address in event.blobs()}):
+            opened.blob(address)
+        return tuple(canonical(event.row()) for event in events), opened.host()
 
 
 def flip(files: dict[str, bytes], name: str, bit: int, truth: Said, flips: Flips, *, may_be_harmless: bool) -> None:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.daemon import rig_journal, station
+from orchestrator.daemon import ears, rig_journal
 from orchestrator.daemon.commands import COMMAND, Actor
 from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.ledger import Ledger, fold_rig
@@ -102,10 +102,10 @@ class Folder:
 @contextmanager
 def _deadly(moment: Moment | None) -> Iterator[None]:
     """In a child: die by the kernel's hand right after the event that the moment names was acknowledged."""
-    heard, appended = station.Ears.event, rig_journal.RigJournal._append
+    heard, appended = ears.Ears.event, rig_journal.RigJournal._append
     seen = 0
 
-    def event(self: station.Ears, job: str, event: Event) -> None:
+    def event(self: ears.Ears, job: str, event: Event) -> None:
         heard(self, job, event)
         if moment is not None and event.seq == moment.seq:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -118,11 +118,11 @@ def _deadly(moment: Moment | None) -> Iterator[None]:
             os.kill(os.getpid(), signal.SIGKILL)
         return written
 
-    station.Ears.event, rig_journal.RigJournal._append = event, append  # type: ignore[method-assign]
+    ears.Ears.event, rig_journal.RigJournal._append = event, append  # type: ignore[method-assign]
     try:
         yield
     finally:
-        station.Ears.event, rig_journal.RigJournal._append = heard, appended  # type: ignore[method-assign]
+        ears.Ears.event, rig_journal.RigJournal._append = heard, appended  # type: ignore[method-assign]
 
 
 async def _live(folder: Folder, acknowledge: int) -> None:

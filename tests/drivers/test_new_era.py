@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -387,3 +388,32 @@ def test_the_drivers_import_quickly_and_lightly() -> None:
     code = f"import sys, drivers; print(sorted(m for m in sys.modules if m.split('.')[0] in {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("heard", range(12))
+def test_answers_lost_at_any_moment_of_a_new_order_lose_no_volume(heard: int) -> None:
+    left = 1_000_000
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        nonlocal left
+        left -= 1
+        return [(0.0, data)] if left >= 0 else []
+
+    async def main() -> None:
+        nonlocal left
+        plant = SteppingPump()
+        pump = NewEraPump(Line(MemoryTransport(FaultyWire(NewEraTwin({0: plant}), bend))), 0, 4.61)
+        await pump.connect()
+        await pump.infuse(60.0, 200.0)
+        await asyncio.sleep(60.0)
+        left = heard
+        with contextlib.suppress(DriverError):
+            await pump.infuse(30.0, 100.0)
+        left = 1_000_000
+        await pump.stop()
+        moved_ul = plant.displaced_ul(asyncio.get_running_loop().time())
+        assert (await pump.status()).infused_ul == pytest.approx(moved_ul, abs=0.1)
+        await pump.infuse(30.0, 100.0)
+        assert (await pump.status()).infused_ul == pytest.approx(moved_ul, abs=0.1)
+
+    run_virtual(main())

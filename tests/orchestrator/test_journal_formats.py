@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from orchestrator.canonical import canonical
+from orchestrator.cli import app
 from orchestrator.errors import JournalError
 from orchestrator.file_lock import read_note
 from orchestrator.journal import Journal, JournalDamaged, recover
@@ -180,3 +183,15 @@ def test_a_commit_in_the_thread_of_an_event_loop_is_refused(tmp_path: Path) -> N
             await journal.note_host("wall_s", 1.0)
 
     run_virtual(main())
+
+
+def test_the_command_line_recovers_a_damaged_journal(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    write_first_format(path)
+    append_one(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'{"n":2}', b'{"n":3}'))
+    said = CliRunner().invoke(app, ["recover", str(path), "--json"])
+    assert said.exit_code == 0
+    assert json.loads(said.stdout)["kept"] == 2
+    assert "sound, 2 records" in CliRunner().invoke(app, ["recover", str(path)]).stdout

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.orchestrator.daemon.http.pretend import WRITE, Pretend, description, server_for
-from tests.security.threaded import in_a_thread
+from tests.orchestrator.daemon.http.pretend import RUN, WRITE, description
+from tests.orchestrator.journals import write_run
+from tests.security.threaded import in_a_thread, real_daemon
 
 REFUSALS = [400, 401, 403, 404, 405, 408, 409, 413, 415, 421, 422]
 CONFIG = {
@@ -35,10 +36,12 @@ def _cases() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = server_for(Pretend(tmp_path_factory.mktemp("runs")))
-    server.api.closing.set()  # event streams end at once
-    with in_a_thread(server):
-        yield server.url
+    folder = tmp_path_factory.mktemp("daemon")
+    (folder / "runs").mkdir()
+    write_run(folder / "runs" / f"{RUN}.sqlite")
+    with in_a_thread(real_daemon(folder)) as running:
+        running.server.api.closing.set()  # event streams end at once
+        yield running.server.url
 
 
 @pytest.mark.parametrize(("label", "mode"), list(_cases()))

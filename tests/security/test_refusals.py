@@ -11,7 +11,7 @@ import pytest
 from orchestrator.daemon.http.guard import MAX_BODY_BYTES
 from tests.orchestrator.daemon.http.pretend import READ, RUN, WRITE, Pretend, description, server_for
 from tests.security.raw import Reply, request, send
-from tests.security.threaded import in_a_thread
+from tests.security.threaded import in_a_thread, started
 
 JSON = "Content-Type: application/json"
 PAUSE = json.dumps({"verb": "pause", "rig": "bench"})
@@ -39,8 +39,8 @@ class Door:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     conductor = Pretend(tmp_path_factory.mktemp("runs"))
-    with in_a_thread(server_for(conductor)) as running:
-        yield Door(running.port, conductor)
+    with in_a_thread(started(server_for(conductor))) as running:
+        yield Door(running.server.port, conductor)
 
 
 @pytest.fixture

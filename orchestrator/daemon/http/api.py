@@ -33,6 +33,7 @@ class Api:
     rig_texts: Mapping[str, str]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
+    replaying: asyncio.Lock = field(default_factory=asyncio.Lock)
     _heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HEAVY_AT_ONCE))
     _waiting: int = 0
 

@@ -12,6 +12,8 @@ from orchestrator.errors import EXIT_REFUSED, LumiflowError
 if TYPE_CHECKING:
     from orchestrator.daemon.config import HttpConfig
 
+SEND_BUFFER_BYTES = 128 * 1024
+"""What the system keeps for a client that does not read; it would grow to megabytes by itself."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -74,6 +76,7 @@ def listening_socket(binding: Binding, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
         listener.bind((binding.address, port))
         listener.setblocking(False)
     except OSError as error:

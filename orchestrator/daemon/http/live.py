@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel
 
-from orchestrator.daemon.commands import Actor, Command, Outcome
+from orchestrator.daemon.commands import Actor, Command, Outcome, RigName
 from orchestrator.daemon.facade import DaemonState, RigState
 from orchestrator.daemon.feed import TOPICS, Topic
-from orchestrator.daemon.http.api import TheApi, answer
+from orchestrator.daemon.http.api import Api, TheApi, answer
 from orchestrator.daemon.http.errors import COMMON, WITH_BODY, ApiError, declared
 from orchestrator.daemon.http.stream import EventStream, Wanted
 from orchestrator.daemon.http.tokens import Token
@@ -50,12 +50,9 @@ async def state(api: TheApi) -> Response:
 
 
 @router.get("/rigs/{rig}", response_model=RigState, responses=declared(*COMMON))
-async def rig_state(api: TheApi, rig: Annotated[str, Path(pattern=r"^\w{1,64}$")]) -> Response:
+async def rig_state(api: TheApi, rig: RigName) -> Response:
     """One rig as it stands."""
-    rigs = (await api.conductor.state()).rigs
-    if rig not in rigs:
-        raise ApiError(404, "UnknownRig", f"there is no rig {rig!r}; there are {', '.join(sorted(rigs))}")
-    return answer(rigs[rig])
+    return answer((await _known(api, rig))[rig])
 
 
 @router.post(
@@ -92,7 +89,7 @@ async def command(api: TheApi, request: Request, wanted: Annotated[Command, Body
 async def events(
     api: TheApi,
     topic: Annotated[list[Topic] | None, Query(description="Only these topics; all if not given.")] = None,
-    rig: Annotated[list[str] | None, Query(description="Only these rigs, and the daemon itself.")] = None,
+    rig: Annotated[list[RigName] | None, Query(description="Only these rigs, and the daemon itself.")] = None,
     after: Annotated[str | None, Query(max_length=200, description="As the header Last-Event-ID.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=200, description="The last id that was seen.")] = None,
 ) -> Response:
@@ -102,6 +99,16 @@ async def events(
         rigs=None if rig is None else tuple(rig),
         after=last_event_id if last_event_id is not None else after,
     )
+    await _known(api, *(rig or ()))
     api.open_stream()
     conductor = api.conductor
     return EventStream(conductor.feed, conductor.boot_id, wanted, closing=api.closing, ended=api.close_stream)
+
+
+async def _known(api: Api, *names: str) -> dict[str, RigState]:
+    """All rigs. Raises ApiError for a name that is none's: a stream filtered by it would be silent for ever."""
+    rigs = (await api.conductor.state()).rigs
+    strange = next((name for name in names if name not in rigs), None)
+    if strange is not None:
+        raise ApiError(404, "UnknownRig", f"there is no rig {strange!r}; there are {', '.join(sorted(rigs))}")
+    return rigs

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from orchestrator.daemon.facade import RunDetail, RunInfo
 from orchestrator.daemon.http.api import Api, TheApi, answer
-from orchestrator.daemon.http.errors import COMMON, ApiError, declared
+from orchestrator.daemon.http.errors import COMMON, WITH_BODY, ApiError, declared
 from orchestrator.daemon.http.pages import read_blob, read_page
+from orchestrator.daemon.http.replaying import replayed
 from orchestrator.journal_store import Event
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
@@ -61,6 +62,26 @@ class Spectrum(BaseModel):
     counts: list[list[float]]
     dark: list[float] | None
     integration_s: float
+
+
+class Decision(BaseModel):
+    """One decision of the planner, then and now; `what`: a proposal (of experiment `n`) or the recommendation."""
+
+    what: str
+    n: int | None
+    agrees: bool
+    recorded: dict[str, float]
+    recomputed: dict[str, float] | None
+
+
+class Replayed(BaseModel):
+    """`same`: every event came again and every decision was the same. `divergence`: where it went another way."""
+
+    same: bool
+    events: int
+    recorded: int
+    divergence: str | None
+    decisions: list[Decision]
 
 
 @router.get("", response_model=Runs, responses=declared(*COMMON))
@@ -138,6 +159,16 @@ async def run_report(api: TheApi, run: RunId) -> Response:
     text = await api.heavy(partial(render_report, _journal(api, run)))
     headers = {"content-security-policy": REPORT_POLICY}
     return Response(text, media_type="text/html", headers=headers)
+
+
+@router.post("/{run}/replay", responses=declared(*COMMON, *WITH_BODY, 409))
+async def run_replay(api: TheApi, run: RunId) -> Replayed:
+    """Run it again with its devices answering from the record, and compare every decision. May take minutes."""
+    path = _journal(api, run)
+    if api.replaying.locked():
+        raise ApiError(503, "Busy", "a replay is under way; one at a time", {"retry-after": "30"})
+    async with api.replaying:
+        return Replayed.model_validate(await replayed(path))
 
 
 def _journal(api: Api, run: str) -> FilePath:

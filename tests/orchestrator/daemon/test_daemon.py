@@ -286,3 +286,48 @@ def test_the_rigs_journal_folds_to_what_it_says_and_passes_over_what_it_does_not
     assert ledger.boots == 1
     assert set(ledger.ended) == {"quickstart-0001"}
     assert ledger.ended["quickstart-0001"]["safe"] is True
+
+
+def test_when_the_rigs_journal_cannot_be_written_nothing_new_is_done_and_it_is_said_why(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        journal = desk.daemon.stations["bench"]._journal._journal
+        assert journal is not None
+        journal._connection.close()  # every write fails from now on, as on a disk that is gone
+        with pytest.raises(JournalError):
+            await desk.ask("submit", campaign=campaign_text(1))
+        rig = await desk.rig()
+        assert rig.state == "fault"
+        assert "cannot be written" in rig.detail
+        assert not rig.queue
+        with pytest.raises(JournalError):
+            await desk.ask("resume")
+
+    life(daemon_file(tmp_path), story)
+    assert not list((tmp_path / "runs").glob("*.sqlite"))
+
+
+def test_a_campaign_whose_journal_is_lost_leaves_the_rig_safe_and_tripped_until_cleared(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+
+    async def story(desk: Desk) -> None:
+        import resource
+
+        await desk.submit(25)
+        await desk.event("told", 1)
+        size = (tmp_path / "runs" / "quickstart-0001.sqlite-wal").stat().st_size
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50_000, hard))  # the disk takes no more than this of one file
+        try:
+            tripped = await desk.until("tripped")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert tripped.trip is not None
+        assert tripped.trip.interlock == "journal lost"
+        assert tripped.job == "quickstart-0001"
+        assert (await desk.ask("clear")).accepted
+        assert (await desk.until("paused")).job == "quickstart-0001"
+        assert (await desk.ask("stop")).accepted
+        await desk.until("idle")
+
+    life(path, story)
+    assert run_of(tmp_path, "quickstart-0001").ended

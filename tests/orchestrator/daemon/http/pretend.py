@@ -47,6 +47,10 @@ class Pretend:
         self._journals = {RUN: folder / f"{RUN}.sqlite"}
         self._journals[RUN].write_bytes(_journal())
 
+    def keep(self, run: str, journal: Path) -> None:
+        """One run more."""
+        self._journals[run] = journal
+
     async def state(self) -> DaemonState:
         values = {"temperature_c": 22.5, "output_fraction": float("nan")}
         heater = ReadingState(values=values, t_s=4.0, utc=UTC, age_s=0.1, quality="good")
@@ -148,7 +152,7 @@ async def serving(
     await server.start()
     headers = {"authorization": f"Bearer {WRITE}"}
     try:
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, verify=False) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, verify=False, timeout=120.0) as client:
             yield server, client
     finally:
         await server.stop()

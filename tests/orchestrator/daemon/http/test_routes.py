@@ -17,6 +17,7 @@ from orchestrator.daemon.http.errors import ApiError
 from orchestrator.daemon.http.pages import read_page
 from orchestrator.journal import JournalDamaged
 from tests.orchestrator.daemon.http.pretend import CAMPAIGN_TEXT, READ, RIG_TEXT, RUN, Pretend, serving
+from tests.orchestrator.rehearsal import rehearse, small
 
 Scene = Callable[[httpx.AsyncClient], Awaitable[Any]]
 JSON = Any
@@ -230,6 +231,19 @@ def test_an_altered_record_is_named_and_not_served(conductor: Pretend, tmp_path:
         read_page(path, after=0, limit=10)
     answer = get(conductor, f"/api/runs/{RUN}/events")
     assert (answer.status_code, answer.json()["error"]["error"]) == (409, "JournalDamaged")
+
+
+def test_a_run_is_replayed_in_a_process_of_its_own(conductor: Pretend, tmp_path: Path) -> None:
+    said = {"experiments: 25": "experiments: 2", "initial: 8": "initial: 2", "strategy: ensemble": "strategy: sobol"}
+    rehearsed = rehearse(small(2, **said), tmp_path / "again-0001.sqlite")
+    conductor.keep("again-0001", tmp_path / "again-0001.sqlite")
+    told = post(conductor, "/api/runs/again-0001/replay", {})
+    assert (told.status_code, told.json()["same"], told.json()["events"]) == (200, True, len(rehearsed.events))
+
+
+def test_what_cannot_be_replayed_is_refused_with_the_reason(conductor: Pretend) -> None:
+    answer = post(conductor, f"/api/runs/{RUN}/replay", {})
+    assert (answer.status_code, answer.json()["error"]["error"]) == (409, "NotReplayed")
 
 
 def test_what_takes_long_is_done_few_at_once_and_too_much_of_it_is_refused(conductor: Pretend) -> None:

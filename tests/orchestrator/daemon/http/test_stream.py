@@ -140,6 +140,13 @@ def test_a_listener_that_leaves_frees_its_place(conductor: Pretend) -> None:
     play(conductor, scene)
 
 
+def test_a_rig_that_there_is_not_is_refused_and_not_listened_to_for_ever(conductor: Pretend) -> None:
+    async def scene(server: HttpServer, client: httpx.AsyncClient) -> tuple[int, int]:
+        return (await client.get("/api/events?rig=bank")).status_code, server.api.streams
+
+    assert play(conductor, scene) == (404, 0)
+
+
 def test_there_is_a_limit_to_streams_and_commands_still_pass(conductor: Pretend) -> None:
     async def scene(server: HttpServer, client: httpx.AsyncClient) -> tuple[int, int]:
         server.api.streams = MAX_STREAMS

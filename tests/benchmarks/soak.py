@@ -1,0 +1,279 @@
+"""The daemon for a long time under listeners: does its memory grow, are the stuck ones dropped, does control wait?
+
+    python -m tests.benchmarks.soak virtual --experiments 10000 --hours 72
+    python -m tests.benchmarks.soak real --minutes 10
+
+The daemon is a process of its own (`soak_daemon`); here are twenty listeners to its event stream, of which five never
+read, and the operator who submits one campaign after the other. `virtual` goes on until so many experiments are told
+and so many hours of reactor time have passed (or `--wall` minutes have). `real` measures how often the interlocks of
+three more rigs, eighteen devices served by processes of their own, come to look at each of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from orchestrator.daemon.http import token_of
+from tests.crash.served_rig import ServedRig
+from tests.orchestrator.rehearsal import CONFIGS
+
+ROOT = Path(__file__).resolve().parents[2]
+LISTENERS = 20  # of which a quarter never reads
+STUCK_AGAIN_S = 120.0
+WARM_UP = 0.1
+REAL_RIGS = 3  # of six watched devices each
+CAMPAIGN_TEXT = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
+SOBOL = CAMPAIGN_TEXT.replace("strategy: ensemble", "strategy: sobol")
+
+
+@dataclass(frozen=True)
+class Soaked:
+    """What came of it. Times in s; `look_*`: between two answers of one watched device; `memory_*` in MB."""
+
+    mode: str
+    wall_s: float
+    experiments: int
+    reactor_h: float
+    campaigns: int
+    listeners: int
+    notices: int
+    heard: int
+    gaps: int
+    dropped: int
+    memory_warm: float
+    memory_end: float
+    devices: int
+    looks: int
+    look_p50_s: float | None
+    look_p999_s: float | None
+    look_worst_s: float | None
+    load: float
+    trips: tuple[str, ...]
+
+    @property
+    def growth(self) -> float:
+        """Memory at the end over that after warm-up, less one."""
+        return self.memory_end / self.memory_warm - 1.0
+
+    def text(self) -> str:
+        """The result for a person."""
+        lines = [
+            f"{self.mode}: {self.experiments} experiments in {self.campaigns} campaigns, {self.reactor_h:.1f} h of "
+            f"reactor time, {self.wall_s:.0f} s on the wall's clock",
+            f"{self.listeners} listeners, {self.listeners // 4} of which never read: {self.notices} notices, "
+            f"{self.heard} heard, {self.gaps} gaps in what was heard, stuck connections cut off: {self.dropped}",
+            f"memory: {self.memory_warm:.1f} MB after warm-up, {self.memory_end:.1f} MB at the end, "
+            f"{100 * self.growth:+.1f} %",
+        ]
+        if self.look_p50_s is not None and self.look_p999_s is not None and self.look_worst_s is not None:
+            lines.append(
+                f"{self.devices} devices, {self.looks} looks: every {1e3 * self.look_p50_s:.0f} ms, "
+                f"p99.9 {1e3 * self.look_p999_s:.0f} ms, worst {1e3 * self.look_worst_s:.0f} ms; machine's load "
+                f"{self.load:.1f} on {os.cpu_count()} cores; "
+                f"trips: {', '.join(self.trips) or 'none'}"
+            )
+        return "\n".join(lines)
+
+
+class Listeners:
+    """Clients of the event stream, a quarter of which never read."""
+
+    def __init__(self, url: str, token: str, count: int) -> None:
+        self.heard = 0
+        self.gaps = 0
+        self._port = int(urlsplit(url).port or 0)
+        self._request = f"GET /api/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        stuck = count // 4
+        self._tasks = [asyncio.ensure_future(self._reading()) for _ in range(count - stuck)]
+        self._tasks += [asyncio.ensure_future(self._stuck()) for _ in range(stuck)]
+
+    async def close(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0.05)  # for what was hung up to be let go
+
+    async def _reading(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(self._request)
+        last = 0
+        try:
+            async for line in reader:
+                if line.startswith(b"id: "):
+                    number = int(line.rpartition(b":")[2])
+                    self.gaps += bool(last) and number != last + 1
+                    self.heard += 1
+                    last = number
+        finally:
+            writer.transport.abort()
+        self.gaps += 1  # a stream that ends while the daemon lives
+
+    async def _stuck(self) -> None:
+        """Never read, for long enough to be cut off; then try again."""
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1024)
+            writer.write(self._request)
+            try:
+                await asyncio.sleep(STUCK_AGAIN_S)
+            finally:
+                writer.transport.abort()
+            del reader
+
+
+async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, listeners: int = LISTENERS) -> Soaked:
+    """Run one soak. Raises RuntimeError when the daemon does not come up."""
+    loop = asyncio.get_running_loop()
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder, contextlib.ExitStack() as benches:
+        served = [ServedRig.start() for _ in range(REAL_RIGS if mode == "real" else 0)]
+        for bench in served:
+            benches.callback(bench.stop)
+        ports = (json.dumps(bench.ports) for bench in served)
+        words = (sys.executable, "-m", "tests.benchmarks.soak_daemon", folder, *ports)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, cwd=ROOT, limit=1 << 30)
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            first = await process.stdout.readline()
+            if not first:
+                raise RuntimeError("the daemon did not come up")
+            where = json.loads(first)
+            began = loop.time()
+            token = token_of(Path(where["tokens"]))
+            crowd = Listeners(where["url"], token, listeners)
+            headers = {"authorization": f"Bearer {token}"}
+            async with httpx.AsyncClient(base_url=where["url"], headers=headers, timeout=120.0, verify=False) as client:
+                if mode == "virtual":
+                    told, reactor_h, campaigns = await _operate(client, experiments, hours, began + wall_s)
+                else:
+                    told, reactor_h, campaigns = await _ask(client, began + wall_s)
+            elapsed_s = loop.time() - began
+            await crowd.close()
+            process.stdin.close()
+            measured = json.loads(await process.stdout.readline())
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.stdin.close()
+            await process.wait()
+    return _result(mode, elapsed_s, told, reactor_h, campaigns, listeners, crowd, measured)
+
+
+async def _operate(client: httpx.AsyncClient, experiments: int, hours: float, end_s: float) -> tuple[int, float, int]:
+    """Keep the rig busy until enough is done or the time is over; returns experiments, reactor hours, campaigns.
+
+    Between two campaigns all syringes are filled again, and what has tripped is cleared.
+    """
+    loop = asyncio.get_running_loop()
+    told = campaigns = 0
+    hours_done = 0.0
+    job = ""
+    while True:
+        rig = (await client.get("/api/state")).json()["rigs"]["bench"]
+        if rig["job"] is None and not rig["queue"]:
+            if job:
+                summary = (await client.get(f"/api/runs/{job}")).raise_for_status().json()["info"]["summary"]
+                told, hours_done = told + summary["experiments"], hours_done + summary["reactor_s"] / 3600.0
+            commands: list[dict[str, Any]] = [{"verb": "clear"}] if rig["state"] == "tripped" else []
+            commands += [{"verb": "refill", "pump": pump} for pump in rig["syringes"]]
+            commands += [{"verb": "submit", "campaign": SOBOL, "overrides": {"seed": campaigns}}]
+            for command in commands:
+                answer = await client.post("/api/commands", json={"rig": "bench", **command})
+                job = answer.raise_for_status().json()["job"]
+            campaigns += 1
+            rig = {"told": 0, "t_s": 0.0}
+        experiments_now = told + rig["told"]
+        hours_now = hours_done + (rig["t_s"] or 0.0) / 3600.0
+        if loop.time() >= end_s or (experiments_now >= experiments and hours_now >= hours):
+            return experiments_now, hours_now, campaigns
+        await asyncio.sleep(0.25)
+
+
+async def _ask(client: httpx.AsyncClient, end_s: float) -> tuple[int, float, int]:
+    """Be somebody who looks at the page and has a campaign checked now and then."""
+    loop = asyncio.get_running_loop()
+    while loop.time() < end_s:
+        for _ in range(4):
+            (await client.get("/api/state")).raise_for_status()
+            await asyncio.sleep(0.5)
+        body = {"campaign": CAMPAIGN_TEXT, "rig": "bench"}
+        (await client.post("/api/validate", json=body)).raise_for_status()
+    return 0, 0.0, 0
+
+
+def _result(
+    mode: str,
+    wall_s: float,
+    told: int,
+    hours: float,
+    campaigns: int,
+    listeners: int,
+    crowd: Listeners,
+    measured: dict[str, Any],
+) -> Soaked:
+    memory = [size / 1e6 for size in measured["memory"]]
+    span = max(1, round(len(memory) * WARM_UP))
+    after = memory[span : 2 * span] or memory
+    looks = sorted(
+        later - earlier
+        for times in measured["seen_s"].values()
+        for earlier, later in pairwise(times[20:])  # without the first looks, while all starts up
+    )
+    return Soaked(
+        mode=mode,
+        wall_s=wall_s,
+        experiments=told,
+        reactor_h=hours,
+        campaigns=campaigns,
+        listeners=listeners,
+        notices=measured["notices"],
+        heard=crowd.heard,
+        gaps=crowd.gaps,
+        dropped=measured["cut"],
+        memory_warm=statistics.median(after),
+        memory_end=statistics.median(memory[-span:]),
+        devices=len(measured["seen_s"]),
+        looks=len(looks),
+        look_p50_s=statistics.median(looks) if looks else None,
+        look_p999_s=looks[int(0.999 * len(looks))] if looks else None,
+        look_worst_s=looks[-1] if looks else None,
+        load=os.getloadavg()[0],
+        trips=tuple(measured["trips"]),
+    )
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Soak, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mode", choices=["virtual", "real"])
+    parser.add_argument("--experiments", type=int, default=10_000)
+    parser.add_argument("--hours", type=float, default=72.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of wall time (real)")
+    parser.add_argument("--wall", type=float, default=24 * 60.0, help="at most so many minutes of wall time (virtual)")
+    parser.add_argument("--listeners", type=int, default=LISTENERS, help="0: to compare with")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(words)
+    minutes = given.wall if given.mode == "virtual" else given.minutes
+    enough = given.experiments if given.mode == "virtual" else 10**9
+    soaked = asyncio.run(
+        soak(given.mode, experiments=enough, hours=given.hours, wall_s=60.0 * minutes, listeners=given.listeners)
+    )
+    print(json.dumps({**asdict(soaked), "growth": soaked.growth}) if given.json else soaked.text())
+
+
+if __name__ == "__main__":
+    main()

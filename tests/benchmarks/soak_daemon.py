@@ -1,0 +1,134 @@
+"""The daemon's side of the soak: the daemon itself in a process of its own, and what is measured inside it.
+
+    python -m tests.benchmarks.soak_daemon FOLDER [PORTS ...]
+
+It says where it listens in one line of JSON, ends at the end of its standard input, and then says in another what it
+measured. Each of PORTS is a rig that `tests.crash.served_rig` serves: its interlocks watch it in real time, in a
+control thread of its own, with the real drivers over TCP. The daemon's own rig is of twins, as fast as they can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from orchestrator import safety
+from orchestrator.build import steel_rig
+from orchestrator.config import parse_rig
+from orchestrator.daemon.bench import stamp
+from orchestrator.daemon.config import load_daemon
+from orchestrator.daemon.feed import Feed
+from orchestrator.daemon.http import serve_http
+from orchestrator.daemon.planner_process import PlannerProcesses
+from orchestrator.daemon.service import Daemon
+from orchestrator.daemon.telemetry import Reading, Tap
+from orchestrator.guardian.rescue import Unrecorded
+from orchestrator.virtual_time import UtcClock, run_real
+from tests.crash.served_rig import rig_text
+from tests.orchestrator.rehearsal import CONFIGS
+
+RIG_TEXT = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
+LOOK_PAUSE_S = 0.04
+PUMPS_PERIOD_S = 0.08
+SAMPLE_S = 1.0
+
+
+class WatchedRig:
+    """Heater, pressure and four pumps whose interlocks look more than ten times a second, and tell the feed.
+
+    A spectrometer has no interlock, and there is none.
+    """
+
+    def __init__(self, name: str, ports: dict[str, int], feed: Feed) -> None:
+        self.name = name
+        self._config = parse_rig(rig_text(ports["pumps"], ports["oven"]), f"{name}.yaml")
+        self.seen_s: dict[str, list[float]] = {}
+        self.trips: list[str] = []
+        self._feed = feed
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=lambda: run_real(self._live()), name=f"control of {name}")
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._end.set()
+        self._thread.join()
+
+    async def _live(self) -> None:
+        clock = UtcClock(asyncio.get_running_loop())
+        tap = Tap(Unrecorded(), lambda: stamp(clock), self._heard, 0.1)
+        rig = steel_rig(self._config, tap)
+        devices = [rig.heater, *rig.pumps.values(), *([rig.pressure] if rig.pressure is not None else [])]
+        for device in devices:
+            await device.connect()
+        interlocks = safety.Interlocks(rig)
+        watching = asyncio.ensure_future(interlocks.watch(self._tripped))
+        while not self._end.is_set() and not watching.done():  # noqa: ASYNC110 - the end comes from another thread
+            await asyncio.sleep(0.2)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        for device in devices:
+            await device.close()
+
+    def _heard(self, device: str, reading: Reading, due: bool) -> None:
+        self.seen_s.setdefault(device, []).append(reading.t_s)
+        if due:
+            said = {"device": device, "values": dict(reading.values)}
+            self._feed.publish(self.name, "reading", said, t_s=reading.t_s, utc=reading.utc)
+
+    async def _tripped(self, trip: safety.Trip) -> None:
+        self.trips.append(str(trip))
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def main(folder: Path, ports: list[dict[str, int]]) -> dict[str, Any]:
+    """Serve until standard input ends; returns what was measured."""
+    (folder / "rig.yaml").write_text(RIG_TEXT)
+    path = folder / "daemon.yaml"
+    path.write_text("kind: daemon\nrigs:\n  bench: {file: rig.yaml}\nhttp: {port: 0}\n")
+    loaded = load_daemon(path)
+    planners = PlannerProcesses()
+    daemon = Daemon(loaded, decider=planners.decider)
+    await daemon.start()
+    server = await serve_http(daemon, loaded)
+    rigs = [WatchedRig(f"real{n}", where, daemon.feed) for n, where in enumerate(ports)]
+    print(json.dumps({"url": server.url, "tokens": str(folder / "lumiflow.tokens")}), flush=True)
+    memory: list[int] = []
+    most_readers = 0
+    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    while not ended.done():
+        await asyncio.wait({ended}, timeout=SAMPLE_S)
+        memory.append(resident_bytes())
+        most_readers = max(most_readers, daemon.feed.readers)
+    for rig in rigs:
+        rig.close()
+    notices, cut = daemon.feed.seq, server.connections.cut
+    await server.stop()
+    await daemon.close()
+    planners.close()
+    seen = {f"{rig.name}.{device}": times for rig in rigs for device, times in rig.seen_s.items()}
+    trips = [trip for rig in rigs for trip in rig.trips]
+    return {
+        "memory": memory,
+        "notices": notices,
+        "cut": cut,
+        "readers": most_readers,
+        "seen_s": seen,
+        "trips": trips,
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        safety.WATCH_PERIOD_S = LOOK_PAUSE_S  # type: ignore[misc]
+        safety.PUMP_PERIOD_S = PUMPS_PERIOD_S  # type: ignore[misc]
+    print(json.dumps(run_real(main(Path(sys.argv[1]), [json.loads(text) for text in sys.argv[2:]]))), flush=True)
