@@ -1,10 +1,12 @@
 """Let the daemon die in three ways, again and again, and see how soon the guardian has heaters off and pumps stopped.
 
     python -m tests.crash.death_sweep --each 100
+    python -m tests.crash.death_sweep --each 10 --daemon
 
-The twins are served on TCP by a process of their own, which writes down when each command arrives. Guardian and daemon
-are real processes on real sockets. Times count from the moment before the signal is sent: SIGKILL; SIGSTOP; a control
-loop that something blocks. Bars: heaters off within 3 s, pumps stopped within 5 s.
+The first is with the least that holds a rig, the second with the daemon itself in the middle of a campaign. The twins
+are served on TCP by a process of their own, which looks every 10 ms whether a heater gives power and a pump runs.
+Guardian and daemon are real processes on real sockets. Times count from the moment before the signal is sent: SIGKILL;
+SIGSTOP; a control loop that something blocks. Bars: heaters off within 3 s, pumps stopped within 5 s.
 """
 
 from __future__ import annotations
@@ -13,17 +15,23 @@ import argparse
 import os
 import random
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from orchestrator.daemon.client import client_of
+from orchestrator.errors import LumiflowError
 from orchestrator.guardian.__main__ import guardian_command
 from orchestrator.guardian.diary import FILE, rescues
 from tests.crash.served_rig import ROOT, ServedRig
+from tests.orchestrator.rehearsal import CONFIGS
 
 HEATERS_BAR_S = 3.0
 PUMPS_BAR_S = 5.0
@@ -86,16 +94,68 @@ def die(served: ServedRig, guardian: int, way: str, wait_s: float) -> Death:
     return Death(way, off_s, stopped_s)
 
 
-def sweep(each: int, seed: int, folder: Path) -> list[Death]:
-    """``each`` deaths of every way in a random order, under one guardian."""
+class Campaigning:
+    """The daemon on the served rig with a campaign: what brings it back to work after each of its deaths."""
+
+    def __init__(self, served: ServedRig, folder: Path) -> None:
+        self._served = served
+        self.file = folder / "daemon.yaml"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.file.write_text(
+            f"kind: daemon\nruns: runs\nhttp: {{port: {port}}}\n"
+            f"rigs:\n  bench: {{file: {served.rig.name}, hardware: true}}\n"
+        )
+        self._submitted = False
+
+    @property
+    def command(self) -> list[str]:
+        """Starts the daemon."""
+        return [sys.executable, "-m", "tests.crash.blockable_daemon", str(self.file)]
+
+    def to_work(self) -> None:
+        """Submit the campaign, or resume it; once its pumps run, the heater is switched on past it."""
+        self._state(lambda rig: rig["state"] in ("idle", "paused"))
+        client = client_of(self.file)
+        if not self._submitted:
+            text = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
+            client.command({"verb": "submit", "rig": "bench", "campaign": text})
+            self._submitted = True
+        else:
+            client.command({"verb": "resume", "rig": "bench"})
+        if not self._served.wait(lambda rig: bool(rig.pumping), _PATIENCE_S):
+            raise SystemExit("the campaign does not begin")
+        self._served.heat(120.0)
+
+    def _state(self, holds: Callable[[dict[str, Any]], bool]) -> None:
+        until_s = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until_s:
+            try:
+                if holds(client_of(self.file).state()["rigs"]["bench"]):
+                    return
+            except LumiflowError:
+                pass
+            time.sleep(0.1)
+        raise SystemExit("the daemon is not ready for a campaign")
+
+
+def sweep(
+    each: int, seed: int, folder: Path, *, daemon: bool = False, ways: Sequence[str] = tuple(WAYS)
+) -> list[Death]:
+    """``each`` deaths of every way in a random order, under one guardian; of the daemon itself for ``daemon``."""
     generator = random.Random(seed)
-    ways = [way for way in WAYS for _ in range(each)]
+    ways = [way for way in ways for _ in range(each)]
     generator.shuffle(ways)
     served = ServedRig.start(folder)
-    guardian = start_guardian(folder, served.rig, len(ways), holder_command(served.rig))
+    campaigning = Campaigning(served, folder) if daemon else None
+    command = holder_command(served.rig) if campaigning is None else campaigning.command
+    guardian = start_guardian(folder, served.rig, len(ways), command)
     deaths: list[Death] = []
     try:
         for number, way in enumerate(ways):
+            if campaigning is not None:
+                campaigning.to_work()
             deaths.append(die(served, guardian.pid, way, generator.uniform(0.0, 1.0)))
             print(f"{number + 1}/{len(ways)} {deaths[-1]}", file=sys.stderr, flush=True)
     finally:
@@ -129,9 +189,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--each", type=int, default=100)
     parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--daemon", action="store_true", help="the daemon itself, in the middle of a campaign")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        deaths = sweep(options.each, options.seed, Path(folder))
+        deaths = sweep(options.each, options.seed, Path(folder), daemon=options.daemon)
     print(report(deaths))
     missed = [death for death in deaths if death.heaters_s > HEATERS_BAR_S or death.pumps_s > PUMPS_BAR_S]
     return 1 if missed else 0

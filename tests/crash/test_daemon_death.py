@@ -61,6 +61,12 @@ def test_killed_stopped_and_blocked_daemons_leave_no_heater_on_and_no_pump_runni
     assert report(deaths).count("worst") == 6
 
 
+def test_the_daemon_itself_killed_in_the_middle_of_a_campaign_leaves_nothing_on(tmp_path: Path) -> None:
+    (death, *_) = sweep(1, 2, tmp_path, daemon=True, ways=("blocked loop",))
+    assert death.heaters_s < HEATERS_BAR_S
+    assert death.pumps_s < PUMPS_BAR_S
+
+
 @pytest.mark.long
 def test_a_hundred_deaths_of_each_kind(tmp_path: Path) -> None:
     deaths = sweep(100, 4, tmp_path)
