@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 SEEDS ?= 50
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo test lint bench bench-planners clean
+.PHONY: demo test lint bench bench-daemon bench-planners clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lumiflow run configs/campaigns/quickstart.yaml --fresh
@@ -25,6 +25,17 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.loop
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.faults
+
+# What the daemon promises, in its long forms: hours.
+bench-daemon: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.power_loss
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.bit_flips --flips 1000
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.disk_errors
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.daemon_kill_sweep --kills 200 --boundaries 1
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.death_sweep --daemon
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.dst
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.soak virtual
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.soak real
 
 bench-planners: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.pools --seeds $(SEEDS)
