@@ -1,6 +1,6 @@
 """The ensemble strategy: many small networks, fitted as one batch, with the target inside the acquisition."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,22 +15,20 @@ from planners.space import SearchSpace
 if TYPE_CHECKING:
     from planners.surrogate import Data, EnsembleSurrogate
 
-_DOUBT_AWAY = 0.1
-"""Share of a reading's distance from the target that counts as its noise: readings far from the target guide the fit
-without bending it where it must be exact."""
-
 
 @dataclass(frozen=True)
 class Ensemble(Modelled):
-    """An ensemble of `members`, each with one network of two layers of `hidden` units for each raw output.
+    """An ensemble of `members`, each with a network of `hidden` units for each raw output; see `planners.network`.
+
+    `steps` are those of the fit of the inner scales, see `planners.scales`.
 
     Raises:
         PlannerError: fewer than two members, or a size or number of steps below one.
     """
 
-    members: int = 24
-    hidden: int = 32
-    steps: int = 40
+    members: int = 128
+    hidden: int = 256
+    steps: int = 30
 
     def __post_init__(self) -> None:
         for setting, value, least in (
@@ -52,11 +50,7 @@ class Ensemble(Modelled):
         """Fit the ensemble."""
         from planners.surrogate import fit_ensemble
 
-        away = request.objective.away(data.readings[:, 0])
-        doubted = np.hypot(data.first_sd, _DOUBT_AWAY * np.nan_to_num(away))
-        surrogate = fit_ensemble(
-            replace(data, first_sd=doubted), members=self.members, hidden=self.hidden, steps=self.steps, rng=rng
-        )
+        surrogate = fit_ensemble(data, members=self.members, hidden=self.hidden, steps=self.steps, rng=rng)
         return FittedEnsemble(surrogate, request, self.members, float(np.median(data.first_sd)))
 
 
@@ -80,6 +74,7 @@ class FittedEnsemble(Fitted):
         outputs, chance = self._surrogate.predict(torch.from_numpy(self._space.encode(unit)))
         sd = np.hypot(outputs.std(0).numpy(), self._surrogate.noise)
         sd[:, 0] = np.hypot(sd[:, 0], self._first_noise)
+        sd *= self._surrogate.inflation
         utility = self._objective.worth(outputs).mean(0)
         return Belief(outputs.mean(0).numpy(), sd, chance.numpy(), utility.numpy())
 

@@ -12,15 +12,20 @@ from planners import network
 from planners.evidence import complete_readings, reading_noise
 from planners.heavy import EnsembleModel
 from planners.records import Request
+from planners.scales import Scales, fit_scales
 
-_FOLDS = 5
-"""Every member leaves one of this many parts of the data out of its hidden weights, to be checked on it."""
+_NETWORKS = 8
+"""Wide networks of each output; every one has scales of its own, and many last layers."""
+
+_SCALE_ROWS = 96
+"""Most rows that inner scales are fitted to (last layers see all): their cost would grow as the cube."""
 
 _PRIOR_COUNT = 4.0
-_PRIOR_INFLATION = 1.5
 _LARGEST_SQUARE = 9.0
-_FEW_MEMBERS = 1.5
-"""Mean of the clipped square of Student's t with 4 degrees of freedom, which a variance from 5 members leads to."""
+_NARROW = 1.15
+_NARROW_READINGS = 20.0
+"""Errors on readings left out look too small, because the scales were fitted to all of them: new readings needed
+intervals wider by about 1.15 sqrt(1 + 20 / n), over ten tables of real experiments and at 10 to 100 readings alike."""
 
 _LABEL_NOISE = 0.2
 _LABEL_PRIOR = 0.5
@@ -30,24 +35,33 @@ _LABEL_SHARPNESS = 4.0
 @dataclass(frozen=True)
 class Data:
     """Observations as arrays: features [n, D] (`SearchSpace.encode`), readings [n, m] with NaN where absent, noise of
-    the first output [n], and what the objective says of its outputs (see `Wanted`)."""
+    the first output [n], what the objective says of its outputs (see `Wanted`), and how far each first output is from
+    what is wanted [n] (infinite where absent; None: all alike)."""
 
     unit: NDArray[np.float64]
     readings: NDArray[np.float64]
     first_sd: NDArray[np.float64]
     other_noise: tuple[float, ...]
     spread_floor: tuple[float, ...]
+    shortfall: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, request: Request) -> "Data":
         observations, objective = request.observations, request.objective
         outputs = len(objective.outputs)
+        readings = np.array([complete_readings(o, outputs) for o in observations], dtype=np.float64)
+        readings = readings.reshape(-1, outputs)
+        shortfall = np.full(len(readings), math.inf)
+        seen = ~np.isnan(readings[:, 0])
+        if seen.any():
+            shortfall[seen] = objective.shortfall(readings[seen, 0])
         return cls(
             request.space.encode(request.space.to_unit([o.x for o in observations])),
-            np.array([complete_readings(o, outputs) for o in observations], dtype=np.float64).reshape(-1, outputs),
+            readings,
             np.array([reading_noise(o, objective) for o in observations], dtype=np.float64),
             objective.other_noise,
             objective.spread_floor,
+            shortfall,
         )
 
     @property
@@ -69,6 +83,8 @@ class EnsembleSurrogate(EnsembleModel):
 
     Attributes:
         noise: fitted noise of one reading of each output [m], raw units, beside what the reading states itself.
+        inflation: factor [m] by which the standard deviation of a new reading, noise included, is to be widened, from
+            errors on readings left out.
     """
 
     def __init__(
@@ -80,16 +96,17 @@ class EnsembleSurrogate(EnsembleModel):
         spread: NDArray[np.float64],
         inflation: NDArray[np.float64],
         noise: NDArray[np.float64],
+        labelled: bool,
     ) -> None:
         super().__init__()
         self._networks = networks
         self._members = members
         self._mean = torch.from_numpy(mean)
         self._spread = torch.from_numpy(spread)
-        self._inflation = torch.from_numpy(inflation)
+        self.inflation = inflation
         self.noise = noise
         self._num_outputs = len(mean)
-        self._labelled = networks.last.shape[0] > members * len(mean)
+        self._labelled = labelled
 
     def forward(self, X: Tensor) -> Tensor:  # noqa: N803 - the name that BoTorch calls by
         values, _ = self._outputs(X.reshape(-1, X.shape[-1]).to(torch.float64))
@@ -102,17 +119,17 @@ class EnsembleSurrogate(EnsembleModel):
         return self._outputs(unit)
 
     def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
-        raw = self._networks(unit).reshape(-1, self._members, len(unit))
-        values = raw[: self._num_outputs].permute(1, 2, 0)
-        centre = values.mean(0, keepdim=True)
-        values = (centre + (values - centre) * self._inflation) * self._spread + self._mean
+        columns = self._num_outputs + self._labelled
+        raw = self._networks(unit)  # networks of all columns x N x draws
+        raw = raw.reshape(columns, -1, *raw.shape[1:]).movedim(-1, 1).flatten(1, 2)[:, : self._members]
+        values = raw[: self._num_outputs].permute(1, 2, 0) * self._spread + self._mean
         if not self._labelled:
             return values, torch.ones(len(unit), dtype=torch.float64)
         return values, torch.sigmoid(_LABEL_SHARPNESS * (raw[-1] + _LABEL_PRIOR)).mean(0)
 
 
 def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.random.Generator) -> EnsembleSurrogate:
-    """Fit the ensemble to at least one reading. A failure anywhere adds a classifier (regression on +-1) per member."""
+    """Fit the ensemble to at least one reading. A failure anywhere adds a classifier (regression on +-1)."""
     with np.errstate(invalid="ignore"):
         present = ~np.isnan(data.readings)
         counts = np.maximum(present.sum(0), 1)
@@ -123,45 +140,65 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
     noise = np.column_stack([data.first_sd, *(np.full(len(data.unit), sd) for sd in data.other_noise)])
     targets = [((filled - mean) / spread)[:, i] for i in range(data.outputs)]
     noises = [np.where(present[:, i], noise[:, i] / spread[i], math.inf) for i in range(data.outputs)]
-    if not data.succeeded.all():
+    labelled = not data.succeeded.all()
+    if labelled:
         targets.append(np.where(data.succeeded, 1.0, -1.0) - _LABEL_PRIOR)
         noises.append(np.full(len(data.unit), _LABEL_NOISE))
     stacked, noise_of = np.stack(targets), np.stack(noises)
-    folds = min(_FOLDS, members, len(data.unit))
-    fold = np.empty((len(targets), len(data.unit)), dtype=np.int64)
-    for row in fold:
-        row[:] = rng.permutation(len(data.unit)) % folds
-    held_out = fold[:, None, :] == (np.arange(members) % folds)[None, :, None]
-    held_out &= len(data.unit) > folds
-    networks, check = network.fit(
+    copies = min(_NETWORKS, members)
+    rows = _rows_for_scales(data, rng)
+    found = fit_scales(data.unit[rows], stacked[:, rows], noise_of[:, rows], copies=copies, steps=steps, rng=rng)
+    scales = found.take(torch.from_numpy(_resampled(found, copies, rng)))
+    networks = network.draw_networks(
+        scales,
         data.unit,
-        np.repeat(stacked, members, axis=0),
-        np.repeat(noise_of, members, axis=0),
-        held_out.reshape(-1, len(data.unit)),
+        np.repeat(stacked, copies, axis=0),
+        np.repeat(noise_of, copies, axis=0),
         hidden=hidden,
-        steps=steps,
+        draws=-(-members // copies),
         rng=rng,
     )
-    check = check.reshape(len(targets), members, -1)
-    extra = networks.log_noise.exp().numpy().reshape(len(targets), members).mean(1)
-    inflation = np.array(
-        [_inflation(check[i], stacked[i], np.hypot(noise_of[i], extra[i]), held_out[i]) for i in range(data.outputs)]
-    )
+    variance = (2.0 * scales.log_noise).exp().reshape(-1, copies).mean(1).numpy()[: data.outputs]
+    squares = scales.left_out_square.reshape(len(stacked), copies, -1).mean(1).numpy()
     return EnsembleSurrogate(
-        networks, members, mean=mean, spread=spread, inflation=inflation, noise=extra[: data.outputs] * spread
+        networks,
+        members,
+        mean=mean,
+        spread=spread,
+        inflation=np.array([_inflation(squares[i]) for i in range(data.outputs)]),
+        noise=np.sqrt(variance) * spread,
+        labelled=labelled,
     )
 
 
-def _inflation(
-    check: NDArray[np.float64], target: NDArray[np.float64], noise: NDArray[np.float64], held_out: NDArray[np.bool_]
-) -> float:
-    """How much too close together the members are: the root mean square of held-out errors over their expected size,
-    clipped errors, drawn towards a prior value by a few pseudo-counts."""
-    squares = []
-    for i in np.flatnonzero(np.isfinite(noise)):
-        values = check[held_out[:, i], i]
-        if len(values) >= 2:
-            expected = _FEW_MEMBERS * values.var(ddof=1) * (1.0 + 1.0 / len(values)) + noise[i] ** 2
-            squares.append(min((target[i] - values.mean()) ** 2 / expected, _LARGEST_SQUARE))
-    total = _PRIOR_COUNT * _PRIOR_INFLATION**2 + sum(squares)
-    return float(np.sqrt(total / (_PRIOR_COUNT + len(squares))))
+def _rows_for_scales(data: Data, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows that scales are fitted to: all while they are few; else half of them nearest to what is wanted, half by
+    chance."""
+    count = len(data.unit)
+    if count <= _SCALE_ROWS:
+        return np.arange(count)
+    shortfall = np.zeros(count) if data.shortfall is None else data.shortfall
+    order = np.lexsort((rng.random(count), shortfall))
+    near, rest = order[: _SCALE_ROWS // 2], order[_SCALE_ROWS // 2 :]
+    return np.sort(np.concatenate([near, rng.choice(rest, _SCALE_ROWS - len(near), replace=False)]))
+
+
+def _resampled(scales: Scales, copies: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Which networks to keep: as many of each output as there were, in proportion to how they predict readings left
+    out (systematic resampling), in random order."""
+    density = scales.left_out_density.nan_to_num(0.0).sum(1).reshape(-1, copies)
+    weights = torch.softmax(density, dim=1).numpy()
+    kept = []
+    for i, row in enumerate(weights):
+        places = (np.arange(copies) + rng.random()) / copies
+        chosen = np.minimum(np.searchsorted(np.cumsum(row), places), copies - 1)
+        kept.append(i * copies + rng.permutation(chosen))
+    return np.concatenate(kept)
+
+
+def _inflation(squares: NDArray[np.float64]) -> float:
+    """How much too narrow predictions are: the root mean square of errors on readings left out over their predicted
+    size [n] (NaN: absent), clipped, drawn towards one by a few pseudo-counts, and what such errors overlook."""
+    known = np.minimum(squares[np.isfinite(squares)], _LARGEST_SQUARE)
+    seen = (_PRIOR_COUNT + known.sum()) / (_PRIOR_COUNT + len(known))
+    return float(_NARROW * np.sqrt(seen * (1.0 + _NARROW_READINGS / max(len(known), 1))))
