@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from drivers.errors import (
@@ -97,6 +98,7 @@ class OceanSpectrometer:
         self._executor: ThreadPoolExecutor | None = None
         self._device: Any = None
         self._socket: Any = None
+        self._handle: Any = None
         self._identity: SpectrometerIdentity | None = None
         self._integration_s = _FIRST_INTEGRATION_S
         self._under_way_s = 0.0
@@ -248,6 +250,8 @@ class OceanSpectrometer:
     def _give_up(self) -> None:
         executor, self._executor = self._executor, None
         self._device = None
+        _disarm(self._handle)
+        self._handle = None
         self._identity = None
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -258,7 +262,8 @@ class OceanSpectrometer:
         from seabreeze.pyseabreeze.transport import USBTransportDeviceInUse
 
         found: list[str] = []
-        for handle in self._handles():
+        handles = tuple(self._handles())
+        for handle in handles:
             device: Any = SeaBreezeDevice(handle)
             try:
                 device.open()
@@ -268,11 +273,16 @@ class OceanSpectrometer:
                 raise PortError(f"{error}", device=self._name, port=self._port) from error
             except USBTransportDeviceInUse:
                 found.append("one in use")
+                _disarm(handle)
                 continue
             serial_number = str(device.serial_number)
             found.append(serial_number)
             if self._serial_number is None or serial_number == self._serial_number:
                 spectrometer = device.f.spectrometer
+                self._handle = handle
+                for other in handles:
+                    if other is not handle:
+                        _disarm(other)
                 if self._network is not None:
                     self._socket = handle.socket
                 if isinstance(spectrometer.protocol, OBP2Protocol):
@@ -298,6 +308,7 @@ class OceanSpectrometer:
                     dark_pixels=_dark_pixels(spectrometer.get_electric_dark_pixel_indices()),
                     nonlinearity=_nonlinearity(device),
                 )
+            _disarm(handle)
             device.close()
         raise PortError(
             "no such spectrometer" if self._serial_number else "no spectrometer found",
@@ -381,6 +392,25 @@ class OceanSpectrometer:
         elif isinstance(error, OSError) or number is not None:
             kind = PortError
         return kind(message, device=self._name, port=self._port, asked=asked, answered=f"{error}")
+
+
+class _Gone:
+    """Stands where a handle's USB device was, and cannot be reset."""
+
+    backend = SimpleNamespace(_finalize_called=True)
+
+    def reset(self) -> None:
+        """Nothing to reset."""
+
+
+def _disarm(handle: Any) -> None:
+    """Let a handle go without a reset of its device.
+
+    seabreeze resets the device when a handle is collected as garbage, whenever that is: of one that was abandoned,
+    into the work of its successor, and of one that was only looked at, into the work of another program.
+    """
+    if hasattr(handle, "pyusb_device"):
+        handle.pyusb_device = _Gone()
 
 
 def _is_binary(device: Any) -> bool:

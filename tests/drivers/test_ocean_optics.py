@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ from drivers.ocean_models import LampLine, corrected
 from drivers.ocean_obp import SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
 from orchestrator.virtual_time import blocking_clock, run_virtual
 from simulators import wire_ocean_obp as obp
+from simulators.usb_bus import UsbBus, register_usb, unregister_usb
 from simulators.wire_ocean import OceanTwin, usb_bus
 from tests.contract.plants import LampAndPeak
 
@@ -185,6 +187,40 @@ def test_the_right_one_of_two_spectrometers_is_opened() -> None:
             with pytest.raises(PortError, match="no such spectrometer"):
                 await other.connect()
             await spectrometer.close()
+
+    run_virtual(main())
+
+
+class CountedBus(UsbBus):
+    """A bus that counts its resets."""
+
+    resets = 0
+
+    def reset_device(self, dev_handle: OceanTwin) -> None:
+        self.resets += 1
+        super().reset_device(dev_handle)
+
+
+def test_what_was_only_looked_at_or_abandoned_is_not_reset_when_its_handle_is_collected() -> None:
+    async def main() -> None:
+        twins = [OceanTwin(LampAndPeak(), serial_number=f"USB2+T0000{i}") for i in range(2)]
+        bus = CountedBus(twins, blocking_clock(asyncio.get_running_loop()))
+        backend = register_usb(bus)
+        ours, theirs = (OceanSpectrometer(f"USB2+T0000{i}", backend, name=f"s{i}") for i in range(2))
+        await ours.connect()
+        await theirs.connect()
+        twins[0].hang()
+        with pytest.raises(WireTimeoutError):
+            await ours.acquire()
+        twins[0].hang(False)
+        await asyncio.sleep(10.0)
+        await ours.connect()
+        gc.collect()
+        assert bus.resets == 0
+        assert (await ours.acquire()).shape == (await theirs.acquire()).shape == (2048,)
+        await ours.close()
+        await theirs.close()
+        unregister_usb(backend)
 
     run_virtual(main())
 
