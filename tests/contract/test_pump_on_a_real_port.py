@@ -51,7 +51,7 @@ def test_a_pump_is_driven_over_pyserial(serve: Serve, safe_mode_timeout_s: int |
         await asyncio.sleep(0.1)
         status = await pumps[1].status()
         assert (status.state, status.alarm) == (PumpState.STOPPED, None)
-        assert status.infused_ul == pytest.approx(0.1, abs=0.03)
+        assert 0.07 < status.infused_ul < 1.1  # a second of a busy machine at 60 µL/min
         for pump in pumps:
             await pump.close()
         served.close()
