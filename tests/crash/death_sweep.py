@@ -130,14 +130,18 @@ class Campaigning:
 
     def _state(self, holds: Callable[[dict[str, Any]], bool]) -> None:
         until_s = time.monotonic() + _PATIENCE_S
+        seen: object = None
         while time.monotonic() < until_s:
             try:
-                if holds(client_of(self.file).state()["rigs"]["bench"]):
+                rig = client_of(self.file).state()["rigs"]["bench"]
+            except LumiflowError as error:
+                seen = error
+            else:
+                if holds(rig):
                     return
-            except LumiflowError:
-                pass
+                seen = (rig["state"], rig["detail"], rig["job"], rig["trip"])
             time.sleep(0.1)
-        raise SystemExit("the daemon is not ready for a campaign")
+        raise SystemExit(f"the daemon is not ready for a campaign: {seen}")
 
 
 def sweep(
@@ -154,8 +158,12 @@ def sweep(
     deaths: list[Death] = []
     try:
         for number, way in enumerate(ways):
-            if campaigning is not None:
-                campaigning.to_work()
+            try:
+                if campaigning is not None:
+                    campaigning.to_work()
+            except SystemExit:
+                print(report(deaths), flush=True)  # what has died so far counts
+                raise
             deaths.append(die(served, guardian.pid, way, generator.uniform(0.0, 1.0)))
             print(f"{number + 1}/{len(ways)} {deaths[-1]}", file=sys.stderr, flush=True)
     finally:
