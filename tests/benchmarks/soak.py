@@ -140,11 +140,11 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, list
     """Run one soak. Raises RuntimeError when the daemon does not come up."""
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder, contextlib.ExitStack() as benches:
-        served = [ServedRig.start() for _ in range(REAL_RIGS if mode == "real" else 0)]
+        served = [_served(Path(folder) / f"real{n}") for n in range(REAL_RIGS if mode == "real" else 0)]
         for bench in served:
             benches.callback(bench.stop)
-        ports = (json.dumps(bench.ports) for bench in served)
-        words = (sys.executable, "-m", "tests.benchmarks.soak_daemon", folder, *ports)
+        rigs = (str(bench.rig) for bench in served)
+        words = (sys.executable, "-m", "tests.benchmarks.soak_daemon", folder, *rigs)
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, cwd=ROOT, limit=1 << 30)
         assert process.stdin is not None and process.stdout is not None
@@ -171,6 +171,11 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, list
                 process.stdin.close()
             await process.wait()
     return _result(mode, elapsed_s, told, reactor_h, campaigns, listeners, crowd, measured)
+
+
+def _served(folder: Path) -> ServedRig:
+    folder.mkdir()
+    return ServedRig.start(folder)
 
 
 async def _operate(client: httpx.AsyncClient, experiments: int, hours: float, end_s: float) -> tuple[int, float, int]:

@@ -1,9 +1,9 @@
 """The daemon's side of the soak: the daemon itself in a process of its own, and what is measured inside it.
 
-    python -m tests.benchmarks.soak_daemon FOLDER [PORTS ...]
+    python -m tests.benchmarks.soak_daemon FOLDER [RIG ...]
 
 It says where it listens in one line of JSON, ends at the end of its standard input, and then says in another what it
-measured. Each of PORTS is a rig that `tests.crash.served_rig` serves: its interlocks watch it in real time, in a
+measured. Each RIG is the file of one that `tests.crash.served_rig` serves: its interlocks watch it in real time, in a
 control thread of its own, with the real drivers over TCP. The daemon's own rig is of twins, as fast as they can.
 """
 
@@ -29,7 +29,6 @@ from orchestrator.daemon.service import Daemon
 from orchestrator.daemon.telemetry import Reading, Tap
 from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.virtual_time import UtcClock, run_real
-from tests.crash.served_rig import rig_text
 from tests.orchestrator.rehearsal import CONFIGS
 
 RIG_TEXT = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
@@ -44,9 +43,9 @@ class WatchedRig:
     A spectrometer has no interlock, and there is none.
     """
 
-    def __init__(self, name: str, ports: dict[str, int], feed: Feed) -> None:
+    def __init__(self, name: str, rig_file: Path, feed: Feed) -> None:
         self.name = name
-        self._config = parse_rig(rig_text(ports["pumps"], ports["oven"]), f"{name}.yaml")
+        self._config = parse_rig(rig_file.read_text(), f"{name}.yaml")
         self.seen_s: dict[str, list[float]] = {}
         self.trips: list[str] = []
         self._feed = feed
@@ -90,7 +89,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def main(folder: Path, ports: list[dict[str, int]]) -> dict[str, Any]:
+async def main(folder: Path, rig_files: list[Path]) -> dict[str, Any]:
     """Serve until standard input ends; returns what was measured."""
     (folder / "rig.yaml").write_text(RIG_TEXT)
     path = folder / "daemon.yaml"
@@ -100,7 +99,7 @@ async def main(folder: Path, ports: list[dict[str, int]]) -> dict[str, Any]:
     daemon = Daemon(loaded, decider=planners.decider)
     await daemon.start()
     server = await serve_http(daemon, loaded)
-    rigs = [WatchedRig(f"real{n}", where, daemon.feed) for n, where in enumerate(ports)]
+    rigs = [WatchedRig(f"real{n}", where, daemon.feed) for n, where in enumerate(rig_files)]
     print(json.dumps({"url": server.url, "tokens": str(folder / "lumiflow.tokens")}), flush=True)
     memory: list[int] = []
     most_readers = 0
@@ -131,4 +130,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         safety.WATCH_PERIOD_S = LOOK_PAUSE_S  # type: ignore[misc]
         safety.PUMP_PERIOD_S = PUMPS_PERIOD_S  # type: ignore[misc]
-    print(json.dumps(run_real(main(Path(sys.argv[1]), [json.loads(text) for text in sys.argv[2:]]))), flush=True)
+    print(json.dumps(run_real(main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]))), flush=True)
