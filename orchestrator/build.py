@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from orchestrator.assembling import Steel, Wires, assemble, optical_layout
 from orchestrator.config import LoadedCampaign, RigConfig
 from orchestrator.devices import Tracer
-from orchestrator.fold import added, fold
+from orchestrator.fold import fold
 from orchestrator.rig import Rig
+from orchestrator.run_state import added
 
 if TYPE_CHECKING:
     from drivers import BlockingClock

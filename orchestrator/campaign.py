@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator import planning
 from orchestrator.disturbance import disturbances, interruptions
 from orchestrator.errors import JournalError
-from orchestrator.fold import Experiment, RunState, added, fold
+from orchestrator.fold import fold
 from orchestrator.measuring import Detector
 from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.reference import LOST_SHARE
 from orchestrator.rig import make_safe
+from orchestrator.run_state import Experiment, RunState, added
 from orchestrator.safety import Interlocks, Trip, behind, trip_of
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_flag, with_steady_light, with_wander

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import planning
 from orchestrator.config import LoadedCampaign
-from orchestrator.fold import RunState
+from orchestrator.run_state import RunState
 
 if TYPE_CHECKING:
     from orchestrator.campaign import Decider

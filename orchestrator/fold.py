@@ -6,189 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 from orchestrator.errors import JournalError
 from orchestrator.journal_store import Event
-
-Data = Mapping[str, Any]
-Volumes = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One proposal and what became of it. Numbers that were not (or not yet) had are None.
-
-    `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
-    done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it by pump, in all
-    attempts. `disturbed`: what disturbed the newest attempt that was given up.
-    """
-
-    n: int
-    kind: str
-    of: int | None
-    recipe: Mapping[str, float]
-    phase: str
-    predicted: Mapping[str, Mapping[str, float]]
-    probability_feasible: float | None
-    acquisition: str
-    acquisition_value: float | None
-    compared: int
-    why: str
-    strategy: str
-    proposed_s: float
-    refused: str | None = None
-    dosing: bool = False
-    attempts: int = 0
-    disturbed: tuple[str, ...] = ()
-    dosed_s: float | None = None
-    flows_ul_min: Volumes = field(default_factory=dict)
-    set_temperature_c: float | None = None
-    total_flow_ul_min: float | None = None
-    residence_time_s: float | None = None
-    expected_ul: Volumes = field(default_factory=dict)
-    settle_outcome: str | None = None
-    settle_s: float | None = None
-    looks_ev: tuple[float | None, ...] = ()
-    measured_s: float | None = None
-    integration_s: float | None = None
-    spectra: tuple[str, ...] = ()
-    dark: str | None = None
-    temperature_c: float | None = None
-    pressure_kpa: float | None = None
-    analysed: bool = False
-    peak_ev: float | None = None
-    peak_sd_ev: float | None = None
-    fwhm_ev: float | None = None
-    fwhm_sd_ev: float | None = None
-    quantum_yield: float | None = None
-    quantum_yield_sd: float | None = None
-    flags: tuple[str, ...] = ()
-    accepted: bool = False
-    quality: str = ""
-    told: bool = False
-    told_s: float | None = None
-    failed: bool = False
-    reagent_ul: Volumes = field(default_factory=dict)
-
-    def error_ev(self, target_ev: float) -> float | None:
-        """Accepted peak minus target."""
-        return self.peak_ev - target_ev if self.accepted and self.peak_ev is not None else None
-
-
-@dataclass(frozen=True)
-class Blank:
-    """Addresses of the solvent's own spectrum, its dark, and the wavelength of every pixel."""
-
-    integration_s: float
-    dark: str
-    blank: str
-    wavelengths: str
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The recipe that the run ends with. `measured` is None for a recipe known from the model alone."""
-
-    recipe: Mapping[str, float]
-    basis: str
-    predicted: Mapping[str, Mapping[str, float]]
-    measured: Mapping[str, float | None] | None
-    error_ev: float | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class RunState:
-    """A run as its journal tells it, finished or not.
-
-    Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
-    `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what experiments in doubt were debited.
-    `header`: the data of `run_started`. `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
-    has said its last word. `references`: the lamp's own line through solvent, each time it was looked at;
-    `reference_s`: when it was last, the blank included.
-    """
-
-    header: Data = field(default_factory=dict)
-    devices: Mapping[str, str] = field(default_factory=dict)
-    blank: Blank | None = None
-    experiments: tuple[Experiment, ...] = ()
-    reactor_s: float = 0.0
-    counted_ul: Volumes = field(default_factory=dict)
-    earlier_ul: Volumes = field(default_factory=dict)
-    debited_ul: Volumes = field(default_factory=dict)
-    sittings: int = 0
-    references: tuple[Data, ...] = ()
-    reference_s: float | None = None
-    trips: tuple[Data, ...] = ()
-    safe_steps: tuple[Data, ...] = ()
-    safe: bool | None = None
-    waiting: str | None = None
-    stop_reason: str | None = None
-    stop_detail: str = ""
-    recommendation: Recommendation | None = None
-    ended: bool = False
-    last_seq: int = 0
-    last_s: float = 0.0
-
-    @property
-    def target_ev(self) -> float | None:
-        value = self.header.get("target_ev")
-        return None if value is None else float(value)
-
-    @property
-    def tolerance_ev(self) -> float | None:
-        value = self.header.get("tolerance_ev")
-        return None if value is None else float(value)
-
-    @property
-    def inputs(self) -> tuple[Data, ...]:
-        """The search space: mappings with name, unit, low, high, scale."""
-        return tuple(self.header.get("inputs", ()))
-
-    @property
-    def reagent_ul(self) -> Volumes:
-        return added(self.earlier_ul, self.counted_ul)
-
-    @property
-    def spent_ul(self) -> Volumes:
-        return added(self.reagent_ul, self.debited_ul)
-
-    @property
-    def told(self) -> tuple[Experiment, ...]:
-        """Experiments that are done."""
-        return tuple(experiment for experiment in self.experiments if experiment.told)
-
-    @property
-    def best(self) -> Experiment | None:
-        """The accepted experiment nearest to the target; the earliest of equals."""
-        target = self.target_ev
-        if target is None:
-            return None
-        scored = [(abs(error), e.n, e) for e in self.experiments if (error := e.error_ev(target)) is not None]
-        return min(scored, key=lambda item: item[:2])[2] if scored else None
-
-    def in_doubt(self) -> Experiment | None:
-        """The experiment whose dosing had begun and whose end nobody saw."""
-        return next((e for e in self.experiments if e.dosing and not e.told and e.refused is None), None)
-
-    def experiment(self, n: int) -> Experiment:
-        """Experiment number `n`. Raises KeyError."""
-        for experiment in reversed(self.experiments):
-            if experiment.n == n:
-                return experiment
-        raise KeyError(f"experiment {n}")
-
-    def by_stock(self, volumes_ul: Volumes) -> dict[str, float]:
-        """Volumes by pump as volumes by the stock in each pump's syringe."""
-        stocks = self.header.get("stocks", {})
-        result: dict[str, float] = {}
-        for pump, volume in sorted(volumes_ul.items()):
-            name = str(stocks.get(pump, {}).get("stock", pump))
-            result[name] = result.get(name, 0.0) + volume
-        return result
+from orchestrator.run_state import Blank, Data, Experiment, Recommendation, RunState, added
 
 
 def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
@@ -239,11 +63,6 @@ def summary(state: RunState) -> dict[str, Any]:
         "reactor_s": state.reactor_s,
         "reagent_ul": state.by_stock(state.spent_ul),
     }
-
-
-def added(left: Volumes, right: Volumes) -> dict[str, float]:
-    """Volumes added by name, in the order of the names."""
-    return {name: left.get(name, 0.0) + right.get(name, 0.0) for name in sorted({*left, *right})}
 
 
 def _known(advice: Recommendation, name: str) -> float | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.fold import RunState, fold, summary
+from orchestrator.fold import fold, summary
 from orchestrator.journal import Journal
+from orchestrator.run_state import RunState
 
 
 @dataclass(frozen=True)

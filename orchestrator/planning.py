@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import UNITS, CampaignConfig, RigConfig
 from orchestrator.errors import UsageRefused
-from orchestrator.fold import Experiment, RunState
 from orchestrator.plumbing import feasible_mask
+from orchestrator.run_state import Experiment, RunState
 
 if TYPE_CHECKING:
     from planners import Interval, Objective, Observation, Proposal, Recommendation, Request, SearchSpace, Strategy

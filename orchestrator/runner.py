@@ -19,10 +19,11 @@ from orchestrator.errors import (
     PreflightError,
     UsageRefused,
 )
-from orchestrator.fold import RunState, fold, summary
+from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal, JournalLocked, RecordDiffers
 from orchestrator.preflight import preflight
+from orchestrator.run_state import RunState
 from orchestrator.sitting import Company, Sitting, sit, start_of
 from orchestrator.virtual_time import run_real, run_virtual
 

@@ -14,9 +14,10 @@ from orchestrator.build import build_rig
 from orchestrator.campaign import Campaign, Decider
 from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.errors import JournalError, JournalLost
-from orchestrator.fold import RunState, added, fold
+from orchestrator.fold import fold
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Journal
+from orchestrator.run_state import RunState, added
 from orchestrator.tracing import RecordingTracer
 from orchestrator.virtual_time import UtcClock, blocking_clock
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.config import CampaignConfig
-from orchestrator.fold import Experiment, RunState
+from orchestrator.run_state import Experiment, RunState
 
 STOP_REASONS = (
     "target_reproduced",

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.daemon.telemetry import FREE_PERIOD_S, PACED_PERIOD_S, Reading, Tap
 from orchestrator.errors import JournalError, JournalLost
-from orchestrator.fold import RunState
 from orchestrator.header import Overrides
 from orchestrator.journal import RecordDiffers
+from orchestrator.run_state import RunState
 from orchestrator.sitting import Company, Sitting, sit, start_of
 from orchestrator.steering import Steering, Wish
 from orchestrator.virtual_time import run_virtual

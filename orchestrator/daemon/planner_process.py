@@ -15,7 +15,7 @@ from orchestrator.errors import LumiflowError
 
 if TYPE_CHECKING:
     from orchestrator.config import LoadedCampaign
-    from orchestrator.fold import RunState
+    from orchestrator.run_state import RunState
 
 Data = dict[str, Any]
 

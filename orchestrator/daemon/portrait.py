@@ -13,7 +13,7 @@ from orchestrator.daemon.facade import (
 )
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.telemetry import Reading
-from orchestrator.fold import RunState, added
+from orchestrator.run_state import RunState, added
 from orchestrator.virtual_time import UtcClock
 
 FRESH_S = 15.0

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.daemon.facade import RunDetail, RunInfo, RunPhase
 from orchestrator.errors import JournalError, UnknownRun
-from orchestrator.fold import RunState, fold, summary
+from orchestrator.fold import fold, summary
 from orchestrator.journal import Journal
+from orchestrator.run_state import RunState
 
 if TYPE_CHECKING:
     from orchestrator.daemon.ledger import Job

@@ -23,10 +23,11 @@ from orchestrator.daemon.ledger import Job, Ledger
 from orchestrator.daemon.rig_journal import RigJournal
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
-from orchestrator.fold import RunState, advance, fold
+from orchestrator.fold import advance, fold
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal
 from orchestrator.journal_store import Event
+from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
 
 if TYPE_CHECKING:

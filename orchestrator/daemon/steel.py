@@ -22,10 +22,10 @@ from orchestrator.virtual_time import UtcClock, run_real
 
 if TYPE_CHECKING:
     from orchestrator.devices import Tracer
-    from orchestrator.fold import RunState
     from orchestrator.guardian import Heart
     from orchestrator.journal import Journal
     from orchestrator.rig import Rig
+    from orchestrator.run_state import RunState
 
 RETRY_S = 10.0
 """Between tries to connect a rig that does not answer."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import JournalError
-from orchestrator.fold import Experiment, RunState, fold
+from orchestrator.fold import fold
 from orchestrator.journal import Event, Journal
+from orchestrator.run_state import Experiment, RunState
 
 Series = list[tuple[float, float]]
 

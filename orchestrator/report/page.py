@@ -11,11 +11,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from orchestrator.fold import Experiment, RunState, summary
+from orchestrator.fold import summary
 from orchestrator.report import figures
 from orchestrator.report.colour import HC_EV_NM, emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
+from orchestrator.run_state import Experiment, RunState
 
 VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "target_reproduced": ("good", "Target reached and reproduced"),

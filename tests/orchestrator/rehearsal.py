@@ -11,11 +11,11 @@ from orchestrator.build import build_rig
 from orchestrator.campaign import Campaign
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.deciders import LiveDecider, ResumingDecider
-from orchestrator.fold import RunState
 from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Event, Journal
 from orchestrator.rig import Rig
+from orchestrator.run_state import RunState
 from orchestrator.steering import Steering
 from orchestrator.tracing import RecordingTracer
 from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual

@@ -10,9 +10,10 @@ import pytest
 
 from orchestrator.config import LoadedCampaign, load_rig
 from orchestrator.errors import ConfigError
-from orchestrator.fold import RunState, fold
+from orchestrator.fold import fold
 from orchestrator.journal import Event, Journal
 from orchestrator.replay import replay_run
+from orchestrator.run_state import RunState
 from orchestrator.show import Show
 from simulators.faults import FaultKind
 from tests.orchestrator.rehearsal import CONFIGS, Rehearsed, rehearse, small

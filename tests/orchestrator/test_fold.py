@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.canonical import canonical
 from orchestrator.errors import JournalError
-from orchestrator.fold import RunState, fold, summary
+from orchestrator.fold import fold, summary
 from orchestrator.journal import Event, Journal
+from orchestrator.run_state import RunState
 from tests.orchestrator.journals import write_run
 
 

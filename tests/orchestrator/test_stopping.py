@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.config.campaign import Plateau
-from orchestrator.fold import Experiment, RunState
+from orchestrator.run_state import Experiment, RunState
 from orchestrator.settling import stands_still
 from orchestrator.stopping import decide_stop, wanted_replicate
 from tests.orchestrator.rehearsal import small

@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.daemon.ledger import fold_rig
 from orchestrator.errors import JournalError, UnknownRun
-from orchestrator.fold import RunState, fold
+from orchestrator.fold import fold
 from orchestrator.journal import Event, Journal
+from orchestrator.run_state import RunState
 from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life
 
 
