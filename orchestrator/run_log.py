@@ -1,0 +1,38 @@
+"""The record of a run as it grows: each event written to the journal, and the state that they amount to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.fold import advance, fold
+from orchestrator.run_state import RunState
+
+if TYPE_CHECKING:
+    from orchestrator.journal import Event, Journal
+
+Data = dict[str, Any]
+
+
+class RunLog:
+    """Appends to the journal; ``state`` is the fold of all that was acknowledged."""
+
+    def __init__(
+        self, journal: Journal, history: tuple[Event, ...] = (), on_event: Callable[[Event], None] | None = None
+    ) -> None:
+        self._journal = journal
+        self._on_event = on_event
+        self.state: RunState = fold(history)
+        """What the journal says so far."""
+
+    async def append(self, kind: str, data: Data) -> Event:
+        """Write an event. A caller that is cancelled meanwhile goes, the event is written and known all the same."""
+        return await asyncio.shield(asyncio.ensure_future(self._write(kind, data)))
+
+    async def _write(self, kind: str, data: Data) -> Event:
+        event = await self._journal.append(kind, data)
+        self.state = advance(self.state, event)
+        if self._on_event is not None:
+            self._on_event(event)
+        return event
