@@ -287,6 +287,7 @@ class Campaign:
         if original is not None:
             data = planning.replicate_data(n, original)
         else:
+            await self._upkeep.idle()  # solvent follows the last recipe while the planner thinks
             data = await self._decider.propose(state, n)
         await self._log.append("proposed", data)
         return self.state.experiments[-1]

@@ -59,6 +59,13 @@ def test_intent_is_written_before_the_first_command(finished: Rehearsed) -> None
             assert not [call for call in event.calls if call["v"] in ("infuse", "set_temperature")], before.kind
 
 
+def test_solvent_follows_the_last_recipe_while_the_planner_thinks(finished: Rehearsed) -> None:
+    proposed = [event for event in finished.events if event.kind == "proposed"]
+    for event in proposed[1:]:
+        ordered = {call["d"]: call["v"] for call in event.calls if call["v"] in ("infuse", "stop")}
+        assert ordered == {"cs": "stop", "pb": "stop", "halide": "stop", "solvent": "infuse"}
+
+
 def test_the_ledger_is_what_the_pumps_counted(finished: Rehearsed) -> None:
     told = finished.state.told[-1]
     volumes = {}
