@@ -36,7 +36,7 @@ from orchestrator.config import (
     RigConfig,
     SerialPort,
 )
-from orchestrator.config.devices import ValveConfig
+from orchestrator.config.device_roles import ValveConfig
 from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer, Tracer
 from orchestrator.devices_around import RigGas, RigPhase, RigValve
 from orchestrator.errors import RigFault

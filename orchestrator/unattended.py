@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config import RigConfig
-from orchestrator.config.devices import HeaterConfig
+from orchestrator.config.device_roles import HeaterConfig
 
 
 def unattended_problems(rig: RigConfig) -> tuple[str, ...]:

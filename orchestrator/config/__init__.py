@@ -14,16 +14,15 @@ from orchestrator.config.campaign import (
     Settle,
     Stop,
 )
-from orchestrator.config.devices import (
+from orchestrator.config.device_roles import (
     DetectorConfig,
-    Device,
     DeviceConfig,
     HeaterConfig,
-    NewEraPumpConfig,
     PressureSensorConfig,
     PumpConfig,
     Syringe,
 )
+from orchestrator.config.devices import Device, NewEraPumpConfig
 from orchestrator.config.faults import TwinFault
 from orchestrator.config.load import LoadedCampaign, load_campaign, load_rig, parse_campaign, parse_rig
 from orchestrator.config.quantities import Range

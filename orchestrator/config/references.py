@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.config.devices import Role
+from orchestrator.config.device_roles import Role
 from orchestrator.config.messages import closest
 from orchestrator.config.rig import RigConfig
 from orchestrator.errors import Problem

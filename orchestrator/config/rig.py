@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator import units
-from orchestrator.config.devices import (
+from orchestrator.config.device_roles import (
     DetectorConfig,
-    Device,
     DeviceConfig,
     HeaterConfig,
     PressureSensorConfig,
     PumpConfig,
 )
+from orchestrator.config.devices import Device
 from orchestrator.config.faults import TwinFault
 from orchestrator.config.quantities import (
     Bore,

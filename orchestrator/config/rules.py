@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.config.campaign import CampaignConfig
-from orchestrator.config.devices import DetectorConfig, GasConfig, OceanOpticsConfig, ValveConfig
+from orchestrator.config.device_roles import DetectorConfig, GasConfig, ValveConfig
+from orchestrator.config.devices import OceanOpticsConfig
 from orchestrator.config.rig import (
     EthernetPort,
     Flush,

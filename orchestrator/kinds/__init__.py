@@ -1,6 +1,6 @@
 """Every kind of device that a rig file may name. A third-party package adds its own; CONTRIBUTING shows how."""
 
-from orchestrator.config.devices import (
+from orchestrator.config.device_roles import (
     DetectorConfig,
     DeviceConfig,
     GasConfig,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from orchestrator.config.devices import DeviceConfig, Role
+from orchestrator.config.device_roles import DeviceConfig, Role
 
 if TYPE_CHECKING:
     from drivers import Line, ModbusBus

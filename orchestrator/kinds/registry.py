@@ -14,7 +14,7 @@ from orchestrator.kinds.kind import DeviceKind
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from orchestrator.config.devices import DeviceConfig
+    from orchestrator.config.device_roles import DeviceConfig
 
 DEVICES = "lumiflow.devices"
 """Entry points of this group load to a :class:`DeviceKind`; their name is its ``driver:``."""
