@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.config.campaign import CampaignConfig, Fixed, Input
+from orchestrator.config.campaign import CampaignConfig
+from orchestrator.config.inputs import Fixed, Input
 from orchestrator.config.rig import RigConfig, Tube
 from orchestrator.errors import Unreachable
 

@@ -14,8 +14,9 @@ from itertools import product
 from statistics import fmean
 from typing import Any
 
-from orchestrator.config.campaign import CampaignConfig, Input
+from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.devices import NewEraPumpConfig
+from orchestrator.config.inputs import Input
 from orchestrator.config.load import LoadedCampaign
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig

@@ -1,12 +1,9 @@
 """Rig and campaign files: their models, and loading them with every problem named by line and column."""
 
 from orchestrator.config.campaign import (
-    UNITS,
     Budget,
     CampaignConfig,
     Chemistry,
-    Fixed,
-    Input,
     Measure,
     ObjectiveConfig,
     PlannerConfig,
@@ -24,6 +21,7 @@ from orchestrator.config.device_roles import (
 )
 from orchestrator.config.devices import Device, NewEraPumpConfig
 from orchestrator.config.faults import TwinFault
+from orchestrator.config.inputs import UNITS, Fixed, Input
 from orchestrator.config.load import LoadedCampaign, load_campaign, load_rig, parse_campaign, parse_rig
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import (
