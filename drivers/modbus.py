@@ -16,6 +16,7 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 Connect = Callable[[ProtocolFactory], Awaitable[tuple[asyncio.Transport, asyncio.BaseProtocol]]]
 """Takes pymodbus's protocol factory and returns a connected asyncio transport with the protocol it made."""
 
+_NOWHERE: Final = logging.NullHandler()
 _EXCEPTIONS: Final = {
     1: "illegal function",
     2: "illegal data address",
@@ -261,7 +262,7 @@ class ModbusBus:
         from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
         # pymodbus logs what is raised here as an error too; without a handler Python would print it.
-        logging.getLogger("pymodbus").addHandler(logging.NullHandler())
+        logging.getLogger("pymodbus").addHandler(_NOWHERE)
         client: Any
         if isinstance(self._link, RtuLink):
             client = AsyncModbusSerialClient(

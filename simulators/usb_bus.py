@@ -34,7 +34,7 @@ class UsbBus:
         import usb.core
 
         self._twins = list(twins)
-        self._clock = clock
+        self._clock: BlockingClock | None = clock
         self._usb_error: type[OSError] = usb.core.USBError
         self._usb_timeout_error: type[OSError] = usb.core.USBTimeoutError
 
@@ -98,14 +98,14 @@ class UsbBus:
         return False
 
     def bulk_write(self, dev_handle: OceanTwin, ep: int, intf: int, data: array[int], timeout: int) -> int:
-        self._present(dev_handle)
+        clock = self._present(dev_handle)
         if not dev_handle.hung:
-            dev_handle.write(self._clock.now(), data.tobytes())
+            dev_handle.write(clock.now(), data.tobytes())
         return len(data)
 
     def bulk_read(self, dev_handle: OceanTwin, ep: int, intf: int, buff: array[int], timeout: int) -> int:
-        self._present(dev_handle)
-        data = dev_handle.read(self._clock, ep, len(buff), timeout / 1000.0)
+        clock = self._present(dev_handle)
+        data = dev_handle.read(clock, ep, len(buff), timeout / 1000.0)
         self._present(dev_handle)
         if data is None:
             raise self._usb_timeout_error("Operation timed out", None, errno.ETIMEDOUT)
@@ -113,10 +113,11 @@ class UsbBus:
         return len(data)
 
     def detach(self) -> None:
-        """Let go of the spectrometers: pyusb and seabreeze may keep the bus itself for the life of the process."""
+        """Let go of the spectrometers and the clock: seabreeze keeps the bus itself for the life of the process."""
         for twin in self._twins:
             twin.plugged = False
         self._twins = []
+        self._clock = None
 
     def intr_write(self, dev_handle: OceanTwin, ep: int, intf: int, data: array[int], timeout: int) -> int:
         raise NotImplementedError("every endpoint is a bulk endpoint")
@@ -127,9 +128,11 @@ class UsbBus:
     iso_write = intr_write
     iso_read = intr_read
 
-    def _present(self, twin: OceanTwin) -> None:
-        if not twin.plugged:
+    def _present(self, twin: OceanTwin) -> BlockingClock:
+        """The bus's clock, where the spectrometer is on the bus."""
+        if not twin.plugged or self._clock is None:
             raise self._usb_error("No such device (it may have been disconnected)", None, errno.ENODEV)
+        return self._clock
 
 
 def register_usb(bus: UsbBus) -> str:

@@ -17,7 +17,7 @@ Volumes = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Job:
-    """One campaign that was submitted. `job`: its name, which is also its run's."""
+    """One campaign that was submitted. `job`: its name, which is also its run's. `text`: "" once it is over."""
 
     job: str
     campaign: str
@@ -94,7 +94,7 @@ def _submit(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 def _cancel(ledger: Ledger, data: Data, utc: str) -> Ledger:
     left = tuple(job for job in ledger.queue if job.job != data["job"])
-    return replace(ledger, queue=left, cancelled=ledger.cancelled | {data["job"]})
+    return replace(_without_text(ledger, data["job"]), queue=left, cancelled=ledger.cancelled | {data["job"]})
 
 
 def _move(ledger: Ledger, data: Data, utc: str) -> Ledger:
@@ -127,7 +127,13 @@ def _begun(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 def _ended(ledger: Ledger, data: Data, utc: str) -> Ledger:
     missing = {name: value for name, value in added(ledger.missing_ul, data["spent_ul"]).items() if value}
-    return replace(ledger, present=None, ended={**ledger.ended, data["job"]: data}, missing_ul=missing)
+    over = _without_text(ledger, data["job"])
+    return replace(over, present=None, ended={**ledger.ended, data["job"]: data}, missing_ul=missing)
+
+
+def _without_text(ledger: Ledger, job: str) -> Ledger:
+    """The job is over: its text stands in the journals, and a daemon that has had thousands keeps none of them."""
+    return replace(ledger, jobs={**ledger.jobs, job: replace(ledger.jobs[job], text="")})
 
 
 def _trip(ledger: Ledger, data: Data, utc: str) -> Ledger:

@@ -9,11 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.guardian.beat import ENVIRONMENT
 
+_ARENAS = "2"
 _SERVICE_WORDS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _LOOK_S = 0.005
 
@@ -25,7 +26,7 @@ class Child:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self.connection = ours
-        environ = {name: value for name, value in os.environ.items() if name not in _SERVICE_WORDS}
+        environ = daemon_environ(os.environ)
         environ[ENVIRONMENT] = str(theirs.fileno())
         try:
             with theirs:
@@ -80,3 +81,13 @@ class Child:
         self.connection.close()
         if self.died() is not None:
             self._process.wait()
+
+
+def daemon_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a daemon is started with: not what systemd says to the guardian, and few heaps for its many threads.
+
+    Every campaign has threads of its own. Where glibc gives each a heap (arena), what one has freed is lost to the
+    others, and the process grows with the number of its campaigns. Other allocators take no notice.
+    """
+    kept = {name: value for name, value in environ.items() if name not in _SERVICE_WORDS}
+    return {"MALLOC_ARENA_MAX": _ARENAS, **kept}

@@ -29,6 +29,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from orchestrator.daemon.http import token_of
+from orchestrator.guardian.child import daemon_environ
+from tests.benchmarks.soak_daemon import resident_bytes
 from tests.crash.served_rig import ServedRig
 from tests.orchestrator.rehearsal import CONFIGS
 
@@ -38,7 +40,15 @@ STUCK_AGAIN_S = 120.0
 WARM_UP = 0.1
 REAL_RIGS = 3  # of six watched devices each
 CAMPAIGN_TEXT = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
-SOBOL = CAMPAIGN_TEXT.replace("strategy: ensemble", "strategy: sobol")
+SHORTENED = {
+    "strategy: ensemble": "strategy: sobol",
+    "range: [20 s, 300 s]": "range: [20 s, 40 s]",
+    "range: [60 degC, 160 degC]": "range: [90 degC, 110 degC]",
+    "residence_times: 3": "residence_times: 1",
+    "look_interval: 20 s": "look_interval: 5 s",
+}
+"""What makes the experiments of the shipped campaign short: two minutes of reactor time, and no training."""
+PROGRESS_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,9 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, list
         rigs = (str(bench.rig) for bench in served)
         words = (sys.executable, "-m", "tests.benchmarks.soak_daemon", folder, *rigs)
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, cwd=ROOT, limit=1 << 30)
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=pipe, stdout=pipe, cwd=ROOT, limit=1 << 30, env=daemon_environ(os.environ)
+        )
         assert process.stdin is not None and process.stdout is not None
         try:
             first = await process.stdout.readline()
@@ -159,7 +171,10 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, list
             headers = {"authorization": f"Bearer {token}"}
             async with httpx.AsyncClient(base_url=where["url"], headers=headers, timeout=120.0, verify=False) as client:
                 if mode == "virtual":
-                    told, reactor_h, campaigns = await _operate(client, experiments, hours, began + wall_s)
+                    watch = asyncio.ensure_future(_progress(process.pid, crowd, done := Done()))
+                    await _operate(client, done, experiments, hours, began + wall_s)
+                    watch.cancel()
+                    told, reactor_h, campaigns = done.experiments, done.hours, done.campaigns
                 else:
                     told, reactor_h, campaigns = await _ask(client, began + wall_s)
             elapsed_s = loop.time() - began
@@ -178,16 +193,34 @@ def _served(folder: Path) -> ServedRig:
     return ServedRig.start(folder)
 
 
-async def _operate(client: httpx.AsyncClient, experiments: int, hours: float, end_s: float) -> tuple[int, float, int]:
-    """Keep the rig busy until enough is done or the time is over; returns experiments, reactor hours, campaigns.
+@dataclass
+class Done:
+    """How far the operator has come: experiments told, hours of reactor time, campaigns submitted."""
+
+    experiments: int = 0
+    hours: float = 0.0
+    campaigns: int = 0
+
+
+def short_campaign() -> str:
+    """The campaign that the operator submits again and again."""
+    text = CAMPAIGN_TEXT
+    for shipped, short in SHORTENED.items():
+        assert shipped in text
+        text = text.replace(shipped, short)
+    return text
+
+
+async def _operate(client: httpx.AsyncClient, done: Done, experiments: int, hours: float, end_s: float) -> None:
+    """Keep the rig busy until enough is done or the time is over.
 
     Between two campaigns all syringes are filled again, and what has tripped is cleared.
     """
     loop = asyncio.get_running_loop()
-    told = campaigns = 0
-    hours_done = 0.0
+    campaign = short_campaign()
+    told, hours_done = 0, 0.0
     job = ""
-    while True:
+    while loop.time() < end_s and (done.experiments < experiments or done.hours < hours):
         rig = (await client.get("/api/state")).json()["rigs"]["bench"]
         if rig["job"] is None and not rig["queue"]:
             if job:
@@ -195,17 +228,29 @@ async def _operate(client: httpx.AsyncClient, experiments: int, hours: float, en
                 told, hours_done = told + summary["experiments"], hours_done + summary["reactor_s"] / 3600.0
             commands: list[dict[str, Any]] = [{"verb": "clear"}] if rig["state"] == "tripped" else []
             commands += [{"verb": "refill", "pump": pump} for pump in rig["syringes"]]
-            commands += [{"verb": "submit", "campaign": SOBOL, "overrides": {"seed": campaigns}}]
+            commands += [{"verb": "submit", "campaign": campaign, "overrides": {"seed": done.campaigns}}]
             for command in commands:
                 answer = await client.post("/api/commands", json={"rig": "bench", **command})
                 job = answer.raise_for_status().json()["job"]
-            campaigns += 1
+            done.campaigns += 1
             rig = {"told": 0, "t_s": 0.0}
-        experiments_now = told + rig["told"]
-        hours_now = hours_done + (rig["t_s"] or 0.0) / 3600.0
-        if loop.time() >= end_s or (experiments_now >= experiments and hours_now >= hours):
-            return experiments_now, hours_now, campaigns
+        done.experiments = told + rig["told"]
+        done.hours = hours_done + (rig["t_s"] or 0.0) / 3600.0
         await asyncio.sleep(0.25)
+
+
+async def _progress(pid: int, crowd: Listeners, done: Done) -> None:
+    """Say on standard error how it goes, so that a soak that is cut short has not been for nothing."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while True:
+        await asyncio.sleep(PROGRESS_S)
+        print(
+            f"{(loop.time() - began) / 60.0:.0f} min: {done.experiments} experiments, {done.hours:.1f} h, "
+            f"{done.campaigns} campaigns, {resident_bytes(pid) / 1e6:.1f} MB, {crowd.heard} heard, {crowd.gaps} gaps",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 async def _ask(client: httpx.AsyncClient, end_s: float) -> tuple[int, float, int]:

@@ -84,9 +84,9 @@ class WatchedRig:
         self.trips.append(str(trip))
 
 
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def resident_bytes(pid: int | None = None) -> int:
+    """Memory of a process, this one if none is named, that is in RAM (Linux)."""
+    return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def main(folder: Path, rig_files: list[Path]) -> dict[str, Any]:
