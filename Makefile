@@ -31,7 +31,7 @@ bench-daemon: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.power_loss
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.bit_flips --flips 1000
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.disk_errors
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.daemon_kill_sweep --kills 200 --boundaries 1
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.daemon_kill_sweep --kills 200 --ensemble 20 --boundaries --jobs 2
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash.death_sweep --daemon
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.dst
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.soak virtual

@@ -81,10 +81,13 @@ def bench_rig(loaded: LoadedCampaign) -> Rig:
     return build_rig(loaded, Unrecorded(), hardware=False, clock=blocking_clock(loop), start_s=loop.time())
 
 
-def fingerprint() -> str:
-    """A digest of every source and configuration that a result depends on; results of other code are not reused."""
+def fingerprint(*more: str) -> str:
+    """A digest of every source and configuration that a result depends on; results of other code are not reused.
+
+    ``more``: folders beside the usual ones.
+    """
     digest = hashlib.sha256()
-    for folder in ("orchestrator", "drivers", "simulators", "configs", "tests/benchmarks"):
+    for folder in ("orchestrator", "drivers", "simulators", "configs", "tests/benchmarks", *more):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".yaml", ".json", ".txt"):
                 digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())

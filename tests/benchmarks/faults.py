@@ -282,10 +282,11 @@ def in_time(row: Row, seen: Seen) -> bool:
 class Kept:
     """Results in a file, one a line, each with its job and the fingerprint of the code that gave it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, code: str | None = None) -> None:
+        """``code``: of what gave the results, where that is more than these benchmarks."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._code = fingerprint()
+        self._code = code or fingerprint()
         lines = path.read_text().splitlines() if path.exists() else []
         self._known = {line["job"]: line["result"] for line in map(json.loads, lines) if line["code"] == self._code}
 

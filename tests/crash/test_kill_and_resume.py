@@ -32,22 +32,25 @@ def test_fifty_kills_of_the_planners_own_campaign() -> None:
     assert "50 kills: 0 acknowledged events lost, 0 experiments repeated, 50 ends equal" in sweep(50, "ensemble", 25)
 
 
-def daemon_sweep(*words: str) -> str:
+def daemon_sweep(folder: Path, *words: str) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.crash.daemon_kill_sweep", *words]
+    command += ["--folder", str(folder), "--results", str(folder / "found.jsonl")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
 
 
-def test_a_killed_daemon_loses_neither_its_queue_nor_its_campaign() -> None:
-    found = daemon_sweep("--kills", "2", "--chain", "2", "--boundaries", "12", "--experiments", "2")
-    assert "kills of the daemon over 2 campaigns: 0 acknowledged events lost, 0 of" in found
-    assert "2 ends equal" in found
+def test_a_killed_daemon_loses_neither_its_queue_nor_its_campaign(tmp_path: Path) -> None:
+    found = daemon_sweep(tmp_path, "--kills", "1", "--boundaries", "12", "--share", "0.5", "--experiments", "2")
+    assert "26 kills of the daemon over 6 campaigns of 2 experiments: 0 acknowledged events lost, 0 of" in found
+    assert "0 experiments repeated, 6 ends equal to the uninterrupted run" in found
+    assert "how they struck: acknowledged 11, before 7, committed 7, from outside 1;" in found
+    assert not list(tmp_path.glob("lumiflow-kills-*"))
 
 
 @pytest.mark.long
-def test_two_hundred_kills_of_the_daemon_and_one_after_every_event() -> None:
-    found = daemon_sweep("--kills", "200", "--boundaries", "1", "--experiments", "50")
+def test_two_hundred_kills_of_the_daemon_and_one_at_every_event(tmp_path: Path) -> None:
+    found = daemon_sweep(tmp_path, "--kills", "200", "--ensemble", "20", "--boundaries", "--jobs", "2")
     assert "0 acknowledged events lost" in found
     assert "0 experiments repeated" in found
