@@ -23,11 +23,15 @@ Seconds = Annotated[float, Quantity(units.TIME, gt=0.0, le=86_400.0)]
 
 
 class StationConfig(Section):
-    """One rig. ``file``: its rig file, relative to the daemon's. ``speed``: pace of twins; None: as fast as can be."""
+    """One rig. ``file``: its rig file, relative to the daemon's. ``speed``: pace of twins; None: as fast as can be.
+
+    ``queue``: how many campaigns may wait; a submission beyond that is refused.
+    """
 
     file: Line
     hardware: bool = False
     speed: Annotated[float, Field(gt=0.0, le=1.0e6)] | None = None
+    queue: Annotated[int, Field(ge=1, le=10_000)] = 100
 
 
 class TlsConfig(Section):

@@ -137,6 +137,7 @@ class Daemon:
             runs=self.loaded.runs,
             journal=self.loaded.rig_journal(name),
             hardware=config.hardware,
+            queue=config.queue,
         )
 
         def bench(ears: Ears) -> Bench:

@@ -42,7 +42,10 @@ _log = logging.getLogger("lumiflow.station")
 
 @dataclass(frozen=True)
 class Place:
-    """A rig and where its things are kept. ``text``: of the rig file. ``hardware``: real devices."""
+    """A rig and where its things are kept. ``text``: of the rig file. ``hardware``: real devices.
+
+    ``queue``: how many campaigns may wait.
+    """
 
     name: str
     rig: RigConfig
@@ -51,6 +54,7 @@ class Place:
     runs: Path
     journal: Path
     hardware: bool
+    queue: int
 
 
 @dataclass

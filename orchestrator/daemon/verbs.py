@@ -78,6 +78,9 @@ def _checked(rig: Station, command: Submit) -> str:
 
 def _submit(rig: Station, command: Submit, name: str) -> Verdict:
     place = len(rig.ledger.queue) + 1
+    if place > rig.place.queue:
+        full = f"the queue of {command.rig} is full: {rig.place.queue} campaigns wait"
+        return Verdict(False, f"{full}; submit again when one of them has begun, or cancel one")
     job = rig.new_job(name)
     state, detail = rig.standing()
     words = f"{job} is number {place} in the queue of {command.rig}"

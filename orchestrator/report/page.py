@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -57,6 +57,7 @@ def render(material: Material) -> str:
         inputs=figures.inputs(state),
         traces=figures.temperature_and_pressure(material),
         reagent=figures.reagent(state),
+        references=[_reference(checked) for checked in state.references],
         calibration=figures.calibration(state),
         columns=[(figures.words(str(entry["name"])), str(entry.get("unit", ""))) for entry in state.inputs],
         rows=[_row(e, state) for e in state.experiments],
@@ -137,6 +138,10 @@ def _row(e: Experiment, state: RunState) -> dict[str, Any]:
         outcome, tone, detail = "no value", "no", e.quality or ", ".join(e.flags)
     else:
         outcome, tone, detail = ("in doubt" if e.dosing else "not finished"), "open", ""
+    if e.disturbed:
+        attempts = f"{e.attempts} attempts" if e.attempts > 1 else "to be run again"
+        disturbed = f"disturbed ({', '.join(e.disturbed)}), {attempts}"
+        detail = f"{disturbed}; {detail}" if detail else disturbed
     error = e.error_ev(target) if target is not None else None
     advice = state.recommendation
     return {
@@ -149,6 +154,30 @@ def _row(e: Experiment, state: RunState) -> dict[str, Any]:
         "recipe": [e.recipe.get(str(entry["name"])) for entry in state.inputs],
         "chosen": advice is not None and dict(e.recipe) == dict(advice.recipe),
     }
+
+
+def _reference(checked: Mapping[str, Any]) -> dict[str, Any]:
+    """One look at the lamp's own line through solvent."""
+    outcome = str(checked["outcome"])
+    words = {"steady": "steady", "shifted": "shifted: the blank was read again", "lost": "lost: the run was ended"}
+    return {
+        "t_s": checked["t_s"],
+        "shift_percent": 100.0 * float(checked["shift"]),
+        "outcome": words.get(outcome, outcome),
+        "tone": "" if outcome == "steady" else "no",
+        "covers": _span(checked["covers"]),
+    }
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """Numbers of experiments, in runs: "1 to 4, 6"."""
+    runs: list[list[int]] = []
+    for n in sorted(numbers):
+        if runs and n == runs[-1][1] + 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    return ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in runs)
 
 
 def _facts(material: Material) -> list[tuple[str, str]]:

@@ -206,6 +206,32 @@ def test_a_run_that_only_failed_and_tripped_says_so(tmp_path: Path) -> None:
     assert "no emission measured yet" in text
 
 
+def test_the_page_says_what_was_seen_of_the_lamp_and_which_experiment_was_disturbed(tmp_path: Path) -> None:
+    async def main() -> None:
+        with Journal.create(tmp_path / "run.journal", UtcClock(asyncio.get_running_loop())) as journal:
+            run = Run(journal)
+            await run.begin()
+            for n in (1, 2):
+                await run.experiment(n, 2.3)
+            steady = {"outcome": "steady", "shift": 0.012, "shift_in_all": 0.012, "covers": [1, 2]}
+            await journal.append("reference_checked", steady)
+            proposed = {"n": 3, "kind": "explore", "of": None, "recipe": {}, "reason": "initial design"}
+            await journal.append("proposed", proposed)
+            dosing = {"n": 3, "flows_ul_min": {}, "temperature_c": 90.0, "total_flow_ul_min": 150.0}
+            await journal.append("dosing", {**dosing, "attempt": 1, "residence_time_s": 60.0, "expected_ul": {}})
+            volumes = {"reagent_ul": {}, "counted_ul": {}, "reactor_s": 4000.0}
+            await journal.append("disturbed", {"n": 3, "by": ["cs: out of reach for 12 s"], **volumes})
+            await run.experiment(4, 2.3)
+            shifted = {"outcome": "shifted", "shift": -0.25, "shift_in_all": -0.24, "covers": [1, 2, 4]}
+            await journal.append("reference_checked", shifted)
+
+    run_virtual(main())
+    text = Outline(render_report(tmp_path / "run.journal")).text
+    assert "28 min +1.2 1 to 2 steady" in text
+    assert "−25.0 1 to 2, 4 shifted: the blank was read again" in text
+    assert "disturbed (cs: out of reach for 12 s), to be run again" in text
+
+
 def test_a_file_that_is_no_journal_has_no_report(tmp_path: Path) -> None:
     (tmp_path / "run.journal").write_text("hello")
     with pytest.raises(JournalError):

@@ -122,6 +122,22 @@ def test_what_cannot_be_done_is_answered_not_raised(tmp_path: Path) -> None:
     life(daemon_file(tmp_path), story)
 
 
+def test_a_full_queue_takes_no_more_and_says_so(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+    path.write_text(path.read_text().replace("{file: rig.yaml}", "{file: rig.yaml, queue: 2}"))
+
+    async def story(desk: Desk) -> None:
+        await desk.ask("pause")
+        jobs = [await desk.submit(1) for _ in range(2)]
+        refused = await desk.ask("submit", campaign=campaign_text(1))
+        assert not refused.accepted
+        assert "the queue of bench is full: 2 campaigns wait" in refused.detail
+        assert (await desk.ask("cancel", job=jobs[0])).accepted
+        assert (await desk.ask("submit", campaign=campaign_text(1))).accepted
+
+    life(path, story)
+
+
 def test_a_daemon_that_went_down_takes_its_queue_and_its_campaign_up_again(tmp_path: Path) -> None:
     path = daemon_file(tmp_path)
 
