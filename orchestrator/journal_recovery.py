@@ -1,4 +1,4 @@
-"""Saving what precedes the damage of a journal."""
+"""Saving what precedes the damage of a journal, as SQLite reads it, or page by page where SQLite sees less."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import contextlib
 import itertools
 import shutil
 import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import JournalError
 from orchestrator.file_lock import FileLock
+from orchestrator.journal_pages import Found, Pages, blob, chain, look_through
 from orchestrator.journal_seal import Mark, seal, sync_folder
 from orchestrator.journal_store import (
+    Event,
     JournalDamaged,
+    JournalNewer,
     blob_address,
     connect,
     create_file,
@@ -54,7 +58,7 @@ def recover(path: Path) -> Recovery:
 
 
 def _recover(path: Path, lock: FileLock) -> Recovery:
-    kept, damage = _examine(path)
+    kept, damage, found = _examine(path)
     if damage is None:
         return Recovery(kept, None, None)
     aside = _free_name(path)
@@ -63,7 +67,10 @@ def _recover(path: Path, lock: FileLock) -> Recovery:
             shutil.copyfile(path.with_name(path.name + suffix), aside.with_name(aside.name + suffix))
     draft = path.with_name(path.name + ".recovered")
     draft.unlink(missing_ok=True)
-    kept, first, head = _rescue(path, draft)
+    if found is not None and found.kept > kept:
+        kept, first, head = _gather(path, found, draft)
+    else:
+        kept, first, head = _rescue(path, draft)
     seal(draft)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -73,30 +80,65 @@ def _recover(path: Path, lock: FileLock) -> Recovery:
     return Recovery(kept, damage, aside)
 
 
-def _examine(path: Path) -> tuple[int, JournalDamaged | None]:
-    """How many records the journal has, and its damage. Nothing is written, not even by SQLite as it closes."""
-    with closing(connect(path, readonly=True)) as source:
-        try:
-            return verify(source, path)[0], None
-        except JournalDamaged as damage:
-            return damage.seq - 1, damage
+def _examine(path: Path) -> tuple[int, JournalDamaged | None, Found | None]:
+    """How many records SQLite can read, the damage, and what the pages hold if that may be more.
+
+    Nothing is written, not even by SQLite as it closes. Raises JournalError for a file in which there is no journal.
+    """
+    try:
+        with closing(connect(path, readonly=True)) as source:
+            try:
+                return verify(source, path)[0], None, None
+            except JournalDamaged as damage:
+                return damage.seq - 1, damage, look_through(path)
+    except JournalNewer:
+        raise
+    except JournalError as error:
+        found = look_through(path) if path.is_file() else None
+        if found is None:
+            raise
+        return 0, JournalDamaged(path, found.kept + 1, f"cannot be opened ({error})", outside=True), found
 
 
 def _rescue(path: Path, draft: Path) -> tuple[int, str, str]:
-    """Write what can be trusted into a new file: number of records, hash of the first, hash of the last."""
-    kept, first, head = 0, "", ""
+    """Write what SQLite reads into a new file: number of records, hash of the first, hash of the last."""
     with closing(connect(path, readonly=True)) as source:
-        create_file(draft, read_meta(source))
-        with closing(connect(draft, readonly=False)) as target:
-            target.execute("BEGIN")
-            with contextlib.suppress(JournalDamaged):
-                for event in sound_events(source, path):
-                    for address in sorted(event.blobs()):
-                        target.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (address, _blob(source, address)))
-                    target.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", event.row())
-                    kept, first, head = event.seq, first or event.hash, event.hash
-            _copy_host(source, target, kept)
-            target.execute("COMMIT")
+        events = sound_events(source, path)
+        with _new(draft, read_meta(source)) as target:
+            kept = _write(target, events, lambda address: _blob(source, address))
+            _copy_host(source, target, kept[0])
+    return kept
+
+
+def _gather(path: Path, found: Found, draft: Path) -> tuple[int, str, str]:
+    """Write what the pages hold into a new file, as `_rescue` does."""
+    with Pages(path, found.page_size) as pages, _new(draft, found.meta) as target:
+        kept = _write(target, chain(pages, found), lambda address: blob(pages, found, address))
+        facts = (fact for fact in found.host if fact[0] <= kept[0])
+        target.executemany("INSERT INTO host VALUES (?, ?, ?, ?)", facts)
+    return kept
+
+
+@contextlib.contextmanager
+def _new(draft: Path, meta: dict[str, str]) -> Iterator[sqlite3.Connection]:
+    """An empty journal in one transaction."""
+    create_file(draft, meta)
+    with closing(connect(draft, readonly=False)) as target:
+        target.execute("BEGIN")
+        yield target
+        target.execute("COMMIT")
+
+
+def _write(
+    target: sqlite3.Connection, events: Iterator[Event], bytes_of: Callable[[str], bytes]
+) -> tuple[int, str, str]:
+    kept, first, head = 0, "", ""
+    with contextlib.suppress(JournalDamaged):
+        for event in events:
+            for address in sorted(event.blobs()):
+                target.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (address, bytes_of(address)))
+            target.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", event.row())
+            kept, first, head = event.seq, first or event.hash, event.hash
     return kept, first, head
 
 

@@ -67,6 +67,10 @@ class JournalDamaged(JournalError):  # noqa: N818 - a state of the file
         return {**super().as_dict(), "path": str(self.path), "seq": self.seq}
 
 
+class JournalNewer(JournalError):  # noqa: N818 - a state of the file
+    """A journal was written by a newer Lumiflow: it is not damaged."""
+
+
 @dataclass(frozen=True)
 class Draft:
     """What an event says, before it has its place. `data_text`, `calls_text`: canonical JSON; no calls are ""."""
@@ -179,7 +183,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
         return connection
     connection.close()
     if version > SCHEMA_VERSION:
-        raise JournalError(
+        raise JournalNewer(
             f"{path}: was written by a newer Lumiflow (journal format {version}; this one reads up to "
             f"{SCHEMA_VERSION}): open it with that one"
         )

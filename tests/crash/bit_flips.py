@@ -21,6 +21,7 @@ from orchestrator.canonical import canonical
 from orchestrator.errors import JournalError
 from orchestrator.file_lock import lock_path
 from orchestrator.journal import Journal, JournalDamaged, recover
+from orchestrator.journal_store import JournalNewer
 from orchestrator.virtual_time import UtcClock, run_virtual
 from tests.crash.power_loss import NAME, scratch
 
@@ -30,9 +31,11 @@ Said = tuple[tuple[str, ...], tuple[tuple[int, str, object], ...]]
 
 @dataclass
 class Flips:
-    """How each flip was met, and those that were not: where, and what was wrong."""
+    """How each flip was met, how many of the records `recover` then kept, and the flips that were not met: where, and
+    what was wrong."""
 
     answers: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
     unnoticed: list[str] = field(default_factory=list)
 
 
@@ -84,8 +87,11 @@ def flip(files: dict[str, bytes], name: str, bit: int, truth: Said, flips: Flips
         except JournalDamaged as damage:
             flips.answers["named outside the records" if "outside its records" in str(damage) else "record named"] += 1
             _recovered(path, damage.seq - 1, truth, where, flips)
+        except JournalNewer:
+            flips.answers["refused as a newer journal"] += 1
         except JournalError:
             flips.answers["refused as no journal"] += 1
+            _recovered(path, 0, truth, where, flips)
         else:
             if may_be_harmless and again == truth:
                 flips.answers["changed nothing that can be read"] += 1
@@ -94,16 +100,16 @@ def flip(files: dict[str, bytes], name: str, bit: int, truth: Said, flips: Flips
 
 
 def _recovered(path: Path, sound: int, truth: Said, where: str, flips: Flips) -> None:
-    """What precedes the damage is kept, readable, and can be written on."""
+    """What precedes the damage is kept, readable, and can be written on; perhaps more than SQLite could read."""
     try:
         saved = recover(path)
         lines, _ = said(path)
     except JournalError as error:
-        if "is not a journal" not in str(error):
-            flips.unnoticed.append(f"{where}: not recovered: {error}")
+        flips.unnoticed.append(f"{where}: not recovered: {error}")
         return
-    if saved.kept != sound or lines != truth[0][:sound] or saved.damaged_copy is None:
+    if saved.kept < sound or lines != truth[0][: saved.kept] or saved.damaged_copy is None:
         flips.unnoticed.append(f"{where}: {sound} records were sound, {saved.kept} were kept")
+    flips.kept["all" if saved.kept == len(truth[0]) else "some" if saved.kept else "none"] += 1
 
 
 def sweep(count: int, records: int, seed: int) -> tuple[Flips, Flips]:
@@ -134,6 +140,9 @@ def main() -> None:
     for what, flips in zip(("closed", "killed"), sweep(options.flips, options.records, options.seed), strict=True):
         answers = ", ".join(f"{count} {answer}" for answer, count in flips.answers.most_common())
         print(f"{what} journal: {options.flips} flips, {len(flips.unnoticed)} unnoticed; {answers}")
+        print(
+            f"  of its {options.records} records, recover kept {', '.join(f'{w}: {n}' for w, n in flips.kept.items())}"
+        )
         for words in flips.unnoticed[:5]:
             print(f"  {words}")
 

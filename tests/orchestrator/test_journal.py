@@ -158,7 +158,6 @@ def test_the_file_itself_refuses_to_be_altered(tmp_path: Path, statement: str) -
         ("DELETE FROM events WHERE seq = 2", 2),
         ("DELETE FROM blobs", 3),
         ("UPDATE blobs SET data = x'00'", 3),
-        ("UPDATE meta SET value = 'wall' WHERE key = 'clock'", 1),
     ],
 )
 def test_an_altered_record_is_named_and_what_precedes_it_is_kept(tmp_path: Path, statement: str, seq: int) -> None:
@@ -175,6 +174,18 @@ def test_an_altered_record_is_named_and_what_precedes_it_is_kept(tmp_path: Path,
     assert saved.damaged_copy.exists()
     with Journal.open(path) as journal:
         assert [event.data["n"] for event in journal.events()] == list(range(seq - 1))
+
+
+def test_an_altered_beginning_is_told_by_the_chain_that_follows_from_the_true_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    run(write(path))
+    tamper(path, "UPDATE meta SET value = 'wall' WHERE key = 'clock'")
+    with pytest.raises(JournalDamaged) as caught:
+        Journal.open(path)
+    assert caught.value.seq == 1
+    assert recover(path).kept == 5
+    with Journal.open(path) as journal:
+        assert journal.virtual
 
 
 def test_a_sound_journal_needs_no_recovery(tmp_path: Path) -> None:

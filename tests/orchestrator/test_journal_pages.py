@@ -1,0 +1,122 @@
+"""Where SQLite finds no way to the records of a damaged journal, its pages still hold them."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import JournalError
+from orchestrator.journal import Journal, JournalDamaged, recover
+from orchestrator.journal_pages import look_through
+from orchestrator.journal_store import JournalNewer
+from tests.crash.bit_flips import Said, journal, said
+from tests.crash.power_loss import NAME
+
+RECORDS = 40
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Said, bytes, dict[str, bytes]]:
+    """What a journal says, its file closed in good order, and its files as a kill would have left them."""
+    folder = tmp_path_factory.mktemp("journal")
+    truth, killed = journal(folder, RECORDS)
+    return truth, (folder / NAME).read_bytes(), killed
+
+
+def laid_out(folder: Path, content: bytes, *damages: tuple[int, bytes]) -> Path:
+    """The file with bytes of it replaced; its mark is not there."""
+    altered = bytearray(content)
+    for at, other in damages:
+        altered[at : at + len(other)] = other
+    path = folder / NAME
+    path.write_bytes(bytes(altered))
+    return path
+
+
+def root_of(path: Path, table: str) -> int:
+    """Where the page begins that leads to a table."""
+    with closing(sqlite3.connect(path)) as connection:
+        row = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    return int(row[0] - 1) * PAGE
+
+
+def test_the_pages_hold_what_sqlite_reads(closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path) -> None:
+    (lines, host), content, _ = closed
+    path = laid_out(tmp_path, content)
+    found = look_through(path)
+    assert found is not None
+    assert (found.kept, len(found.host)) == (len(lines), len(host))
+
+
+@pytest.mark.parametrize("damage", [(0, b"\0" * PAGE), (16, b"\x20"), (44, b"\xff"), (56, b"\xff"), (101, b"\xff\xff")])
+def test_a_damaged_first_page_costs_no_record(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path, damage: tuple[int, bytes]
+) -> None:
+    truth, content, _ = closed
+    path = laid_out(tmp_path, content, damage)
+    with pytest.raises(JournalError):
+        Journal.open(path)
+    saved = recover(path)
+    assert saved.kept == RECORDS
+    assert saved.damaged_copy is not None
+    assert said(path) == truth
+
+
+@pytest.mark.parametrize("table", ["events", "meta", "blobs", "host"])
+def test_a_lost_page_that_leads_to_others_costs_only_what_stood_on_it(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path, table: str
+) -> None:
+    (lines, _), content, _ = closed
+    path = laid_out(tmp_path, content)
+    path = laid_out(tmp_path, content, (root_of(path, table), b"\0" * PAGE))
+    with pytest.raises(JournalError):
+        Journal.open(path)
+    assert recover(path).kept == RECORDS
+    assert said(path)[0] == lines
+
+
+def test_behind_a_damaged_frame_of_the_log_the_records_are_found(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path
+) -> None:
+    (lines, _), _, killed = closed
+    for name, content in killed.items():
+        (tmp_path / name).write_bytes(content)
+    path, log = tmp_path / NAME, tmp_path / f"{NAME}-wal"
+    altered = bytearray(killed[log.name])
+    altered[32 + 24 + 100] ^= 1  # in the first page of the log
+    log.write_bytes(bytes(altered))
+    with pytest.raises(JournalDamaged, match="is lost") as damage:
+        Journal.open(path)
+    saved = recover(path)
+    assert damage.value.seq - 1 < saved.kept == RECORDS
+    assert said(path)[0] == lines
+
+
+def test_a_record_that_was_altered_ends_what_is_kept(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path
+) -> None:
+    (lines, _), content, _ = closed
+    own = lines[6].split('"')[-2].encode()  # the hash of the seventh record
+    path = laid_out(tmp_path, content.replace(own, b"x" + own[1:]), (0, b"\0" * PAGE))
+    assert recover(path).kept == 6
+    assert said(path)[0] == lines[:6]
+
+
+def test_a_newer_journal_and_a_file_that_is_none_are_left_alone(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path
+) -> None:
+    _, content, _ = closed
+    newer = laid_out(tmp_path, content, (60, (3).to_bytes(4, "big")))
+    before = newer.read_bytes()
+    with pytest.raises(JournalNewer):
+        recover(newer)
+    assert newer.read_bytes() == before
+    letter = tmp_path / "letter.sqlite"
+    letter.write_bytes(b"dear reader, " * 1000)
+    with pytest.raises(JournalError, match="is not a journal"):
+        recover(letter)
+    assert letter.read_bytes() == b"dear reader, " * 1000
