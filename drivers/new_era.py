@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 import re
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
 
 from drivers.errors import (
     DeviceAlarmError,
     DriverError,
     OutOfRangeError,
     ProtocolError,
-    ReadBackError,
     RefusedError,
     WireTimeoutError,
 )
-from drivers.new_era_frames import (
-    ALARMS,
-    ERRORS,
-    Reply,
-    choose_rate,
-    encode_basic,
-    encode_safe,
-    format_number,
-    parse_dispensed_ul,
-    parse_rate_ul_min,
-    parse_reply,
-    parse_volume_ul,
-    receive_basic,
-    receive_safe,
-)
+from drivers.new_era_frames import format_number, parse_number
+from drivers.new_era_motor import NewEraMotor
+from drivers.new_era_wire import NewEraWire
 from drivers.readings import Look, PumpState, PumpStatus, pump_look
 from drivers.transport import Line
 
 __all__ = ["NewEraPump", "PumpState", "PumpStatus"]
-
-T = TypeVar("T")
 
 MAX_PLUNGER_CM_MIN: Final = 5.1005
 """Fastest plunger, NE-1000 user manual."""
@@ -46,21 +34,18 @@ MIN_DIAMETER_MM: Final = 0.1
 MAX_DIAMETER_MM: Final = 50.0
 MICROLITRE_DIAMETER_MM: Final = 14.0
 """Up to this syringe diameter the pump counts volumes in µL, above it in mL."""
-FLOW_TOLERANCE: Final = 0.005
-ATTEMPTS: Final = 3
-"""How often a command is sent before its silence is believed."""
-GARBLED_ATTEMPTS: Final = 6
-"""How often it is sent in all while garbage comes back: then the line is bad, and not dead."""
+SETTLE_ROUNDS: Final = 5
+"""How often the pumps that may have heard another's order are gone through until none is in doubt."""
+LEAST_REST_UL: Final = 1.0
+"""What is not worth starting for."""
 
-_STATES: Final = {
-    "I": PumpState.INFUSING,
-    "W": PumpState.WITHDRAWING,
-    "S": PumpState.STOPPED,
-    "P": PumpState.PAUSED,
-    "T": PumpState.TIMED_PAUSE,
-    "U": PumpState.WAITING,
-    "X": PumpState.PURGING,
-}
+
+@dataclass(frozen=True)
+class _Told:
+    """What the pump was last told and confirmed: its flow (0: stand still), and where its infused volume is to end."""
+
+    flow_ul_min: float
+    target_ul: float = 0.0
 
 
 class NewEraPump:
@@ -70,6 +55,11 @@ class NewEraPump:
     refused before anything is sent, and every setting is read back. An alarm (stall, power blip, watchdog) latches:
     ``infuse`` and ``change_flow`` raise :class:`DeviceAlarmError` until ``clear_alarm`` or ``connect``; ``stop`` and
     ``status`` always work.
+
+    In basic mode nothing on the wire has a checksum. State and counters are believed when two readings agree. On a
+    shared line an order with a damaged address is another pump's order: after one that was not answered properly,
+    every other pump is read, and set again to what it was last told where it does something else, before the order
+    counts as done (``interruptions`` of its status counts that).
 
     Args:
         line: the serial line, shared by the pumps chained on it.
@@ -102,18 +92,18 @@ class NewEraPump:
         if safe_mode_timeout_s is not None and not 1 <= safe_mode_timeout_s <= 255:
             raise OutOfRangeError("safe-mode time-out in s", low=1, high=255, device=name, asked=safe_mode_timeout_s)
         self._line = line
-        self._address = address
         self._diameter_mm = diameter_mm
         self._max_volume_ul = max_volume_ul
         self._safe_mode_timeout_s = safe_mode_timeout_s
         self._name = name
-        self._safe = False
         self._opened = False
-        self._alarm: str | None = None
-        self._banked_infused_ul = 0.0
-        self._banked_withdrawn_ul = 0.0
-        self._clearing: tuple[float, float] | None = None
-        self._target_ul: float | None = None
+        self._wire = NewEraWire(line, address, name, self)
+        self._motor = NewEraMotor(self._wire, self.flow_range_ul_min[1])
+        self._told: _Told | None = None
+        self._orders = 0
+        self._verifying = asyncio.Lock()
+        self._doubt = False
+        self._interruptions = 0
 
     @property
     def name(self) -> str:
@@ -136,25 +126,23 @@ class NewEraPump:
             await self._line.open(self._name)
             self._opened = True
         try:
-            await self._choose_framing(self._safe_mode_timeout_s)
-            identity = (await self._ask("VER", acknowledge=True)).data
-            if re.fullmatch(r"NE\d+X?2?V\d+\.\d+", identity) is None:
-                raise self._fault(ProtocolError, "this is not a New Era pump", "VER", identity)
-            self._alarm = None
-            await self._halt()
-            await self._set("DIA", format_number(self._diameter_mm), float)
-            if (await self._ask("DIR")).data != "INF":
-                await self._ask("DIR INF")
-                direction = (await self._ask("DIR")).data
-                if direction != "INF":
-                    raise self._fault(ReadBackError, "the direction did not take", "DIR INF", direction)
-            await self._clear_counters()
+            async with self._ordering():
+                await self._choose_framing(self._safe_mode_timeout_s)
+                if not self._wire.safe and self not in self._line.neighbours:
+                    self._line.neighbours.append(self)
+                identity = (await self._wire.ask("VER", acknowledge=True, parse=_identity)).data
+                self._wire.alarm = None
+                await self._motor.halt()
+                await self._set_diameter()
+                await self._motor.set_direction()
+                await self._motor.clear_counters()
+                self._motor.begin()
+                self._interruptions = 0
+                self._told = _Told(0.0)
+            await self._settle()
         except BaseException:
             await self._release()
             raise
-        self._banked_infused_ul = self._banked_withdrawn_ul = 0.0
-        self._clearing = None
-        self._target_ul = None
         return identity
 
     async def look(self) -> Look:
@@ -169,8 +157,8 @@ class NewEraPump:
                 await self._line.open(self._name)
                 self._opened = True
                 await self._find_framing()
-            identity = (await self._ask("VER", latch=True)).data
-            return pump_look(identity, await self.status())
+            identity = (await self._wire.ask("VER", latch=True, parse=_identity)).data
+            return pump_look(identity, await self._read())
         finally:
             if not opened:
                 await self._release()
@@ -186,23 +174,20 @@ class NewEraPump:
         """
         self._check_flow(flow_ul_min)
         self._check_volume(volume_ul)
-        status = await self._clear_status("infuse")
-        if status.state is PumpState.INFUSING and self._target_ul is not None:
-            left_ul = self._target_ul - status.infused_ul
-            if abs(left_ul - volume_ul) <= max(1.0, 0.02 * volume_ul):
-                return await self._change_rate(flow_ul_min)
-        await self._halt()
-        await self._bank()
-        target_ul = await self._set_volume(volume_ul)
-        digits, unit = choose_rate(flow_ul_min)
-        await self._ask(f"RAT {digits} {unit}")
-        actual = await self._rate_read_back(flow_ul_min)
-        self._target_ul = self._banked_infused_ul + target_ul
-        # RUN is not repeated blindly: its answer may be lost though the motor turns.
-        reply = await self._ask("RUN", attempts=1)
-        if reply.prompt != "I":
-            raise self._fault(RefusedError, "the pump did not start", "RUN", _STATES[reply.prompt])
-        return actual
+        async with self._ordering():
+            told = self._told
+            status = await self._clear_status("infuse")
+            left_ul = -math.inf if told is None else told.target_ul - status.infused_ul
+            running = status.state is PumpState.INFUSING and told is not None and told.flow_ul_min > 0.0
+            self._told = None
+            if told is not None and running and abs(left_ul - volume_ul) <= max(1.0, 0.02 * volume_ul):
+                actual_ul_min = await self._motor.change_rate(flow_ul_min)
+                self._told = _Told(actual_ul_min, told.target_ul)
+            else:
+                self._told = await self._begin(flow_ul_min, volume_ul)
+                actual_ul_min = self._told.flow_ul_min
+        await self._settle()
+        return actual_ul_min
 
     async def change_flow(self, flow_ul_min: float) -> float:
         """Change the flow of a running infusion without stopping it; its volume bound stays.
@@ -210,125 +195,135 @@ class NewEraPump:
         Returns the flow read back. Raises RefusedError when the pump does not infuse.
         """
         self._check_flow(flow_ul_min)
-        status = await self._clear_status("change flow")
-        if status.state is not PumpState.INFUSING:
-            raise self._fault(RefusedError, "the pump does not infuse", f"{flow_ul_min:g} µL/min", status.state)
-        return await self._change_rate(flow_ul_min)
+        async with self._ordering():
+            status = await self._clear_status("change flow")
+            if status.state is not PumpState.INFUSING:
+                asked = f"{flow_ul_min:g} µL/min"
+                raise self._wire.fault(RefusedError, "the pump does not infuse", asked, status.state)
+            told, self._told = self._told, None
+            actual_ul_min = await self._motor.change_rate(flow_ul_min)
+            self._told = None if told is None else _Told(actual_ul_min, told.target_ul)
+        await self._settle()
+        return actual_ul_min
 
     async def stop(self) -> None:
         """Be stopped, verified. Works under an alarm."""
-        await self._halt()
+        async with self._ordering():
+            self._told = None
+            await self._motor.halt()
+            self._told = _Told(0.0)
+            if self in self._line.neighbours:
+                await self._motor.motion()  # what it has counted, should another's order clear it while it rests
+        await self._settle()
 
     async def status(self) -> PumpStatus:
-        """State, volumes since ``connect`` and the latched alarm, in one exchange."""
-        reply = await self._ask("DIS", latch=True)
-        infused_ul, withdrawn_ul = self._parsed(parse_dispensed_ul, reply.data)
-        self._settle_clear(infused_ul, withdrawn_ul)
-        return PumpStatus(
-            _STATES[reply.prompt],
-            self._banked_infused_ul + infused_ul,
-            self._banked_withdrawn_ul + withdrawn_ul,
-            self._alarm,
-        )
+        """State, volumes since ``connect`` and the latched alarm."""
+        await self.verify()
+        return await self._read()
 
     def clear_alarm(self) -> None:
         """Forget the latched alarm; the pump has been seen to."""
-        self._alarm = None
+        self._wire.alarm = None
 
     async def close(self) -> None:
         """Leave the line. A stopped pump's watchdog is disarmed first; a running one keeps it, and its bound."""
         if not self._opened:
             return
         try:
-            if self._safe and (await self.status()).state is PumpState.STOPPED:
+            if self._wire.safe and (await self._read()).state is PumpState.STOPPED:
                 await self._choose_framing(None)
         except DriverError:
             pass
         finally:
             await self._release()
 
-    # ---- settings -------------------------------------------------------------------------------------------------
+    # ---- orders, and what another pump's order may have done -------------------------------------------------------
 
-    async def _set(self, command: str, digits: str, parse: Callable[[str], float]) -> None:
-        """Be set to ``digits``: written only where it differs (settings wear non-volatile memory), then read back."""
-        wanted = float(digits)
-        if self._parsed(parse, (await self._ask(command)).data) == wanted:
+    @property
+    def doubted(self) -> bool:
+        """Whether an order for another pump may have reached this one, and nobody has looked since."""
+        return self._doubt and self._orders == 0 and self._told is not None
+
+    def doubt(self) -> None:
+        """An order for another pump was not answered as it should be."""
+        self._doubt = True
+
+    async def verify(self) -> None:
+        """If doubted, read what it does; where that is not what it was told, have it do so again.
+
+        A pump under an alarm is only stopped.
+        """
+        if not self.doubted:
             return
-        await self._ask(f"{command} {digits}")
-        answer = (await self._ask(command)).data
-        if not math.isclose(self._parsed(parse, answer), wanted, rel_tol=1e-9):
-            raise self._fault(ReadBackError, "the setting did not take", f"{command} {digits}", answer)
-
-    async def _set_volume(self, volume_ul: float) -> float:
-        """Set the bound of the next run, rounded down to four digits of the unit the pump counts in; returns it."""
-        _, per_unit_ul = self._parsed(parse_volume_ul, (await self._ask("VOL")).data)
-        digits = format_number(volume_ul / per_unit_ul, down=True)
-        await self._set("VOL", digits, lambda text: parse_volume_ul(text)[0] / per_unit_ul)
-        return float(digits) * per_unit_ul
-
-    async def _change_rate(self, flow_ul_min: float) -> float:
-        """A running pump takes digits only; another unit needs a pause, which keeps the phase's volume count."""
-        current_ul_min, running_unit = self._parsed(parse_rate_ul_min, (await self._ask("RAT")).data)
-        digits, unit = choose_rate(flow_ul_min, keep_unit=running_unit)
-        if unit == running_unit:
-            if math.isclose(current_ul_min, flow_ul_min, rel_tol=1e-9):
-                return current_ul_min
-            await self._ask(f"RAT {digits}")
-            return await self._rate_read_back(flow_ul_min)
-        await self._ask("STP", attempts=1)
-        await self._ask(f"RAT {digits} {unit}")
-        actual = await self._rate_read_back(flow_ul_min)
-        reply = await self._ask("RUN", attempts=1)
-        if reply.prompt != "I":
-            raise self._fault(RefusedError, "the pump did not resume", "RUN", _STATES[reply.prompt])
-        return actual
-
-    async def _rate_read_back(self, flow_ul_min: float) -> float:
-        answer = (await self._ask("RAT")).data
-        actual_ul_min, _ = self._parsed(parse_rate_ul_min, answer)
-        if abs(actual_ul_min / flow_ul_min - 1.0) > FLOW_TOLERANCE:
-            raise self._fault(ReadBackError, "the flow differs by more than 0.5 %", f"{flow_ul_min:g} µL/min", answer)
-        return actual_ul_min
-
-    async def _halt(self) -> None:
-        """The first STP pauses, the second stops; both are asked only as long as the pump is not stopped."""
-        state = _STATES[(await self._ask("", latch=True)).prompt]
-        for _ in range(4):
-            if state is PumpState.STOPPED:
+        async with self._verifying:
+            told = self._told
+            if not self.doubted or told is None:
                 return
+            self._doubt = False
             try:
-                state = _STATES[(await self._ask("STP", latch=True)).prompt]
-            except RefusedError:
-                state = _STATES[(await self._ask("", latch=True)).prompt]
-        if state is not PumpState.STOPPED:
-            raise self._fault(RefusedError, "the pump does not stop", "STP", state)
+                await self._put_right(told)
+            except BaseException:
+                self._doubt = True
+                raise
 
-    async def _bank(self) -> None:
-        """Keep the counters' sum on the host, then clear them: they bound the next infusion and hold four digits."""
-        status = await self.status()
-        self._clearing = (status.infused_ul, status.withdrawn_ul)
-        await self._clear_counters()
-        self._banked_infused_ul, self._banked_withdrawn_ul = self._clearing
-        self._clearing = self._target_ul = None
-
-    def _settle_clear(self, infused_ul: float, withdrawn_ul: float) -> None:
-        """After a clear whose answer was lost: a counter that has fallen was cleared, and what it had shown counts."""
-        if self._clearing is None:
+    async def _put_right(self, told: _Told) -> None:
+        motion = await self._motor.motion_in_doubt()
+        runs = told.flow_ul_min > 0.0 and self._wire.alarm is None
+        if runs and motion.state is PumpState.INFUSING:
+            if not await self._motor.has_rate(told.flow_ul_min):
+                self._interruptions += 1
+                await self._motor.change_rate(told.flow_ul_min)
             return
-        if self._banked_infused_ul + infused_ul < self._clearing[0]:
-            self._banked_infused_ul = self._clearing[0]
-        if self._banked_withdrawn_ul + withdrawn_ul < self._clearing[1]:
-            self._banked_withdrawn_ul = self._clearing[1]
+        if motion.state is not PumpState.STOPPED:
+            self._interruptions += told.flow_ul_min == 0.0
+            await self._motor.halt()
+        await self._set_diameter()
+        rest_ul = told.target_ul - motion.infused_ul
+        if runs and rest_ul >= LEAST_REST_UL:
+            self._interruptions += 1
+            self._told = await self._begin(told.flow_ul_min, rest_ul)
 
-    async def _clear_counters(self) -> None:
-        await self._ask("CLD INF")
-        await self._ask("CLD WDR")
-        answer = (await self._ask("DIS")).data
-        if self._parsed(parse_dispensed_ul, answer) != (0.0, 0.0):
-            raise self._fault(ReadBackError, "the counters did not clear", "CLD", answer)
+    @contextlib.asynccontextmanager
+    async def _ordering(self) -> AsyncIterator[None]:
+        """An order is under way: nobody puts anything right meanwhile."""
+        async with self._verifying:
+            self._orders += 1
+        try:
+            yield
+        finally:
+            self._orders -= 1
+
+    async def _settle(self) -> None:
+        """Before an order counts as done: no pump on the line does what another one was told."""
+        for _ in range(SETTLE_ROUNDS):
+            doubted = [neighbour for neighbour in self._line.neighbours if neighbour.doubted]
+            if not doubted:
+                return
+            for neighbour in doubted:
+                await neighbour.verify()
+        message = "orders go astray on this line: not every pump on it could be verified"
+        raise self._wire.fault(ProtocolError, message, "", "")
+
+    async def _begin(self, flow_ul_min: float, volume_ul: float) -> _Told:
+        """From rest, infuse a bounded volume."""
+        await self._motor.halt()
+        before_ul = await self._motor.bank()
+        volume_ul = await self._motor.set_volume(volume_ul)
+        actual_ul_min = await self._motor.set_rate(flow_ul_min)
+        await self._motor.start(PumpState.STOPPED)
+        return _Told(actual_ul_min, before_ul + volume_ul)
+
+    async def _set_diameter(self) -> None:
+        await self._motor.set("DIA", format_number(self._diameter_mm), parse_number)
+
+    async def _read(self) -> PumpStatus:
+        motion = await self._motor.motion()
+        return PumpStatus(
+            motion.state, motion.infused_ul, motion.withdrawn_ul, self._wire.alarm, interruptions=self._interruptions
+        )
 
     async def _clear_status(self, verb: str) -> PumpStatus:
-        status = await self.status()
+        status = await self._read()
         if status.alarm is not None:
             raise DeviceAlarmError(
                 f"the pump reports an alarm: {status.alarm}",
@@ -339,82 +334,30 @@ class NewEraPump:
             )
         return status
 
-    # ---- the wire -------------------------------------------------------------------------------------------------
+    # ---- the line -------------------------------------------------------------------------------------------------
 
     async def _choose_framing(self, safe_mode_timeout_s: int | None) -> None:
         """Return the pump to the basic protocol, whichever it speaks, then arm safe mode where it is wanted."""
         # SAF0 in a safe frame is understood in both modes and answered in basic mode; a pending alarm may answer
         # the first one, in the old framing.
-        await self._ask("SAF0", frame_safe=True, read_safe=False, acknowledge=True)
-        self._safe = False
+        await self._wire.ask("SAF0", frame_safe=True, read_safe=False, acknowledge=True)
+        self._wire.safe = False
         if safe_mode_timeout_s is not None:
-            await self._ask(f"SAF{safe_mode_timeout_s}", frame_safe=True, read_safe=True)
-            self._safe = True
+            await self._wire.ask(f"SAF{safe_mode_timeout_s}", frame_safe=True, read_safe=True)
+            self._wire.safe = True
 
     async def _find_framing(self) -> None:
         """Hear which framing the pump speaks, and leave it so. Text first: in basic mode packets are taken too."""
-        self._safe = False
+        self._wire.safe = False
         try:
-            await self._ask("VER", latch=True, attempts=2)
+            await self._wire.ask("VER", latch=True, attempts=2)
         except WireTimeoutError:
-            await self._ask("VER", latch=True, frame_safe=True, read_safe=True)
-            self._safe = True
-
-    async def _ask(
-        self,
-        command: str,
-        *,
-        attempts: int = ATTEMPTS,
-        acknowledge: bool = False,
-        latch: bool = False,
-        frame_safe: bool | None = None,
-        read_safe: bool | None = None,
-    ) -> Reply:
-        """One command and its answer; all commands but RUN may be repeated, more often when the line is alive but bad.
-
-        A pending alarm answers in the command's place, and is thereby acknowledged: with ``acknowledge`` or ``latch``
-        the command is then sent again (``latch`` remembers the alarm), otherwise DeviceAlarmError is raised.
-        """
-        safe_out = self._safe if frame_safe is None else frame_safe
-        safe_in = self._safe if read_safe is None else read_safe
-        request = encode_safe(self._address, command) if safe_out else encode_basic(self._address, command)
-        alarms = 0
-        failures = garbled = 0
-        while True:
-            try:
-                answer = await self._line.exchange(
-                    request, receive_safe if safe_in else receive_basic, device=self._name
-                )
-                reply = parse_reply(answer, self._address)
-                if reply.error == "COM":
-                    raise ProtocolError(ERRORS["COM"], answered=answer)
-            except (WireTimeoutError, ProtocolError) as error:
-                garbled += isinstance(error, ProtocolError)
-                failures += 1
-                if failures - garbled >= attempts or failures >= (attempts if attempts == 1 else GARBLED_ATTEMPTS):
-                    raise self._fault(type(error), error.message, command, error.answered) from error
-                continue
-            if reply.alarm is None:
-                break
-            alarms += 1
-            words = ALARMS.get(reply.alarm, f"alarm {reply.alarm}")
-            if not acknowledge:
-                self._alarm = words
-            if not (acknowledge or latch) or alarms > 3:
-                raise DeviceAlarmError(
-                    f"the pump reports an alarm: {words}",
-                    alarm=words,
-                    device=self._name,
-                    port=self._line.name,
-                    asked=command,
-                    answered=answer,
-                )
-        if reply.error is not None:
-            words = ERRORS.get(reply.error, f"?{reply.error}")
-            raise self._fault(RefusedError, words, command, f"?{reply.error}")
-        return reply
+            await self._wire.ask("VER", latch=True, frame_safe=True, read_safe=True)
+            self._wire.safe = True
 
     async def _release(self) -> None:
+        if self in self._line.neighbours:
+            self._line.neighbours.remove(self)
         if self._opened:
             self._opened = False
             await self._line.close()
@@ -444,11 +387,8 @@ class NewEraPump:
                 asked=volume_ul,
             )
 
-    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
-        return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)
 
-    def _parsed(self, parse: Callable[[str], T], text: str) -> T:
-        try:
-            return parse(text)
-        except ProtocolError as error:
-            raise self._fault(ProtocolError, error.message, "", text) from None
+def _identity(text: str) -> str:
+    if re.fullmatch(r"NE\d+X?2?V\d+\.\d+", text) is None:
+        raise ProtocolError("this is not a New Era pump", asked="VER", answered=text)
+    return text

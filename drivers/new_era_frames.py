@@ -30,6 +30,7 @@ ETX: Final = 0x03
 _PROMPTS: Final = frozenset("IWSPTUX")
 _UL_PER_MIN: Final = {"UM": 1.0, "MM": 1000.0, "UH": 1.0 / 60.0, "MH": 1000.0 / 60.0}
 _UL: Final = {"UL": 1.0, "ML": 1000.0}
+_NUMBER: Final = re.compile(r"\d+\.?\d*|\.\d+")
 _NUMBER_WITH_UNIT: Final = re.compile(r"(\d+\.?\d*|\.\d+)([A-Z]{2})")
 _DISPENSED: Final = re.compile(r"I(\d+\.?\d*|\.\d+)W(\d+\.?\d*|\.\d+)([A-Z]{2})")
 
@@ -124,6 +125,13 @@ def format_number(value: float, *, down: bool = False) -> str:
             if 0 < whole <= 9999:
                 return f"{whole / 10**decimals:.{decimals}f}"
     raise OutOfRangeError(f"{value:g} does not fit four digits", low=0.001, high=9999.0, asked=f"{value:g}")
+
+
+def parse_number(text: str) -> float:
+    """``26.59`` -> 26.59. Raises ProtocolError."""
+    if _NUMBER.fullmatch(text) is None:
+        raise ProtocolError("not a number", answered=text)
+    return float(text)
 
 
 def parse_rate_ul_min(text: str) -> tuple[float, str]:

@@ -23,8 +23,9 @@ class PumpState(StrEnum):
 class PumpStatus:
     """State, volumes moved since ``connect`` (never reset in between), and a latched alarm in words.
 
-    ``interruptions``: how often since ``connect`` it was found standing still in a wanted infusion and was set going
-    again. ``lost_ul``: the part of ``infused_ul`` that no counter has seen, only reckoned as the most it can have been.
+    ``interruptions``: how often since ``connect`` it was found doing something else than it was told, as standing still
+    in a wanted infusion, and was put right. ``lost_ul``: the part of ``infused_ul`` that no counter has seen, only
+    reckoned as the most it can have been.
     """
 
     state: PumpState

@@ -98,7 +98,7 @@ class RecoveringPump(Recovering[PumpStatus]):
         self._outages_seen = 0
         self._joined = True
         self._tally = _Tally()
-        self._interruptions = 0
+        self._interruptions = self._drivers_interruptions = 0
         self.lost_motion: tuple[LostMotion, ...] = ()
 
     @property
@@ -112,7 +112,7 @@ class RecoveringPump(Recovering[PumpStatus]):
         identity = await repeated(self._driver.connect)
         self._base = (0.0, 0.0)
         self.lost_motion = ()
-        self._interruptions = 0
+        self._interruptions = self._drivers_interruptions = 0
         self._tally = _Tally(since_s=now_s())
         self._note(PumpStatus(PumpState.STOPPED, 0.0, 0.0, None))
         return identity
@@ -175,11 +175,12 @@ class RecoveringPump(Recovering[PumpStatus]):
 
     def _since_connect(self, status: PumpStatus) -> PumpStatus:
         infused_ul, withdrawn_ul = self._base
+        self._drivers_interruptions = status.interruptions
         return replace(
             status,
             infused_ul=infused_ul + status.infused_ul,
             withdrawn_ul=withdrawn_ul + status.withdrawn_ul,
-            interruptions=self._interruptions,
+            interruptions=self._interruptions + status.interruptions,
             lost_ul=sum(lost.at_most_ul for lost in self.lost_motion),
         )
 
@@ -241,6 +242,8 @@ class RecoveringPump(Recovering[PumpStatus]):
             last = self._since_connect(await self._driver.status())
         # A connect that fails half-way may leave the pump in another framing than the driver: only another one helps.
         self._joined = False
+        self._interruptions += self._drivers_interruptions
+        self._drivers_interruptions = 0
         await self._driver.connect()
         self._joined = True
         at_s = now_s()

@@ -18,6 +18,7 @@ __all__ = [
     "BlockingClock",
     "DriverError",
     "Line",
+    "Neighbour",
     "NotConnectedError",
     "PortError",
     "ProtocolError",
@@ -206,12 +207,32 @@ class SerialTransport:
             raise PortError(f"{error}", port=self._url) from error
 
 
+class Neighbour(Protocol):
+    """A device on a line whose protocol has no checksum: an order for another one may have reached it.
+
+    ``doubted``: whether one may have, and it has not been looked at since.
+    """
+
+    @property
+    def doubted(self) -> bool: ...
+
+    def doubt(self) -> None:
+        """An order for another one was not answered as it should be."""
+        ...
+
+    async def verify(self) -> None:
+        """If doubted, read what it does, and have it do again what it was last told itself."""
+        ...
+
+
 class Line:
     """A byte line shared by chained devices: one exchange at a time.
 
     After an exchange that ended badly (time-out, garbage, cancelled caller) a late answer may still be on its way, so
     the next exchange first waits ``quiet_s`` and drops what has come. A port that went away is opened anew by the next
     exchange. ``open`` and ``close`` count their callers: the last one to close closes the port.
+
+    ``neighbours``: those of its devices that an order for another one may reach unnoticed; they enter and leave it.
     """
 
     def __init__(self, transport: Transport, *, timeout_s: float = 0.5, quiet_s: float = 0.5) -> None:
@@ -224,6 +245,7 @@ class Line:
         self._unsettled = False
         self._broken = False
         self._users = 0
+        self.neighbours: list[Neighbour] = []
 
     @property
     def name(self) -> str:

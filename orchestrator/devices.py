@@ -85,7 +85,7 @@ class PressureDriver(Protocol):
 class PumpReading:
     """State of a pump: ``state`` is one of the driver's words, volumes in µL since the counters were cleared.
 
-    ``interruptions``: how often it was found standing still while it should have infused; ``lost_ul``: the part of
+    ``interruptions``: how often it was found doing something else than it was told; ``lost_ul``: the part of
     ``infused_ul`` that was reckoned and not counted.
     """
 

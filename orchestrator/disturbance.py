@@ -1,4 +1,4 @@
-"""Whether an experiment was what its recipe says: a pump that stood still meanwhile, a reactor out of its band.
+"""Whether an experiment was what its recipe says: a pump that did otherwise meanwhile, a reactor out of its band.
 
 An outage that the recovery ladder has healed ends no run, but what is read after it may stem from another recipe than
 the one that was set. Such a reading is not scored: the experiment runs again.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def interruptions(rig: Rig) -> dict[str, int]:
-    """How often each pump has been found standing still in a wanted infusion, as of its newest reading."""
+    """How often each pump was found doing something else than it was told, as of its newest reading."""
     return {name: pump.newest.interruptions for name, pump in rig.pumps.items()}
 
 
@@ -27,7 +27,7 @@ def disturbances(
 
     ``heater``: the reading nearest to the measurement; it must lie in the campaign's band around ``temperature_c``.
     """
-    words = [f"{name} stood still" for name, count in interruptions(rig).items() if count > before.get(name, 0)]
+    words = [f"{name} did not run as told" for name, count in interruptions(rig).items() if count > before.get(name, 0)]
     band_k = campaign.settle.temperature_band_k
     if heater is not None and abs(heater.temperature_c - temperature_c) > band_k:
         words.append(f"{rig.heater.name} at {heater.temperature_c:.1f} °C for {temperature_c:.1f} °C")

@@ -230,7 +230,7 @@ class _Preflight:
             if shared[port] > 1:
                 message = (
                     f"{', '.join(names)} on the shared line {port!r} without a checksum: a byte gone wrong in an "
-                    "address sets another pump, and nobody notices; give each a safe_mode_timeout, or its own line"
+                    "address sets another pump until that is read back; give each a safe_mode_timeout, or its own line"
                 )
                 self._warn_rig(("devices", names[0]), message)
         for index, step in enumerate(rig.safe_sequence):

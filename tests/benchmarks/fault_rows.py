@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from inspect import signature
 
 from drivers import Line, ModbusBus, OceanSpectrometer, RecoveryRules
-from drivers.new_era import ATTEMPTS, GARBLED_ATTEMPTS
+from drivers.new_era_wire import ATTEMPTS, GARBLED_ATTEMPTS
 from orchestrator import measuring, safety, symptoms
 from orchestrator.config import LoadedCampaign
 from orchestrator.plumbing import pressure_drop_kpa, sweep_s

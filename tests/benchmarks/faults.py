@@ -42,7 +42,15 @@ from tests.benchmarks.fault_rows import (
     RUNWAY_S,
     Row,
 )
-from tests.benchmarks.garbage import EVERY_HEATER, PUMP_LINES, Garbage, garbage, garbage_table, heater_garbage
+from tests.benchmarks.garbage import (
+    EVERY_HEATER,
+    PUMP_LINES,
+    Garbage,
+    garbage,
+    garbage_table,
+    heater_garbage,
+    together,
+)
 from tests.orchestrator.rehearsal import rehearse, small
 
 T = TypeVar("T")
@@ -322,6 +330,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--line-seeds", type=int, default=3, help="seeds of garbage on each of the pumps' lines")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--parts", nargs="*", default=["matrix", "nominal", "limit", "garbage"])
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-faults.jsonl")
@@ -348,7 +357,11 @@ def main() -> None:
             found = kept.run(pool, bubble, [(share, seed) for share in BUBBLES for seed in seeds], Bubble)
             print("\n".join(limit_table(found)), end="\n\n")
         if "garbage" in options.parts:
-            lines = kept.run(pool, garbage, [(1, options.hours, lines) for lines in PUMP_LINES], Garbage)
+            of_lines = range(1, options.line_seeds + 1)
+            lines = [
+                together(kept.run(pool, garbage, [(seed, options.hours, lines) for seed in of_lines], Garbage))
+                for lines in PUMP_LINES
+            ]
             heaters = kept.run(pool, heater_garbage, [(1, options.hours, name) for name in EVERY_HEATER], Garbage)
             print("\n".join(garbage_table([*lines, *heaters])))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 from drivers import DriverError, EurothermController, RecoveringHeater
@@ -234,6 +234,17 @@ async def _heater_garbage(seed: int, hours: float, name: str, heard: Outages) ->
         stuck = (name,)
     await heater.close()
     return Garbage(name, hours, orders, refused, wrong, slipped, len(heard.times_s), 0, corrupted, dropped, stuck)
+
+
+def together(results: Sequence[Garbage]) -> Garbage:
+    """One row of several seeds on the same line: everything summed, hours too."""
+    first = results[0]
+    sums = {
+        name: sum(getattr(each, name) for each in results)
+        for name in (field.name for field in fields(first))
+        if name not in ("what", "stuck")
+    }
+    return Garbage(what=first.what, stuck=tuple(name for each in results for name in each.stuck), **sums)
 
 
 def garbage_table(results: Sequence[Garbage]) -> Iterator[str]:

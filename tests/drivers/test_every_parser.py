@@ -87,6 +87,7 @@ PARSERS: dict[Callable[..., Any], Callable[[bytes], Any]] = {
     new_era_frames.unwrap_basic: new_era_frames.unwrap_basic,
     new_era_frames.unwrap_safe: new_era_frames.unwrap_safe,
     new_era_frames.parse_reply: lambda data: new_era_frames.parse_reply(data, 0),
+    new_era_frames.parse_number: lambda data: new_era_frames.parse_number(text(data)),
     new_era_frames.parse_rate_ul_min: lambda data: new_era_frames.parse_rate_ul_min(text(data)),
     new_era_frames.parse_volume_ul: lambda data: new_era_frames.parse_volume_ul(text(data)),
     new_era_frames.parse_dispensed_ul: lambda data: new_era_frames.parse_dispensed_ul(text(data)),

@@ -31,7 +31,7 @@ def test_a_pump_that_stood_still_before_the_recipe_flowed_does_not_matter() -> N
 
 def test_a_pump_that_stood_still_since_is_named() -> None:
     before = interruptions(rig(pb=2, cs=0))
-    assert disturbances(rig(pb=3, cs=0), before, heater(120.0), 120.0, CAMPAIGN) == ("pb stood still",)
+    assert disturbances(rig(pb=3, cs=0), before, heater(120.0), 120.0, CAMPAIGN) == ("pb did not run as told",)
 
 
 @pytest.mark.parametrize(("temperature_c", "count"), [(120.4, 0), (120.6, 1), (119.4, 1)])

@@ -215,7 +215,7 @@ def test_an_experiment_during_which_a_pump_stood_still_is_not_told_but_run_again
     mine = [event for event in ended.events if event.data.get("n") == 1]
     once = ["dosing", "settled", "measured"]
     assert [event.kind for event in mine] == ["proposed", *once, "disturbed", *once, "analysed", "told"]
-    assert next(event.data["by"] for event in mine if event.kind == "disturbed") == ["pb stood still"]
+    assert next(event.data["by"] for event in mine if event.kind == "disturbed") == ["pb did not run as told"]
     assert ended.state.experiments[0].accepted
     assert [e.attempts for e in ended.state.experiments] == [2, 1]
     # Both attempts are paid for, and what no counter saw is in the count.
