@@ -57,7 +57,7 @@ class AlicatFrame:
 
 
 def parse_frame(line: bytes, unit: str) -> AlicatFrame:
-    """Take ``A +014.70 +025.00 +15.444 +15.444 +15.444 N2`` apart; a totalizer may follow the set-point.
+    """Take ``A +014.70 +025.00 +15.444 +15.444 +15.444 N2`` apart; valve drive and totalizer may follow the set-point.
 
     Raises ProtocolError on anything else and on another unit's frame, RefusedError for ``?``.
     """
@@ -69,9 +69,9 @@ def parse_frame(line: bytes, unit: str) -> AlicatFrame:
         raise RefusedError("the instrument does not know the command", answered=line)
     if not words or words[0] != unit:
         raise ProtocolError(f"the answer is not unit {unit}'s", answered=line)
-    numbers = [match for match in (_NUMBER.fullmatch(word) for word in words[1:7]) if match is not None]
+    numbers = [match for match in (_NUMBER.fullmatch(word) for word in words[1:8]) if match is not None]
     rest = words[1 + len(numbers) :]
-    if len(numbers) not in {5, 6} or not rest or any(_NUMBER.fullmatch(word) for word in rest):
+    if len(numbers) not in {5, 6, 7} or not rest or any(_NUMBER.fullmatch(word) for word in rest):
         raise ProtocolError("the answer is not a controller's data frame", answered=line)
     gas, *codes = rest
     unknown = [code for code in codes if code not in STATUS_WORDS]

@@ -1,4 +1,5 @@
-"""Bytes as the makers' manuals define them: what each driver must say for one setting, and what an answer means.
+"""Bytes as the makers' manuals define them, with values of our own: what each driver must say for one setting, and
+what an answer means. Bytes that a maker printed are in :mod:`tests.contract.printed`.
 
 ``SAID`` are whole requests that a driver sends while it sets 60 µL/min, 80 °C, position 4 or 12 mL/min (or reads, where
 there is nothing to set). ``ANSWERED`` are answers with their meaning. Frames of Modbus carry the checksum that the

@@ -381,7 +381,7 @@ def test_a_late_answer_is_not_taken_for_the_next_ones() -> None:
     run_virtual(main())
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=40) | st.text(alphabet=":0123456789ABCDEF\r\n", max_size=30).map(str.encode))
 def test_garbled_messages_raise_only_our_own_errors(data: bytes) -> None:
     for parameter in (MEASURE, Parameter(1, 13, Kind.FLOAT), Parameter(1, 17, Kind.STRING)):
