@@ -252,7 +252,7 @@ def _around(name: str, config: DeviceConfig, drivers: Drivers, tracer: Tracer, r
 
 
 def optical_layout(detector: DetectorConfig) -> OpticalLayout:
-    """Where lamp and emission show, and what the detector was calibrated to."""
+    """Where lamp and emission, or absorption, show, and what the detector was calibrated to."""
     return OpticalLayout(
         lamp_low_nm=detector.lamp_nm[0],
         lamp_high_nm=detector.lamp_nm[1],
@@ -262,6 +262,7 @@ def optical_layout(detector: DetectorConfig) -> OpticalLayout:
         yield_factor=detector.yield_factor,
         exposure_s=detector.exposure_range_s,
         dark_subtracted=detector.dark_subtracted,
+        mode="emission" if detector.sees_emission else "absorption",
     )
 
 

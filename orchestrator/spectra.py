@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,9 @@ LN2_WIDTH = 2.0 * math.sqrt(2.0 * math.log(2.0))
 class OpticalLayout:
     """Where the lamp's line ends and the emission may begin, and what the instrument was calibrated to.
 
+    In ``absorption`` white light passes through the cell: the lamp's band is one where the sample is clear, and the
+    absorption line is looked for between ``emission_low_nm`` and ``emission_high_nm``.
+
     ``yield_factor`` turns (emitted counts) / (absorbed lamp counts) into quantum yield. ``exposure_s``: the shortest
     and longest exposure that the detector can make; the same twice where its own software sets it.
     ``dark_subtracted``: its spectra come with their dark taken off.
@@ -48,6 +51,7 @@ class OpticalLayout:
     yield_factor: float = 1.0
     exposure_s: tuple[float, float] = (0.0, math.inf)
     dark_subtracted: bool = False
+    mode: Literal["emission", "absorption"] = "emission"
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def emission_counts(frames: Frames, sample: Array, dark: Array, layout: OpticalL
         return net, 1.0
     blank = frames.blank_rate * frames.integration_s
     lit = sample < 0.98 * layout.full_scale
-    transmitted = _transmitted(net, blank, lit, frames.wavelengths_nm, layout)
+    transmitted = transmitted_share(net, blank, lit, frames.wavelengths_nm, layout)
     return net - blank * transmitted, transmitted
 
 
@@ -167,10 +171,14 @@ def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analy
 
     Flags: ``saturated``, ``dark`` (no emission above the noise), ``no line``, ``broad``, ``multi-peak``, ``drifting``
     (the repeats disagree), ``bubble`` (the cell transmits more lamp light than pure solvent, next to none, or now more
-    and now less; see :func:`with_steady_light`).
+    and now less; see :func:`with_steady_light`). A layout of absorption goes to :mod:`orchestrator.absorption`.
     """
     import numpy as np
 
+    if layout.mode == "absorption":
+        from orchestrator.absorption import analyse_absorption
+
+        return analyse_absorption(frames, layout, rules)
     flags: list[str] = []
     dark = np.mean(frames.darks, axis=0)
     if brightest_fraction(np.max(frames.samples, axis=0), frames.wavelengths_nm, layout) >= rules.saturation_fraction:
@@ -191,7 +199,7 @@ def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analy
     transmitted = float(np.mean(transmissions))
     let_through = tuple(transmissions) if frames.blank_rate is not None else ()
     absorbance = -math.log10(transmitted) if frames.blank_rate is not None and transmitted > 0.0 else None
-    if frames.blank_rate is not None and (not 0.01 <= transmitted <= 1.15 or not _steady(let_through, rules)):
+    if frames.blank_rate is not None and (not 0.01 <= transmitted <= 1.15 or not steady(let_through, rules)):
         flags.append("bubble")
     unseen = Analysis(None, None, None, None, None, None, absorbance, ratio, (*flags, "dark"), let_through)
     if ratio < rules.min_signal_to_noise:
@@ -239,7 +247,7 @@ def with_steady_light(analysis: Analysis, looks: Sequence[Analysis], rules: Qual
     is its coming or going: at a steady recipe the transmitted share stays within ``max_light_step``.
     """
     seen = [share for each in (*looks, analysis) for share in each.transmitted]
-    if _steady(seen, rules):
+    if steady(seen, rules):
         return analysis
     return with_flag(analysis, "bubble")
 
@@ -249,7 +257,8 @@ def with_flag(analysis: Analysis, flag: str) -> Analysis:
     return analysis if flag in analysis.flags else replace(analysis, flags=(*analysis.flags, flag))
 
 
-def _steady(transmitted: Sequence[float], rules: QualityRules) -> bool:
+def steady(transmitted: Sequence[float], rules: QualityRules) -> bool:
+    """Whether the shares of transmitted light lie within ``max_light_step`` of each other."""
     return len(transmitted) < 2 or max(transmitted) - min(transmitted) <= rules.max_light_step
 
 
@@ -279,7 +288,7 @@ def _relative_yield(
     return layout.yield_factor * emitted / (incident * (1.0 - transmitted))
 
 
-def _transmitted(
+def transmitted_share(
     net: Array, blank: Array, unsaturated: NDArray[np.bool_], wavelengths_nm: Array, layout: OpticalLayout
 ) -> float:
     """Least-squares scale of the blank's lamp line in the sample (both dark-corrected counts).

@@ -62,6 +62,9 @@ class Chemistry(Protocol):
     def absorptivity(self, energy_ev: Array, edge_ev: Array) -> Array:
         """Decadic absorption coefficient per mM of emitter and mm of path; the arguments broadcast."""
 
+    def exciton(self, energy_ev: Array, edge_ev: Array, fwhm_ev: Array) -> Array:
+        """What the lowest exciton adds to the absorption coefficient around the edge; the arguments broadcast."""
+
 
 def arrhenius(rate_at_reference: float, activation_kj_mol: float, reference_c: float, temperature_c: Array) -> Array:
     """k(T) = k_ref exp(-Ea/R (1/T - 1/T_ref)), 1/s, in the shape of `temperature_c`."""

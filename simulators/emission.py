@@ -87,6 +87,13 @@ def absorbance(chemistry: Chemistry, light: CellLight, energies_ev: Array) -> Ar
     return np.asarray(light.strengths @ chemistry.absorptivity(energies_ev[None, :], light.edges_ev[:, None]))
 
 
+def white_absorbance(chemistry: Chemistry, light: CellLight, energies_ev: Array) -> Array:
+    """Decadic absorbance of the cell at each energy with the lowest exciton, shape of ``energies_ev``."""
+    energies, edges, widths = energies_ev[None, :], light.edges_ev[:, None], light.fwhms_ev[:, None]
+    coefficient = chemistry.absorptivity(energies, edges) + chemistry.exciton(energies, edges, widths)
+    return np.asarray(light.strengths @ coefficient)
+
+
 def line_centre_and_width(energies_ev: Array, spectrum: Array) -> tuple[float, float]:
     """(position of the maximum, full width at half maximum) in eV of a single-humped spectrum on a rising grid.
 

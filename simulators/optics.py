@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from simulators.chemistry import Array, Chemistry
-from simulators.emission import HC_EV_NM, CellLight, absorbance, emission_per_ev
+from simulators.emission import HC_EV_NM, CellLight, absorbance, emission_per_ev, white_absorbance
 from simulators.errors import SpecError, TimeReversalError
 from simulators.noise import generator
 from simulators.specs import SpectrometerSpec
@@ -125,7 +125,7 @@ class FlowCell:
         """Mean light on each pixel with the LED on, counts/s."""
         spec = self.spec
         hours = (t_s - self._start_s) / 3600.0
-        power = spec.led_power_counts_s * max(1.0 + spec.led_drift_per_h * hours, 0.0)
+        power = max(1.0 + spec.led_drift_per_h * hours, 0.0)
         nm = self._wavelengths + spec.wavelength_drift_nm_per_h * hours
         energies = HC_EV_NM / nm
         if self._brightness:
@@ -135,6 +135,10 @@ class FlowCell:
         if self._film:
             power *= 10.0 ** -(self._film.at(t_s) * self._film.since(t_s) / 3600.0)
         bubble = self._bubble.at(t_s) if self._bubble else 0.0
+        if spec.mode == "absorption":
+            light = self._white_light(cell, nm) * power * self._widths
+            light *= 1.0 - bubble * (1.0 - _BUBBLE_LEAK)
+            return self._on_pixels(light)
         light = emission_per_ev(cell, energies) * energies / nm
         if bubble:
             light *= 1.0 - bubble * (1.0 - _BUBBLE_EMISSION)
@@ -148,7 +152,19 @@ class FlowCell:
             if bubble:
                 line *= 1.0 - bubble * (1.0 - _BUBBLE_LEAK)
             light[band] += spec.led_leak_fraction * line * 10.0 ** -absorbance(self._chemistry, cell, energies[band])
-        light *= power * self._widths
-        light += spec.stray_fraction * float(light.sum())
-        light[: spec.optically_dark_pixels] = 0.0
+        light *= power * spec.led_power_counts_s * self._widths
+        return self._on_pixels(light)
+
+    def _white_light(self, cell: CellLight, nm: Array) -> Array:
+        """White light through the cell (Beer and Lambert), counts/s per nm. What the cell emits goes all ways, and
+        next to nothing of it along the beam: neglected."""
+        spec = self.spec
+        shape = np.exp(-0.5 * ((nm - spec.white_centre_nm) / spec.white_sigma_nm) ** 2)
+        passed = 10.0 ** -white_absorbance(self._chemistry, cell, HC_EV_NM / nm)
+        return np.asarray(spec.white_counts_s_nm * shape * passed)
+
+    def _on_pixels(self, light: Array) -> Array:
+        """With the stray light, and without what falls on pixels that see none."""
+        light += self.spec.stray_fraction * float(light.sum())
+        light[: self.spec.optically_dark_pixels] = 0.0
         return light

@@ -175,7 +175,8 @@ class SpectrometerSpec:
     maker's figure); the other values are assumed, of the size of a USB2000+ with a 405 nm LED across a 0.5 mm
     capillary: `led_power_counts_s` is the signal, summed over pixels, if every LED photon were absorbed and came back
     as emission; `led_leak_fraction` is the share of it that reaches the detector as the LED's own line through clear
-    solvent.
+    solvent. In ``absorption`` a white lamp shines through the cell instead, switched or shuttered by the same line: a
+    balanced tungsten lamp as the detector sees it, Gaussian in wavelength, all three numbers assumed.
     """
 
     name: str = "spectrometer"
@@ -195,9 +196,15 @@ class SpectrometerSpec:
     led_drift_per_h: float = -0.003
     wavelength_drift_nm_per_h: float = 0.004
     path_length_mm: float = 0.5
+    mode: Literal["emission", "absorption"] = "emission"
+    white_counts_s_nm: float = 1.0e6
+    white_centre_nm: float = 640.0
+    white_sigma_nm: float = 140.0
 
     def __post_init__(self) -> None:
         _named(self, self.name)
+        if self.mode not in ("emission", "absorption"):
+            raise SpecError("SpectrometerSpec.mode", self.mode, "emission or absorption")
         if not isinstance(self.pixels, int) or not 16 <= self.pixels <= 16_384:
             raise SpecError("SpectrometerSpec.pixels", self.pixels, "an integer from 16 to 16384")
         object.__setattr__(self, "wavelength_coefficients_nm", tuple(float(c) for c in self.wavelength_coefficients_nm))
@@ -226,6 +233,9 @@ class SpectrometerSpec:
         _within(self, "led_drift_per_h", self.led_drift_per_h, -0.5, 0.5)
         _within(self, "wavelength_drift_nm_per_h", self.wavelength_drift_nm_per_h, -5.0, 5.0)
         _within(self, "path_length_mm", self.path_length_mm, 0.0, 100.0, open_low=True)
+        _within(self, "white_counts_s_nm", self.white_counts_s_nm, 0.0, 1e12)
+        _within(self, "white_centre_nm", self.white_centre_nm, 200.0, 1100.0)
+        _within(self, "white_sigma_nm", self.white_sigma_nm, 1.0, 1000.0)
 
     def wavelengths_list_nm(self) -> list[float]:
         """Nominal wavelength of each pixel, nm."""

@@ -37,7 +37,10 @@ Weight = Annotated[float, Field(ge=0.0, le=100.0)]
 
 
 class PeakTarget(Section):
-    """Where the emission shall peak, as photon energy or wavelength, and how close counts as there."""
+    """Where the emission shall peak, as photon energy or wavelength, and how close counts as there.
+
+    With a detector of absorption it is the absorption that shall peak there.
+    """
 
     target_ev: Energy
     tolerance_ev: EnergyDifference

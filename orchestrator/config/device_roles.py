@@ -90,7 +90,8 @@ class DetectorConfig(DeviceConfig):
     """A spectrometer and its lamp.
 
     ``lamp_nm``: where the lamp's own line shows; ``emission_nm``: where emission is looked for. ``yield_factor``: turns
-    emitted over absorbed counts into quantum yield, from a reference dye of known yield.
+    emitted over absorbed counts into quantum yield, from a reference dye of known yield. In absorption ``lamp_nm`` is a
+    band where the sample is clear, and ``emission_nm`` where the absorption line is looked for.
     """
 
     role: ClassVar[Role] = "spectrometer"

@@ -48,9 +48,14 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
             message = f"colder than the surroundings ({rig.twin.ambient_c:g} degC), where it would never get"
             problems.append(document.problem(("safe_sequence", index, "until"), message))
     for name, device in rig.devices.items():
-        if isinstance(device, DetectorConfig) and device.lamp_nm.high > device.emission_nm.low:
-            message = "the emission window must begin above the lamp's"
-            problems.append(document.problem(("devices", name, "emission"), message))
+        if isinstance(device, DetectorConfig):
+            apart = device.lamp_nm.high <= device.emission_nm.low
+            if not device.sees_emission and not (apart or device.emission_nm.high <= device.lamp_nm.low):
+                message = "in absorption the lamp's band is one where the sample is clear, outside this window"
+                problems.append(document.problem(("devices", name, "emission"), message))
+            elif device.sees_emission and not apart:
+                message = "the emission window must begin above the lamp's"
+                problems.append(document.problem(("devices", name, "emission"), message))
         if (
             isinstance(device, OceanOpticsConfig)
             and rig.ports[device.port].kind == "ethernet"
@@ -146,12 +151,12 @@ def _check_objective(document: Document, campaign: CampaignConfig, rig: RigConfi
     wavelength = EV_NM / peak.target_ev
     problems: list[Problem] = []
     if not window.low <= wavelength <= window.high:
-        message = f"a target at {wavelength:.0f} nm lies outside the detector's emission window"
+        message = f"a target at {wavelength:.0f} nm lies outside the detector's window"
         allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
         problems.append(document.problem(("objective", "peak", "target"), message, allowed=allowed))
-    if not rig.detector.sees_emission:
-        message = f"the detector {rig.plumbing.detector!r} looks through the cell at absorption, and sees no emission"
-        problems.append(document.problem(("objective", "peak"), message, at_key=True))
+    if not rig.detector.sees_emission and campaign.objective.quantum_yield.weight > 0.0:
+        message = f"the detector {rig.plumbing.detector!r} looks through the cell at absorption, and sees no yield"
+        problems.append(document.problem(("objective", "yield", "weight"), message, at_key=True, allowed="0"))
     if peak.tolerance_ev >= peak.target_ev:
         problems.append(document.problem(("objective", "peak", "tolerance"), "wider than the target itself"))
     return problems

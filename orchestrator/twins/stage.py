@@ -242,6 +242,8 @@ def _spectrometer_spec(rig: RigConfig, name: str, detector: DetectorConfig) -> S
         read_noise_counts=usual.read_noise_counts * share,
         photoelectrons_per_count=usual.photoelectrons_per_count / share,
         led_power_counts_s=usual.led_power_counts_s * share,
+        mode="emission" if detector.sees_emission else "absorption",
+        white_counts_s_nm=usual.white_counts_s_nm * share,
         led_wavelength_nm=twin.led_wavelength_nm,
         led_drift_per_h=twin.led_drift_per_h,
         wavelength_drift_nm_per_h=twin.wavelength_drift_nm_per_h,

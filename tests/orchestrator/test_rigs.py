@@ -306,9 +306,9 @@ def test_a_gas_without_a_step_that_closes_it_is_refused(tmp_path: Path) -> None:
         load_rig(tmp_path / "rig.yaml")
 
 
-def test_a_campaign_for_emission_is_refused_on_a_detector_of_absorption() -> None:
+def test_a_campaign_that_weighs_the_yield_is_refused_on_a_detector_of_absorption() -> None:
     rig = BENCH.replace("    model: USB2000+", "    model: USB2000+\n    lamp_line: {mode: absorption}")
-    with pytest.raises(ConfigError, match="sees no emission"):
+    with pytest.raises(ConfigError, match="sees no yield"):
         parse_campaign(QUICKSTART, "c.yaml", rig, "r.yaml")
 
 
