@@ -207,14 +207,15 @@ class NewEraPump:
         return actual_ul_min
 
     async def stop(self) -> None:
-        """Be stopped, verified. Works under an alarm."""
+        """Be stopped, verified. Works under an alarm, and whatever becomes of the others on the line."""
         async with self._ordering():
             self._told = None
             await self._motor.halt()
             self._told = _Told(0.0)
             if self in self._line.neighbours:
                 await self._motor.motion()  # what it has counted, should another's order clear it while it rests
-        await self._settle()
+        with contextlib.suppress(DriverError):  # the others stay in doubt until the next order, or their next look
+            await self._settle()
 
     async def status(self) -> PumpStatus:
         """State, volumes since ``connect`` and the latched alarm."""

@@ -152,6 +152,21 @@ def test_an_order_is_not_done_while_another_pump_cannot_be_put_right() -> None:
     play(scenario)
 
 
+def test_a_pump_is_stopped_though_another_one_cannot_be_verified() -> None:
+    async def scenario(wire: Wire, pumps: list[NewEraPump], plants: list[SteppingPump]) -> None:
+        await pumps[0].infuse(80.0, 300.0)
+        await pumps[1].infuse(50.0, 300.0)
+        wire.bent[b"1STP"] = b"0STP"
+        wire.always[b"0"] = b"9"  # from now on nobody hears what the first one is told
+        await pumps[1].stop()
+        assert plants[1].flow_ul_min == 0.0
+        wire.always.clear()
+        assert (await pumps[0].status()).interruptions == 1
+        assert plants[0].flow_ul_min == 80.0
+
+    play(scenario)
+
+
 def test_a_line_that_carries_every_order_costs_nobody_a_look() -> None:
     async def scenario(wire: Wire, pumps: list[NewEraPump], plants: list[SteppingPump]) -> None:
         await pumps[0].infuse(80.0, 300.0)
