@@ -24,6 +24,8 @@ from orchestrator.symptoms import NO_OUTPUT, PRESSURE_SETTLES_S, Delivery, Heate
 WATCH_PERIOD_S: Final = 2.0
 REFRESH_PERIOD_S: Final = 4.0
 PUMP_PERIOD_S: Final = 10.0
+LEAST_PAUSE_SHARE: Final = 0.25
+"""Of a round's period, the least in which its line is left to others."""
 PATIENCE_S: Final = 3.0
 """How long one check may hold up the others; it goes on beside them."""
 STALE_MARGIN_S: Final = 15.0
@@ -52,6 +54,15 @@ class Trip:
         return f"{self.interlock} on {self.device}: {self.value} {self.unit} (limit {self.limit} {self.unit})".rstrip()
 
 
+@dataclass(frozen=True)
+class Periods:
+    """From one look to the next, in s: at heater and pressure, at the pumps, and the refreshing of the set-point."""
+
+    watch_s: float = WATCH_PERIOD_S
+    pumps_s: float = PUMP_PERIOD_S
+    refresh_s: float = REFRESH_PERIOD_S
+
+
 Check = Callable[[], Awaitable[Trip | None]]
 OnTrip = Callable[[Trip], Awaitable[None]]
 
@@ -62,8 +73,9 @@ class Interlocks:
     One for a rig, for as long as it is connected. ``latched``: trips of an earlier sitting that nobody has cleared.
     """
 
-    def __init__(self, rig: Rig, latched: Iterable[Trip] = ()) -> None:
+    def __init__(self, rig: Rig, latched: Iterable[Trip] = (), periods: Periods | None = None) -> None:
         self._rig = rig
+        self._periods = periods or Periods()
         self._trips: list[Trip] = list(latched)
         self._tripped_s = -math.inf
         self._listeners: list[OnTrip] = []
@@ -75,6 +87,7 @@ class Interlocks:
         """When each device last answered, by the loop's clock."""
         self._under_way: dict[str, tuple[asyncio.Task[Trip | None], float]] = {}
         self._ask_again_s: dict[str, float] = {}
+        self._asking_pumps = asyncio.Lock()
         self._stale_s = rig.config.recovery.outage_s + STALE_MARGIN_S
         self.begin_anew()
 
@@ -166,24 +179,37 @@ class Interlocks:
             await self.stop(tripped)
 
     async def _watch(self) -> None:
-        loop = asyncio.get_running_loop()
-        refreshed = pumps_checked = loop.time()
+        """Three rounds beside each other: pumps that are slow to answer hold up neither heater nor pressure."""
+        periods = self._periods
         try:
-            while True:
-                heater = self._rig.heater.name
-                self._found(await self._look(heater, heater, self._check_heater))
-                self._found(await self._look("pressure", "pressure", self._check_pressure))
-                now = loop.time()
-                if now - pumps_checked >= PUMP_PERIOD_S:
-                    pumps_checked = now
-                    self._found(await self._check_pumps())
-                if now - refreshed >= REFRESH_PERIOD_S:
-                    refreshed = now
-                    self._found(await self._look("refresh", heater, self._refresh))
-                await self._back_up(now)
-                await asyncio.sleep(WATCH_PERIOD_S)
+            async with asyncio.TaskGroup() as rounds:
+                rounds.create_task(self._round(periods.watch_s, 0.0, self._look_around))
+                # Where the rounds have one line, they come to it by turns.
+                rounds.create_task(self._round(periods.refresh_s, 0.75 * periods.refresh_s, self._look_after_set_point))
+                rounds.create_task(self._round(periods.pumps_s, periods.pumps_s, self._look_at_pumps))
         finally:
             await self._abandon()
+
+    async def _round(self, period_s: float, first_s: float, look: Callable[[], Awaitable[None]]) -> None:
+        """Look for ever, from one beginning to the next ``period_s``; later where a look takes longer than that."""
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + first_s
+        while True:
+            await asyncio.sleep(due_s - loop.time())
+            await look()
+            due_s = max(due_s + period_s, loop.time() + LEAST_PAUSE_SHARE * period_s)
+
+    async def _look_around(self) -> None:
+        heater = self._rig.heater.name
+        self._found(await self._look(heater, heater, self._check_heater))
+        self._found(await self._look("pressure", "pressure", self._check_pressure))
+        await self._back_up(asyncio.get_running_loop().time())
+
+    async def _look_after_set_point(self) -> None:
+        self._found(await self._look("refresh", self._rig.heater.name, self._refresh))
+
+    async def _look_at_pumps(self) -> None:
+        self._found(await self._check_pumps())
 
     def _found(self, trip: Trip | None) -> None:
         """Latch it and tell everybody. Nobody is waited for: one who writes it to a disk that hangs blinds nobody."""
@@ -284,10 +310,11 @@ class Interlocks:
 
     async def _check_pumps(self) -> Trip | None:
         """All pumps, each at most as long as patience lasts; the first new trip of them."""
-        for name in self._rig.pumps:
-            trip = await self._look(name, name, partial(self._check_pump, name))
-            if trip is not None and not self._known(trip):
-                return trip
+        async with self._asking_pumps:
+            for name in self._rig.pumps:
+                trip = await self._look(name, name, partial(self._check_pump, name))
+                if trip is not None and not self._known(trip):
+                    return trip
         return None
 
     def _seen(self, device: str) -> None:
@@ -305,7 +332,7 @@ class Interlocks:
         if ordered is not self._rig.ordered:
             return None  # another order came while it was asked
         now = asyncio.get_running_loop().time()
-        return _tripped(name, self._deliveries[name].note(now, reading, ordered, PUMP_PERIOD_S))
+        return _tripped(name, self._deliveries[name].note(now, reading, ordered, self._periods.pumps_s))
 
 
 def behind(trip: Trip, root: Trip | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ from orchestrator.daemon.edges import Edges, start_edges
 from orchestrator.daemon.http import serve_http
 from orchestrator.daemon.logs import log_to_stderr
 from orchestrator.daemon.planner_process import PlannerProcesses
+from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon, inherited_heart
 from orchestrator.errors import EXIT_FAULT, LumiflowError
 from orchestrator.virtual_time import run_real
@@ -78,6 +79,7 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
         await daemon.start(paused=paused)
         server = await serve_http(daemon, loaded)
         edges = await start_edges(daemon, loaded)
+        stay_prompt()
         heart.ready()
         await ending.wait()
     finally:

@@ -49,6 +49,40 @@ class Notice:
         return canonical({**fields, "data": dict(self.data)})
 
 
+class Waker:
+    """Wakes readers in their loop from any thread: one call to the loop for all who have something to read.
+
+    Each such call costs the one who publishes, perhaps a control thread, a system call and a turn at Python's lock.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lock = Lock()
+        self._asleep: list[asyncio.Event] = []
+
+    def serves(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether it wakes readers in this loop."""
+        return self._loop is loop
+
+    def wake(self, event: asyncio.Event) -> bool:
+        """Set the event in the loop, soon. False when the loop is closed."""
+        with self._lock:
+            self._asleep.append(event)
+            if len(self._asleep) > 1:
+                return not self._loop.is_closed()
+        try:
+            self._loop.call_soon_threadsafe(self._wake_all)
+        except RuntimeError:
+            return False
+        return True
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            asleep, self._asleep = self._asleep, []
+        for event in asleep:
+            event.set()
+
+
 class Subscription:
     """One reader's queue: an async iterator in the loop that subscribed. Ends when closed, or by its own overflow.
 
@@ -58,7 +92,7 @@ class Subscription:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        waker: Waker,
         leave: Callable[[Subscription], None],
         *,
         topics: frozenset[str] | None,
@@ -70,7 +104,7 @@ class Subscription:
         self.dropped = 0
         self.missed = 0
         self.overflowed = False
-        self._loop = loop
+        self.waker = waker
         self._leave = leave
         self._topics = topics
         self._rigs = rigs
@@ -157,9 +191,7 @@ class Subscription:
         """Wake the reader's loop, once for any number of notices. False when that loop is closed."""
         if not self._woken:
             self._woken = True
-            try:
-                self._loop.call_soon_threadsafe(self._wake.set)
-            except RuntimeError:
+            if not self.waker.wake(self._wake):
                 self._closed = True
                 self._waiting.clear()
                 return False
@@ -222,8 +254,10 @@ class Feed:
         """
         if bound < 1:
             raise ValueError(f"bound must be at least 1, got {bound}")
+        loop = asyncio.get_running_loop()
+        waker = next((other.waker for other in self._readers if other.waker.serves(loop)), None)
         reader = Subscription(
-            asyncio.get_running_loop(),
+            waker or Waker(loop),
             self._remove,
             topics=None if topics is None else frozenset(topics),
             rigs=None if rigs is None else frozenset(rigs),

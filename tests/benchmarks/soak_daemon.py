@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import threading
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.feed import Feed
 from orchestrator.daemon.http import serve_http
 from orchestrator.daemon.planner_process import PlannerProcesses
+from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon
 from orchestrator.daemon.telemetry import Reading, Tap
 from orchestrator.guardian.rescue import Unrecorded
@@ -32,13 +34,13 @@ from orchestrator.virtual_time import UtcClock, run_real
 from tests.orchestrator.rehearsal import CONFIGS
 
 RIG_TEXT = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
-LOOK_PAUSE_S = 0.04
-PUMPS_PERIOD_S = 0.08
+OFTEN = safety.Periods(watch_s=0.05, pumps_s=0.05)
+TOLD_S = 0.09  # of looks every 50 ms that is every other one
 SAMPLE_S = 1.0
 
 
 class WatchedRig:
-    """Heater, pressure and four pumps whose interlocks look more than ten times a second, and tell the feed.
+    """Heater, pressure, four pumps: their interlocks look at each twenty times a second, the feed hears it ten times.
 
     A spectrometer has no interlock, and there is none.
     """
@@ -46,7 +48,7 @@ class WatchedRig:
     def __init__(self, name: str, rig_file: Path, feed: Feed) -> None:
         self.name = name
         self._config = parse_rig(rig_file.read_text(), f"{name}.yaml")
-        self.seen_s: dict[str, list[float]] = {}
+        self.seen_s: dict[str, array[float]] = {}
         self.trips: list[str] = []
         self._feed = feed
         self._end = threading.Event()
@@ -60,12 +62,12 @@ class WatchedRig:
 
     async def _live(self) -> None:
         clock = UtcClock(asyncio.get_running_loop())
-        tap = Tap(Unrecorded(), lambda: stamp(clock), self._heard, 0.1)
+        tap = Tap(Unrecorded(), lambda: stamp(clock), self._heard, TOLD_S)
         rig = steel_rig(self._config, tap)
         devices = [rig.heater, *rig.pumps.values(), *([rig.pressure] if rig.pressure is not None else [])]
         for device in devices:
             await device.connect()
-        interlocks = safety.Interlocks(rig)
+        interlocks = safety.Interlocks(rig, periods=OFTEN)
         watching = asyncio.ensure_future(interlocks.watch(self._tripped))
         while not self._end.is_set() and not watching.done():  # noqa: ASYNC110 - the end comes from another thread
             await asyncio.sleep(0.2)
@@ -75,7 +77,7 @@ class WatchedRig:
             await device.close()
 
     def _heard(self, device: str, reading: Reading, due: bool) -> None:
-        self.seen_s.setdefault(device, []).append(reading.t_s)
+        self.seen_s.setdefault(device, array("d")).append(reading.t_s)
         if due:
             said = {"device": device, "values": dict(reading.values)}
             self._feed.publish(self.name, "reading", said, t_s=reading.t_s, utc=reading.utc)
@@ -100,6 +102,7 @@ async def main(folder: Path, rig_files: list[Path]) -> dict[str, Any]:
     await daemon.start()
     server = await serve_http(daemon, loaded)
     rigs = [WatchedRig(f"real{n}", where, daemon.feed) for n, where in enumerate(rig_files)]
+    stay_prompt()
     print(json.dumps({"url": server.url, "tokens": str(folder / "lumiflow.tokens")}), flush=True)
     memory: list[int] = []
     most_readers = 0
@@ -114,7 +117,7 @@ async def main(folder: Path, rig_files: list[Path]) -> dict[str, Any]:
     await server.stop()
     await daemon.close()
     planners.close()
-    seen = {f"{rig.name}.{device}": times for rig in rigs for device, times in rig.seen_s.items()}
+    seen = {f"{rig.name}.{device}": times.tolist() for rig in rigs for device, times in rig.seen_s.items()}
     trips = [trip for rig in rigs for trip in rig.trips]
     return {
         "memory": memory,
@@ -127,7 +130,4 @@ async def main(folder: Path, rig_files: list[Path]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        safety.WATCH_PERIOD_S = LOOK_PAUSE_S  # type: ignore[misc]
-        safety.PUMP_PERIOD_S = PUMPS_PERIOD_S  # type: ignore[misc]
     print(json.dumps(run_real(main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]))), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -354,3 +355,16 @@ def test_a_modbus_unit_out_of_range_is_refused_at_construction(unit: int) -> Non
         EurothermController(b.bus, unit)
     with pytest.raises(OutOfRangeError):
         PressureTransmitter(b.bus, unit)
+
+
+def test_a_line_that_is_opened_again_and_again_leaves_nothing_behind_in_the_log() -> None:
+    async def main() -> None:
+        one = bench()
+        handlers = set()
+        for _ in range(3):
+            await one.bus.open("heater")
+            await one.bus.close()
+            handlers.add(len(logging.getLogger("pymodbus").handlers))
+        assert len(handlers) == 1
+
+    run_virtual(main())

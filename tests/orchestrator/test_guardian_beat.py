@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.guardian import Heart, keep_beating
 from orchestrator.guardian.beat import ENVIRONMENT, Messages, message
+from orchestrator.guardian.child import daemon_environ
 from orchestrator.virtual_time import run_virtual
 
 Pair = tuple[socket.socket, socket.socket]
@@ -49,6 +50,12 @@ def test_the_environment_names_the_socket_and_no_grandchild_inherits_it(pair: Pa
     heart.beat("bench")
     assert Messages().fed(pair[1].recv(4096)) == [("beat", "bench")]
     heart.close()
+
+
+def test_a_daemon_is_started_with_few_heaps_and_without_what_systemd_says_to_its_guardian() -> None:
+    around = {"PATH": "/bin", "NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1"}
+    assert daemon_environ(around) == {"PATH": "/bin", "MALLOC_ARENA_MAX": "2"}
+    assert daemon_environ({"MALLOC_ARENA_MAX": "8"}) == {"MALLOC_ARENA_MAX": "8"}  # somebody knows better
 
 
 def test_a_guardian_that_does_not_read_never_blocks_a_beat(pair: Pair) -> None:

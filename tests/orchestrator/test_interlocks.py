@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from orchestrator.devices import HeaterReading
 from orchestrator.rig import Rig, make_safe
-from orchestrator.safety import ACT_WITHIN_S, Interlocks, Trip
+from orchestrator.safety import ACT_WITHIN_S, PUMP_PERIOD_S, WATCH_PERIOD_S, Interlocks, Trip
 from orchestrator.virtual_time import run_virtual
 from simulators.faults import FaultKind
 from tests.orchestrator.rehearsal import rig_on_twins
@@ -121,6 +122,58 @@ def test_they_watch_during_the_safe_sequence_and_a_clog_there_ends_its_flush() -
     assert heard[0].interlock in ("clog", "fast pressure rise", "over-pressure")
     flush = next(detail for step, ok, detail in said if step == "flush" and ok)
     assert "cut short" in flush
+
+
+def looks_at(rig: Rig, device: str) -> list[float]:
+    """When a device was asked for its reading, from now on."""
+    begun: list[float] = []
+    asked = rig.heater if device == rig.heater.name else rig.pumps[device]
+    verb = "read" if device == rig.heater.name else "status"
+    plain = getattr(asked, verb)
+
+    async def read() -> Any:
+        begun.append(asyncio.get_running_loop().time())
+        return await plain()
+
+    setattr(asked, verb, read)
+    return begun
+
+
+def test_looks_begin_at_their_period_however_long_a_look_takes() -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        oven, pump = looks_at(rig, rig.heater.name), looks_at(rig, "cs")
+        await asyncio.sleep(60.0)
+        assert {round(later - earlier, 6) for earlier, later in pairwise(oven)} == {WATCH_PERIOD_S}
+        assert {round(later - earlier, 6) for earlier, later in pairwise(pump)} == {PUMP_PERIOD_S}
+
+    assert played(scene)[1] == []
+
+
+def test_pumps_that_do_not_answer_keep_nobody_from_the_heater() -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        oven = looks_at(rig, rig.heater.name)
+        inject(rig, FaultKind.SILENCE, "pumps", duration_s=25.0)
+        await asyncio.sleep(60.0)
+        assert {round(later - earlier, 6) for earlier, later in pairwise(oven)} == {WATCH_PERIOD_S}
+
+    assert played(scene)[1] == []
+
+
+def test_a_round_that_takes_longer_than_its_period_leaves_the_line_to_others_all_the_same() -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        begun = looks_at(rig, rig.heater.name)
+        plain = rig.heater.read
+
+        async def slow() -> HeaterReading:
+            reading = await plain()
+            await asyncio.sleep(1.5 * WATCH_PERIOD_S)
+            return reading
+
+        rig.heater.read = slow  # type: ignore[method-assign]
+        await asyncio.sleep(60.0)
+        assert min(later - earlier for earlier, later in pairwise(begun[1:])) > (1.5 + 0.25) * WATCH_PERIOD_S
+
+    assert played(scene)[1] == []
 
 
 def test_nothing_is_flushed_through_a_line_that_has_tripped() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import gc
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -90,6 +92,16 @@ def test_a_bus_can_be_forgotten() -> None:
     unregister_usb(name)
     assert f"usb.backend.{name}" not in sys.modules
     unregister_usb(name)
+
+
+def test_a_bus_that_is_let_go_keeps_neither_its_spectrometers_nor_its_clock() -> None:
+    device, clock = twin(), Stopwatch()
+    bus = UsbBus([device], clock)
+    gone = weakref.ref(device), weakref.ref(clock)
+    bus.detach()
+    del device, clock
+    gc.collect()
+    assert [kept() for kept in gone] == [None, None]
 
 
 @pytest.mark.parametrize("serial", ["", "a serial number too long", "ü"])

@@ -303,6 +303,7 @@ def test_the_rigs_journal_folds_to_what_it_says_and_passes_over_what_it_does_not
     assert ledger.boots == 1
     assert set(ledger.ended) == {"quickstart-0001"}
     assert ledger.ended["quickstart-0001"]["safe"] is True
+    assert ledger.jobs["quickstart-0001"].text == ""  # a daemon that has had thousands keeps none of them
 
 
 def test_when_the_rigs_journal_cannot_be_written_nothing_new_is_done_and_it_is_said_why(tmp_path: Path) -> None:

@@ -168,6 +168,18 @@ def test_a_stuck_reader_costs_its_loop_one_wake_up_however_much_is_published() -
     asyncio.run(scene())
 
 
+def test_many_readers_cost_who_publishes_one_call_to_their_loop() -> None:
+    async def scene() -> None:
+        feed = Feed()
+        readers = [feed.subscribe() for _ in range(20)]
+        before = len(asyncio.get_running_loop()._ready)  # type: ignore[attr-defined]
+        say(feed, 3)
+        assert len(asyncio.get_running_loop()._ready) - before == 1  # type: ignore[attr-defined]
+        assert [len(await reader.batch(9)) for reader in readers] == 20 * [3]
+
+    asyncio.run(scene())
+
+
 def test_notices_hold_plain_values_whatever_a_publisher_gave() -> None:
     shared = {"values": [1.0, math.nan], "path": Path("a"), "deep": {"x": (math.inf,)}}
     notice = Feed().publish("bench", "event", shared, t_s=math.nan, utc=UTC)
