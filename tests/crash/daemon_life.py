@@ -282,7 +282,7 @@ async def _live(folder: Folder, say: _Say) -> None:
     elif rig.standing()[0] == "paused":
         await ask({"verb": "resume", "rig": RIG})
     async with asyncio.timeout(PATIENCE_S):
-        while not rig.ledger.ended:  # noqa: ASYNC110 - what is waited for is in the journal
+        while not rig.ledger.ended or rig.standing()[0] == "ending":  # noqa: ASYNC110 - the journal knows it first
             await asyncio.sleep(0.02)
     assert rig.standing() == ("idle", ""), rig.standing()
     await daemon.close()

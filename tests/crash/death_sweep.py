@@ -7,6 +7,9 @@ The first is with the least that holds a rig, the second with the daemon itself 
 are served on TCP by a process of their own, which looks every 10 ms whether a heater gives power and a pump runs.
 Guardian and daemon are real processes on real sockets. Times count from the moment before the signal is sent: SIGKILL;
 SIGSTOP; a control loop that something blocks. Bars: heaters off within 3 s, pumps stopped within 5 s.
+
+Every resumption of the daemon's campaign fills the line again. When a syringe runs low by the daemon's record, its
+operator ends the campaign, fills the syringes, says so (``refill``) and submits the campaign anew.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ HEATERS_BAR_S = 3.0
 PUMPS_BAR_S = 5.0
 WAYS = {"SIGKILL": signal.SIGKILL, "SIGSTOP": signal.SIGSTOP, "blocked loop": signal.SIGUSR1}
 _PATIENCE_S = 60.0
+_READY_S = 240.0
+"""How long a daemon may take to come back on a machine that has other work to do."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,15 @@ def die(served: ServedRig, guardian: int, way: str, wait_s: float) -> Death:
 
 
 class Campaigning:
-    """The daemon on the served rig with a campaign: what brings it back to work after each of its deaths."""
+    """The daemon on the served rig with a campaign: what brings it back to work after each of its deaths.
 
-    def __init__(self, served: ServedRig, folder: Path) -> None:
+    ``refill_below``: the share of a syringe at which all are filled.
+    """
+
+    def __init__(self, served: ServedRig, folder: Path, refill_below: float = 0.3) -> None:
         self._served = served
+        self._refill_below = refill_below
+        self.refills = 0
         self.file = folder / "daemon.yaml"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -116,43 +126,66 @@ class Campaigning:
 
     def to_work(self) -> None:
         """Submit the campaign, or resume it; once its pumps run, the heater is switched on past it."""
-        self._state(lambda rig: rig["state"] in ("idle", "paused"))
-        client = client_of(self.file)
+        rig = self._state(lambda rig: rig["state"] in ("idle", "paused"))
+        if any(each["left_ul"] < self._refill_below * each["volume_ul"] for each in rig["syringes"].values()):
+            self._refill(list(rig["syringes"]))
         if not self._submitted:
             text = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
-            client.command({"verb": "submit", "rig": "bench", "campaign": text})
+            self._ask({"verb": "submit", "campaign": text})
             self._submitted = True
         else:
-            client.command({"verb": "resume", "rig": "bench"})
-        if not self._served.wait(lambda rig: bool(rig.pumping), _PATIENCE_S):
+            self._ask({"verb": "resume"})
+        if not self._served.wait(lambda rig: bool(rig.pumping), _READY_S):
             raise SystemExit("the campaign does not begin")
         self._served.heat(120.0)
 
-    def _state(self, holds: Callable[[dict[str, Any]], bool]) -> None:
-        until_s = time.monotonic() + _PATIENCE_S
+    def _refill(self, pumps: list[str]) -> None:
+        """End the campaign, fill the syringes, and say so."""
+        if self._submitted:
+            self._ask({"verb": "abort"})
+            self._state(lambda rig: rig["job"] is None and rig["state"] in ("idle", "paused"))
+            self._submitted = False
+        counted = {name: each["left_ul"] for name, each in self._state(lambda rig: True)["syringes"].items()}
+        left = self._served.refill(_PATIENCE_S)
+        for pump in pumps:
+            print(f"{pump}: {left[pump]:.0f} µL were left, {counted[pump]:.0f} by the record", file=sys.stderr)
+            self._ask({"verb": "refill", "pump": pump})
+        self.refills += 1
+
+    def _ask(self, words: dict[str, Any]) -> None:
+        client_of(self.file).command({"rig": "bench", **words})
+
+    def _state(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        until_s = time.monotonic() + _READY_S
         seen: object = None
         while time.monotonic() < until_s:
             try:
-                rig = client_of(self.file).state()["rigs"]["bench"]
+                rig: dict[str, Any] = client_of(self.file).state()["rigs"]["bench"]
             except LumiflowError as error:
                 seen = error
             else:
                 if holds(rig):
-                    return
+                    return rig
                 seen = (rig["state"], rig["detail"], rig["job"], rig["trip"])
             time.sleep(0.1)
         raise SystemExit(f"the daemon is not ready for a campaign: {seen}")
 
 
 def sweep(
-    each: int, seed: int, folder: Path, *, daemon: bool = False, ways: Sequence[str] = tuple(WAYS)
+    each: int,
+    seed: int,
+    folder: Path,
+    *,
+    daemon: bool = False,
+    ways: Sequence[str] = tuple(WAYS),
+    refill_below: float = 0.3,
 ) -> list[Death]:
     """``each`` deaths of every way in a random order, under one guardian; of the daemon itself for ``daemon``."""
     generator = random.Random(seed)
     ways = [way for way in ways for _ in range(each)]
     generator.shuffle(ways)
     served = ServedRig.start(folder)
-    campaigning = Campaigning(served, folder) if daemon else None
+    campaigning = Campaigning(served, folder, refill_below) if daemon else None
     command = holder_command(served.rig) if campaigning is None else campaigning.command
     guardian = start_guardian(folder, served.rig, len(ways), command)
     deaths: list[Death] = []
@@ -170,6 +203,8 @@ def sweep(
         guardian.terminate()
         guardian.wait(60.0)
         served.stop()
+    if campaigning is not None:
+        print(f"the syringes were filled {campaigning.refills} times", file=sys.stderr, flush=True)
     found = rescues(folder / FILE)
     if len(found) < len(ways) or not all(rescue.well for rescue in found):
         raise SystemExit(f"{len(found)} rescues are in the guardian's journal, not all of them well: {found[-3:]}")
@@ -198,9 +233,12 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=100)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--daemon", action="store_true", help="the daemon itself, in the middle of a campaign")
+    parser.add_argument("--refill-below", type=float, default=0.3, help="share of a syringe at which all are filled")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        deaths = sweep(options.each, options.seed, Path(folder), daemon=options.daemon)
+        deaths = sweep(
+            options.each, options.seed, Path(folder), daemon=options.daemon, refill_below=options.refill_below
+        )
     print(report(deaths))
     missed = [death for death in deaths if death.heaters_s > HEATERS_BAR_S or death.pumps_s > PUMPS_BAR_S]
     return 1 if missed else 0

@@ -4,7 +4,8 @@
 
 It writes the rig file that names its ports, then one line of JSON for every change: ``[t_s, what, value]`` with the
 machine's monotonic clock, ``heater`` and its output, ``pump`` by name and its flow in µL/min, looked at every 10 ms. A
-line on its standard input sets the heater to so many °C, by nobody's order; it ends when its standard input does.
+line on its standard input sets the heater to so many °C, by nobody's order; ``refill`` fills every syringe and is
+answered with what was left in each in µL, as ``left``. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -65,7 +66,13 @@ async def _serve(rig_file: Path, written: Path) -> None:
 
     def told() -> None:
         line = sys.stdin.readline()
-        if line:
+        if line == "refill\n":
+            now_s = loop.time()
+            left = {name: pump.content_ul(now_s) for name, pump in served.stage.world.network.pumps.items()}
+            print(json.dumps([now_s, "left", left]), flush=True)
+            for pump in served.stage.world.network.pumps.values():
+                pump.set_content(now_s, pump.spec.syringe_volume_ul)
+        elif line:
             served.stage.world.block.command(loop.time(), float(line), True)
         else:
             over.set()
@@ -114,8 +121,19 @@ class ServedRig:
 
     def heat(self, temperature_c: float) -> None:
         """Switch the heater on, past everybody."""
+        self._tell(f"{temperature_c:g}")
+
+    def refill(self, patience_s: float) -> dict[str, float]:
+        """Fill every syringe; returns what was left in each, µL. Raises TimeoutError."""
+        self.state.pop("left", None)
+        self._tell("refill")
+        if not self.wait(lambda rig: "left" in rig.state, patience_s):
+            raise TimeoutError("the syringes are not filled")
+        return dict(self.state["left"][1])
+
+    def _tell(self, words: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{temperature_c:g}\n")
+        self.process.stdin.write(f"{words}\n")
         self.process.stdin.flush()
 
     def _read(self) -> None:

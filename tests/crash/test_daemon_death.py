@@ -7,11 +7,13 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestrator.daemon.__main__ import EXIT_LEFT
 from orchestrator.guardian.__main__ import guardian_command
 from orchestrator.guardian.diary import FILE, rescues
 from orchestrator.journal import Journal
@@ -19,6 +21,7 @@ from tests.crash.death_sweep import (
     HEATERS_BAR_S,
     PUMPS_BAR_S,
     WAYS,
+    Campaigning,
     at_work,
     daemon_pid,
     die,
@@ -27,7 +30,7 @@ from tests.crash.death_sweep import (
     start_guardian,
     sweep,
 )
-from tests.crash.served_rig import ROOT, ServedRig
+from tests.crash.served_rig import PUMPS, ROOT, ServedRig
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the guardian needs POSIX processes")
 PATIENCE_S = 60.0
@@ -70,6 +73,37 @@ def test_the_daemon_itself_killed_in_the_middle_of_a_campaign_leaves_nothing_on(
     (death, *_) = sweep(1, 2, tmp_path, daemon=True, ways=("blocked loop",))
     assert death.heaters_s < HEATERS_BAR_S
     assert death.pumps_s < PUMPS_BAR_S
+
+
+def test_a_third_ctrl_c_ends_a_daemon_that_hangs_and_the_guardian_has_heater_and_pumps_off(
+    served: ServedRig, tmp_path: Path
+) -> None:
+    campaigning = Campaigning(served, tmp_path)
+    guardian = start_guardian(tmp_path, served.rig, 0, campaigning.command)
+    try:
+        campaigning.to_work()
+        daemon = daemon_pid(guardian.pid)
+        assert daemon is not None
+        assert served.wait(lambda rig: rig.heating and bool(rig.pumping), PATIENCE_S)
+        os.kill(daemon, signal.SIGUSR1)  # its control loop turns no more: it can make nothing safe by itself
+        os.kill(daemon, signal.SIGSTOP)  # so that two are there when it looks, and the third is the last thing it hears
+        os.kill(daemon, signal.SIGINT)
+        os.kill(daemon, signal.SIGTERM)
+        os.kill(daemon, signal.SIGCONT)
+        while daemon_pid(guardian.pid) == daemon:
+            os.kill(daemon, signal.SIGINT)
+            time.sleep(0.01)
+        left_s = time.monotonic()
+        assert served.wait(safe, PATIENCE_S)
+        assert served.state["heater"][0] - left_s < HEATERS_BAR_S
+        assert max(served.state[pump][0] for pump in PUMPS if pump in served.state) - left_s < PUMPS_BAR_S
+        assert guardian.wait(PATIENCE_S) == 3
+    finally:
+        guardian.kill()
+        guardian.wait()
+    (rescue,) = rescues(tmp_path / FILE)
+    assert rescue.well
+    assert rescue.cause == f"the daemon ended with status {EXIT_LEFT}"
 
 
 @pytest.mark.long
