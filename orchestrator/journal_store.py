@@ -215,12 +215,16 @@ def read_meta(connection: sqlite3.Connection) -> dict[str, str]:
     return {str(key): str(value) for key, value in connection.execute("SELECT key, value FROM meta ORDER BY key")}
 
 
-def read_events(connection: sqlite3.Connection, path: Path) -> Iterator[Event]:
-    """Every event in order, each checked against the chain. Raises JournalDamaged at the first that does not fit."""
-    previous = genesis(read_meta(connection))
-    seq = 0
+def read_events(connection: sqlite3.Connection, path: Path, after: Event | None = None) -> Iterator[Event]:
+    """Every event in order, each checked against the chain; those ``after`` an event that was read before.
+
+    Raises JournalDamaged at the first that does not fit.
+    """
+    previous, seq = (genesis(read_meta(connection)), 0) if after is None else (after.hash, after.seq)
     try:
-        rows = connection.execute("SELECT seq, utc, t_s, kind, data, calls, prev_hash, hash FROM events ORDER BY seq")
+        rows = connection.execute(
+            "SELECT seq, utc, t_s, kind, data, calls, prev_hash, hash FROM events WHERE seq > ? ORDER BY seq", (seq,)
+        )
         for row in rows:
             seq += 1
             event = _checked(row, seq, previous, path)

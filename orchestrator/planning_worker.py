@@ -13,14 +13,16 @@ import json
 import os
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator import planning
 from orchestrator.errors import JournalError
-from orchestrator.fold import fold
+from orchestrator.fold import advance
 from orchestrator.header import loaded_from
-from orchestrator.journal import Journal
+from orchestrator.journal_store import Event, connect, read_events
+from orchestrator.run_state import RunState
 
 if TYPE_CHECKING:
     from planners import Strategy
@@ -29,19 +31,18 @@ NICENESS = 10
 
 
 class Answers:
-    """Answers questions about journals, keeping the strategy of the last one."""
+    """Answers questions about journals, keeping the strategy and the state that the last one came to."""
 
     def __init__(self) -> None:
         self._header: dict[str, Any] | None = None
         self._strategy: Strategy | None = None
+        self._path: Path | None = None
+        self._last: Event | None = None
+        self._state = RunState()
 
     def to(self, question: dict[str, Any]) -> Any:
         """The data of the event that is asked for. Raises LumiflowError and PlannerError."""
-        with Journal.open(Path(question["journal"]), readonly=True) as journal:
-            events = tuple(itertools.islice(journal.events(), question["seq"]))
-        if len(events) < question["seq"]:
-            raise JournalError(f"{question['journal']}: has {len(events)} events, not {question['seq']}")
-        state = fold(events)
+        state = self._read(Path(question["journal"]), question["seq"])
         header = dict(state.header)
         loaded = loaded_from(header)
         if self._strategy is None or self._header != header:
@@ -51,6 +52,27 @@ class Answers:
         if question["ask"] == "propose":
             return planning.proposed_data(question["n"], self._strategy.propose(request), names)
         return planning.recommended_data(loaded.config, state, self._strategy.recommend(request), names)
+
+    def _read(self, path: Path, seq: int) -> RunState:
+        """A journal's state at an event. What the last question had read of the same journal is not read again."""
+        if path != self._path or (self._last is not None and self._last.seq > seq):
+            self._path, self._last, self._state = path, None, RunState()
+        try:
+            self._read_on(path, seq)
+        except JournalError:
+            if self._last is None:
+                raise
+            self._last, self._state = None, RunState()  # another journal may have come under this name
+            self._read_on(path, seq)
+        return self._state
+
+    def _read_on(self, path: Path, seq: int) -> None:
+        with closing(connect(path, readonly=True)) as connection:
+            for event in itertools.takewhile(lambda event: event.seq <= seq, read_events(connection, path, self._last)):
+                self._state, self._last = advance(self._state, event), event
+        read = 0 if self._last is None else self._last.seq
+        if read < seq:
+            raise JournalError(f"{path}: has {read} events, not {seq}")
 
 
 def serve(questions: IO[str], answers: IO[str]) -> None:
