@@ -80,6 +80,7 @@ class Explained:
                 name: {"kind": entry.kind, "low": entry.low, "high": entry.high, "unit": UNITS[entry.kind]}
                 for name, entry in config.inputs.items()
             },
+            "constraints": list(config.constraints),
             **self.report.as_dict(),
         }
 
@@ -95,6 +96,8 @@ class Explained:
         for name, entry in config.inputs.items():
             low, high = f"{entry.low:g}", f"{entry.high:g} {UNITS[entry.kind]}".rstrip()
             lines.append(f"  {name:<20} {low} to {high}{' (log)' if entry.scale == 'log' else ''}")
+        if config.constraints:
+            lines += ["where", *(f"  {constraint}" for constraint in config.constraints)]
         lines += [
             f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out, "
             f"for at most {config.budget.experiments} experiments or {config.budget.reactor_time_s / 3600:g} h.",

@@ -97,7 +97,8 @@ class PreflightError(_ProblemsError):
 class Unreachable(LumiflowError):  # noqa: N818 - a fact about a recipe, which its caller reports to the planner
     """The rig cannot make this recipe. ``quantity`` needs ``value``, and the rig allows ``low`` to ``high``.
 
-    ``quantity`` is a pump's name, or what was asked for: "temperature", "total flow", "pressure", "composition".
+    ``quantity`` is a pump's name, or what was asked for: "temperature", "total flow", "pressure", "composition",
+    or the constraint of the campaign that does not hold.
     """
 
     exit_code = EXIT_REFUSED

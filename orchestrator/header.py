@@ -105,6 +105,7 @@ def header_of(
             {"name": name, "unit": UNITS[entry.kind], "low": entry.low, "high": entry.high, "scale": entry.scale}
             for name, entry in config.inputs.items()
         ],
+        **({"constraints": list(config.constraints)} if config.constraints else {}),
         "stocks": stocks,
         "budget": {
             "experiments": config.budget.experiments,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import UNITS, CampaignConfig, RigConfig
 from orchestrator.errors import UsageRefused
-from orchestrator.plumbing import feasible_mask
+from orchestrator.many_recipes import feasible_mask
 from orchestrator.run_state import Experiment, RunState
 
 if TYPE_CHECKING:

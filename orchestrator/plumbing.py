@@ -16,19 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.inputs import Fixed, Input
-from orchestrator.config.rig import RigConfig, Tube
+from orchestrator.config.rig import RigConfig
+from orchestrator.constraints import coherent_values, constraints_of
 from orchestrator.errors import Unreachable
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Rows = NDArray[np.float64]
-    Mask = NDArray[np.bool_]
+from orchestrator.hydraulics import highest_flow_ul_min, pressure_drop_kpa, sweep_s
 
 __all__ = [
     "Duration",
@@ -36,8 +30,8 @@ __all__ = [
     "Recipe",
     "Unreachable",
     "concentrations_mm",
+    "constraint_check",
     "duration",
-    "feasible_mask",
     "flow_planner",
     "highest_flow_ul_min",
     "pressure_drop_kpa",
@@ -82,7 +76,7 @@ class Duration:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """One condition on the composition: sum_p (constant_p + v slope_p) phi_p = 0; ``fixed``: v if it is no input."""
 
     name: str
@@ -92,7 +86,7 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Knob:
+class Knob:
     """The total flow, residence time or temperature: an input's name, or a fixed value."""
 
     name: str
@@ -104,11 +98,14 @@ class _Knob:
 
 
 @dataclass(frozen=True)
-class _System:
+class System:
+    """What the inputs and fixed quantities of a campaign set: the conditions on the composition, one flow, one
+    temperature."""
+
     pumps: tuple[str, ...]
-    rows: tuple[_Row, ...]
-    flow: _Knob
-    temperature: _Knob
+    rows: tuple[Row, ...]
+    flow: Knob
+    temperature: Knob
 
 
 def stock_in(campaign: CampaignConfig, rig: RigConfig, pump: str) -> str:
@@ -125,8 +122,8 @@ def pump_flows(campaign: CampaignConfig, rig: RigConfig, recipe: Recipe) -> Flow
     """Set the rig for a recipe.
 
     Raises:
-        Unreachable: the composition cannot be mixed from the stocks, or a flow, the temperature or the pressure leaves
-            the limits of the rig or of a pump.
+        Unreachable: the composition cannot be mixed from the stocks; a flow, the temperature or the pressure leaves the
+            limits of the rig or of a pump; or a constraint of the campaign does not hold.
         KeyError: the recipe lacks an input.
     """
     return flow_planner(campaign, rig)(recipe)
@@ -134,9 +131,10 @@ def pump_flows(campaign: CampaignConfig, rig: RigConfig, recipe: Recipe) -> Flow
 
 def flow_planner(campaign: CampaignConfig, rig: RigConfig) -> Callable[[Recipe], FlowPlan]:
     """:func:`pump_flows` of one campaign on one rig, for many recipes."""
-    system = _system(campaign, rig)
-    limits = {pump: _flow_limits(rig, pump) for pump in system.pumps}
+    system = system_of(campaign, rig)
+    limits = {pump: flow_limits(rig, pump) for pump in system.pumps}
     volume = rig.plumbing.reactor.volume_ul
+    breaks = constraint_check(campaign, rig)
 
     def plan(recipe: Recipe) -> FlowPlan:
         temperature = system.temperature.value(recipe)
@@ -156,62 +154,40 @@ def flow_planner(campaign: CampaignConfig, rig: RigConfig) -> Callable[[Recipe],
             if flows[pump] > 0.0:
                 _within(pump, flows[pump], limits[pump], "µL/min")
         _within("pressure", pressure_drop_kpa(rig, total), (-math.inf, rig.limits.pressure_kpa), "kPa")
-        return FlowPlan(flows, temperature, 60.0 * volume / total, total)
+        made = FlowPlan(flows, temperature, 60.0 * volume / total, total)
+        for index in range(len(campaign.constraints)):
+            broken = breaks(index, recipe, made)
+            if broken is not None:
+                raise broken
+        return made
 
     return plan
 
 
-def feasible_mask(campaign: CampaignConfig, rig: RigConfig, names: Sequence[str]) -> Callable[[Rows], Mask]:
-    """A function that tells for many recipes at once whether :func:`pump_flows` can set them.
+def constraint_check(campaign: CampaignConfig, rig: RigConfig) -> Callable[[int, Recipe, FlowPlan], Unreachable | None]:
+    """A function of a constraint's index, a recipe and its plan: how the recipe breaks it, None if it does not."""
+    stocks = concentrations_mm(campaign, rig)
+    constraints = constraints_of(campaign, stocks)
 
-    It takes rows of shape (n, len(names)), in base units and in the order of ``names``, and returns shape (n,).
-    """
-    import numpy as np
+    def check(index: int, recipe: Recipe, plan: FlowPlan) -> Unreachable | None:
+        constraint = constraints[index]
+        values = coherent_values(
+            campaign,
+            stocks,
+            constraint.names,
+            recipe=recipe,
+            total_flow=plan.total_flow_ul_min,
+            residence_time=plan.residence_time_s,
+            temperature=plan.temperature_c,
+            flows=plan.flows_ul_min,
+        )
+        broken = constraint.broken(values)
+        if broken is None:
+            return None
+        bounds = {"value": broken.lower, "low": -math.inf, "high": broken.upper}
+        return Unreachable(broken.reason, quantity=constraint.text, unit="", **bounds)
 
-    system = _system(campaign, rig)
-    column = {name: index for index, name in enumerate(names)}
-    constant = np.array([row.constant for row in system.rows]).reshape(-1, len(system.pumps))
-    slope = np.array([row.slope for row in system.rows]).reshape(-1, len(system.pumps))
-    limits = [_flow_limits(rig, pump) for pump in system.pumps]
-    lows, highs = np.array([low for low, _ in limits]), np.array([high for _, high in limits])
-    volume = rig.plumbing.reactor.volume_ul
-    flow_low, flow_high = rig.limits.total_flow_ul_min
-    highest_flow = min(flow_high, highest_flow_ul_min(rig))
-
-    def pick(rows: Rows, name: str, fixed: float | None) -> Rows:
-        return rows[:, column[name]] if fixed is None else np.full(len(rows), fixed)
-
-    def feasible(rows: Rows) -> Mask:
-        rows = np.asarray(rows, dtype=np.float64)
-        count = len(rows)
-        values = np.empty((count, len(system.rows)))
-        for index, row in enumerate(system.rows):
-            values[:, index] = pick(rows, row.name, row.fixed)
-        matrix = np.ones((count, len(system.pumps), len(system.pumps)))
-        matrix[:, 1:, :] = constant + values[:, :, None] * slope
-        matrix /= np.maximum(np.abs(matrix).max(axis=2, keepdims=True), 1e-300)
-        regular = np.isfinite(matrix).all(axis=(1, 2))
-        matrix[~regular] = np.eye(len(system.pumps))
-        determinate = np.abs(np.linalg.det(matrix)) > SINGULAR
-        regular &= determinate
-        matrix[~determinate] = np.eye(len(system.pumps))
-        wanted = np.zeros((count, len(system.pumps), 1))
-        wanted[:, 0] = 1.0
-        shares = np.linalg.solve(matrix, wanted)[:, :, 0]
-        knob = pick(rows, system.flow.name, system.flow.fixed)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            total = 60.0 * volume / knob if system.flow.kind == "residence_time" else knob
-        temperature = pick(rows, system.temperature.name, system.temperature.fixed)
-        flows = shares * total[:, None]
-        still = np.abs(shares) <= NEGLIGIBLE
-        moving = (flows >= lows * (1.0 - SLACK)) & (flows <= highs * (1.0 + SLACK)) & (shares > 0.0)
-        allowed: Mask = regular & (still | moving).all(axis=1)
-        allowed &= (total >= flow_low * (1.0 - SLACK)) & (total <= highest_flow * (1.0 + SLACK))
-        low_c, high_c = rig.limits.temperature_c
-        allowed &= (temperature >= low_c - SLACK * abs(low_c)) & (temperature <= high_c + SLACK * abs(high_c))
-        return allowed
-
-    return feasible
+    return check
 
 
 def duration(campaign: CampaignConfig, rig: RigConfig, plan: FlowPlan) -> Duration:
@@ -238,36 +214,6 @@ def price(campaign: CampaignConfig, rig: RigConfig, plan: FlowPlan, *, worst: bo
     if worst:
         dosing_s = expected.washout_s + max(expected.looks_s, campaign.settle.timeout_s) + expected.measure_s
     return {pump: flow * dosing_s / 60.0 for pump, flow in plan.flows_ul_min.items()}
-
-
-def pressure_drop_kpa(rig: RigConfig, flow_ul_min: float) -> float:
-    """Gauge pressure at the mixer in kPa: Hagen-Poiseuille, 128 mu L Q / (pi d^4), over reactor and transit tube, plus
-    the back pressure. The fluid is taken as cold, which errs on the safe side."""
-    drop = sum(_resistance(tube) for tube in (rig.plumbing.reactor, rig.plumbing.transit))
-    return rig.twin.back_pressure_kpa + drop * rig.twin.viscosity_mpa_s * flow_ul_min
-
-
-def sweep_s(rig: RigConfig, flow_ul_min: float) -> float:
-    """Time in s after which solvent at this flow has replaced what was in reactor, transit tube and cell.
-
-    Each tube is waited for until some 2 % of its content are left: by its residence times, of which a segmented flow's
-    have the relative width 1/sqrt(tanks) and a laminar one's leave 1/(4 theta^2) after theta mean times (O. Levenspiel,
-    Chemical Reaction Engineering, 3rd ed., ch. 14 and 15).
-    """
-    tubes = (rig.plumbing.reactor, rig.plumbing.transit)
-    return sum(_sweeps(tube) * tube.volume_ul for tube in tubes) / flow_ul_min * 60.0
-
-
-def _sweeps(tube: Tube) -> float:
-    if tube.flow == "plug":
-        return 1.1
-    return 0.5 / math.sqrt(0.02) if tube.flow == "laminar" else 1.0 + 2.5 / math.sqrt(tube.tanks)
-
-
-def highest_flow_ul_min(rig: RigConfig) -> float:
-    """The total flow at which the estimated pressure reaches the rig's limit, in µL/min."""
-    per_flow = pressure_drop_kpa(rig, 1.0) - rig.twin.back_pressure_kpa
-    return (rig.limits.pressure_kpa - rig.twin.back_pressure_kpa) / per_flow
 
 
 def system_faults(campaign: CampaignConfig, rig: RigConfig) -> list[tuple[tuple[str, ...], str]]:
@@ -298,7 +244,7 @@ def system_faults(campaign: CampaignConfig, rig: RigConfig) -> list[tuple[tuple[
         )
     if faults:
         return faults
-    system = _system(campaign, rig)
+    system = system_of(campaign, rig)
     names = ", ".join(row.name for row in rows)
     for fraction in (0.5, 0.31, 0.77):
         try:
@@ -313,15 +259,16 @@ def system_faults(campaign: CampaignConfig, rig: RigConfig) -> list[tuple[tuple[
     return [(("inputs",), f"the conditions {names} do not determine all flows: one follows from others or the stocks")]
 
 
-def _between(campaign: CampaignConfig, row: _Row, fraction: float) -> float:
+def _between(campaign: CampaignConfig, row: Row, fraction: float) -> float:
     if row.fixed is not None:
         return row.fixed
     entry = campaign.inputs[row.name]
     return entry.low + fraction * (entry.high - entry.low)
 
 
-def _system(campaign: CampaignConfig, rig: RigConfig) -> _System:
-    return _System(
+def system_of(campaign: CampaignConfig, rig: RigConfig) -> System:
+    """The conditions that a campaign sets on this rig; `system_faults` has found none missing."""
+    return System(
         tuple(rig.pumps),
         tuple(_rows(campaign, rig)),
         _knobs(campaign, ("residence_time", "total_flow"))[0],
@@ -336,32 +283,32 @@ def _entries(campaign: CampaignConfig) -> list[tuple[str, Input | Fixed, float |
     return free + [(name, entry, entry.value) for name, entry in campaign.fixed.items()]
 
 
-def _knobs(campaign: CampaignConfig, kinds: Sequence[str]) -> list[_Knob]:
-    return [_Knob(name, entry.kind, fixed) for name, entry, fixed in _entries(campaign) if entry.kind in kinds]
+def _knobs(campaign: CampaignConfig, kinds: Sequence[str]) -> list[Knob]:
+    return [Knob(name, entry.kind, fixed) for name, entry, fixed in _entries(campaign) if entry.kind in kinds]
 
 
-def _rows(campaign: CampaignConfig, rig: RigConfig) -> list[_Row]:
+def _rows(campaign: CampaignConfig, rig: RigConfig) -> list[Row]:
     stocks = concentrations_mm(campaign, rig)
     pumps = tuple(rig.pumps)
 
     def held(species: str) -> tuple[float, ...]:
         return tuple(stocks[pump].get(species, 0.0) for pump in pumps)
 
-    rows: list[_Row] = []
+    rows: list[Row] = []
     for name, entry, fixed in _entries(campaign):
         if entry.kind == "molar_ratio":
-            rows.append(_Row(name, held(entry.of), tuple(-c for c in held(entry.to)), fixed))
+            rows.append(Row(name, held(entry.of), tuple(-c for c in held(entry.to)), fixed))
         elif entry.kind == "molar_fraction":
             total = [sum(each) for each in zip(*(held(species) for species in entry.among), strict=True)]
-            rows.append(_Row(name, held(entry.of), tuple(-c for c in total), fixed))
+            rows.append(Row(name, held(entry.of), tuple(-c for c in total), fixed))
         elif entry.kind == "concentration":
-            rows.append(_Row(name, held(entry.of), (-1.0,) * len(pumps), fixed))
+            rows.append(Row(name, held(entry.of), (-1.0,) * len(pumps), fixed))
         elif entry.kind == "volume_fraction":
-            rows.append(_Row(name, tuple(float(pump == entry.of) for pump in pumps), (-1.0,) * len(pumps), fixed))
+            rows.append(Row(name, tuple(float(pump == entry.of) for pump in pumps), (-1.0,) * len(pumps), fixed))
     return rows
 
 
-def _shares(system: _System, values: Sequence[float]) -> list[float]:
+def _shares(system: System, values: Sequence[float]) -> list[float]:
     """Solve for the pumps' shares by elimination with pivoting; Unreachable where the conditions determine none."""
     size = len(system.pumps)
     matrix = [[1.0] * size + [1.0]]
@@ -389,7 +336,8 @@ def _shares(system: _System, values: Sequence[float]) -> list[float]:
     return shares
 
 
-def _flow_limits(rig: RigConfig, pump: str) -> tuple[float, float]:
+def flow_limits(rig: RigConfig, pump: str) -> tuple[float, float]:
+    """Lowest and highest flow of a running pump in µL/min, by its maker and by the rig's limits."""
     low, high = rig.pump(pump).flow_range_ul_min
     return low, min(high, rig.limits.pump_flow_ul_min or math.inf)
 
@@ -401,8 +349,3 @@ def _within(quantity: str, value: float, limits: tuple[float, float], unit: str)
         allowed = f"up to {high:.4g}" if math.isinf(low) else f"{low:.4g} to {high:.4g}"
         reason = f"{quantity} would be {value:.4g} {unit}, and the rig allows {allowed} {unit}"
         raise Unreachable(reason, quantity=quantity, value=value, low=low, high=high, unit=unit)
-
-
-def _resistance(tube: Tube) -> float:
-    """kPa per (mPa s x µL/min)."""
-    return 128.0 * tube.length_mm / (math.pi * tube.bore_mm**4) * 1e-6 / 60.0

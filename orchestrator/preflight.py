@@ -23,6 +23,7 @@ from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.plumbing import (
     FlowPlan,
+    constraint_check,
     duration,
     flow_planner,
     highest_flow_ul_min,
@@ -33,6 +34,8 @@ from orchestrator.plumbing import (
 )
 
 SAMPLES = 512
+MOST_SAMPLES = 8192
+"""So many where constraints leave little room and none of the first ones is allowed."""
 MAX_CORNERS = 256
 APPROACH_S = 180.0
 """Assumed time for a change of temperature between two experiments."""
@@ -145,6 +148,7 @@ class _Preflight:
     def report(self) -> PreflightReport:
         self._check_ranges()
         self._check_rig()
+        self._check_constraints()
         figures = self._sample()
         if figures.reachable_fraction == 0.0:
             why = next(iter(figures.unreachable), "")
@@ -199,6 +203,27 @@ class _Preflight:
                 allowed = f"{reach.low:.4g} {unit} to {reach.high:.4g} {unit}"
                 self._problem(path, f"beyond the rig's limit of {limit}", allowed=allowed)
 
+    def _check_constraints(self) -> None:
+        """Each constraint by itself against what else the rig can be set to: one never met, or one always met."""
+        if not self._campaign.constraints:
+            return
+        plan = flow_planner(self._campaign.model_copy(update={"constraints": ()}), self._rig)
+        recipes = [*corner_recipes(self._campaign), *sample_recipes(self._campaign)]
+        made: list[tuple[dict[str, float], FlowPlan]] = []
+        for recipe in recipes:
+            try:
+                made.append((recipe, plan(recipe)))
+            except Unreachable:
+                continue
+        holds = constraint_check(self._campaign, self._rig)
+        for index, text in enumerate(self._campaign.constraints):
+            met = sum(holds(index, recipe, its) is None for recipe, its in made)
+            path = ("constraints", index)
+            if made and not met:
+                self._problem(path, f"none of {len(made)} sampled recipes that the rig can be set to meets {text}")
+            elif met == len(made):
+                self._warn(path, f"every sampled recipe meets {text}: it rules nothing out")
+
     def _check_rig(self) -> None:
         rig = self._rig
         solvent = rig.plumbing.solvent_pump
@@ -248,6 +273,9 @@ class _Preflight:
             except Unreachable as error:
                 reasons[error.quantity] += 1
                 examples.setdefault(error.quantity, error.reason)
+        sampled = SAMPLES
+        if not plans and self._campaign.constraints:
+            sampled, plans = MOST_SAMPLES, [plan(recipe) for recipe in self._rare()]
         missed: Counter[str] = Counter()
         for recipe in corner_recipes(self._campaign):
             try:
@@ -255,9 +283,20 @@ class _Preflight:
             except Unreachable as error:
                 missed[error.quantity] += 1
                 examples.setdefault(error.quantity, error.reason)
-        sampled = len(plans) + reasons.total()
         self._corners(missed)
-        return self._figures(plans, sampled, {examples[name]: n / sampled for name, n in reasons.most_common()})
+        return self._figures(plans, sampled, {examples[name]: n / SAMPLES for name, n in reasons.most_common()})
+
+    def _rare(self) -> list[dict[str, float]]:
+        """The recipes of a larger sample that can be set."""
+        import numpy as np
+
+        from orchestrator.many_recipes import feasible_mask
+
+        names = tuple(self._campaign.inputs)
+        recipes = list(sample_recipes(self._campaign, MOST_SAMPLES))
+        rows = np.array([[recipe[name] for name in names] for recipe in recipes])
+        mask = feasible_mask(self._campaign, self._rig, names)(rows)
+        return [recipe for recipe, allowed in zip(recipes, mask, strict=True) if allowed]
 
     def _corners(self, missed: Mapping[str, int]) -> None:
         if missed:

@@ -29,7 +29,7 @@ _QUANTITY = re.compile(rf"\s*(?P<number>{NUMBER_PATTERN})\s*(?P<unit>.*?)\s*")
 
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?[0-9]+,[0-9]+.*")
 
-_WORDS: Mapping[str, str] = {
+WORDS: Mapping[str, str] = {
     "sec": "s",
     "secs": "s",
     "second": "s",
@@ -286,7 +286,7 @@ def _wrong_unit(number: str, unit: str, dimension: Dimension) -> QuantityError:
 
     lower = {spelling.lower(): spelling for spelling in reversed(dimension.spellings)}
     close = get_close_matches(unit.lower(), lower, n=1, cutoff=0.4)
-    word = _WORDS.get(unit.lower().replace(" ", ""))
+    word = WORDS.get(unit.lower().replace(" ", ""))
     if word in dimension.spellings:
         close = [word.lower()]
     suggestion = f'"{number} {lower[close[0]]}"' if close else ""

@@ -160,8 +160,18 @@ class Stop(Section):
     plateau: Plateau | None = None
 
 
+Inequality = Annotated[
+    str,
+    Field(min_length=1, max_length=200, examples=["residence_time * total_flow <= 2 ml", "flow(halide) >= 5 µl/min"]),
+]
+"""Two sides with <= or >= between them, see `orchestrator.constraints`."""
+
+
 class CampaignConfig(Section):
-    """A campaign file. Every name of a pump, stock or species has been checked against the rig by whoever loaded it."""
+    """A campaign file. Every name of a pump, stock or species has been checked against the rig by whoever loaded it.
+
+    ``constraints``: what every recipe must hold to besides the ranges of its inputs.
+    """
 
     kind: Literal["campaign"]
     name: Line
@@ -172,6 +182,7 @@ class CampaignConfig(Section):
     syringes: Mapping[Name, Name] = Field(default_factory=dict)
     inputs: Mapping[Name, Input] = Field(min_length=1, max_length=20)
     fixed: Mapping[Name, Fixed] = Field(default_factory=dict)
+    constraints: tuple[Inequality, ...] = Field(default=(), max_length=30)
     objective: ObjectiveConfig
     planner: PlannerConfig = Field(default_factory=PlannerConfig)
     budget: Budget

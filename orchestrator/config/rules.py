@@ -110,7 +110,8 @@ def _check_drivers(document: Document, rig: RigConfig) -> list[Problem]:
 
 def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
     """Scales, fractions, ranges and budgets that contradict each other; conditions that do not determine the flows."""
-    from orchestrator.plumbing import system_faults
+    from orchestrator.constraints import check_constraints
+    from orchestrator.plumbing import concentrations_mm, system_faults
 
     problems: list[Problem] = []
     for name, entry in campaign.inputs.items():
@@ -138,6 +139,7 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
     if campaign.planner.initial > campaign.budget.experiments:
         message = f"more initial experiments than the budget of {campaign.budget.experiments} allows"
         problems.append(document.problem(("planner", "initial"), message))
+    problems += check_constraints(document, campaign, concentrations_mm(campaign, rig))
     if problems:
         return problems
     return [

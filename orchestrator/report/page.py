@@ -189,6 +189,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         ("Strategy", header.get("strategy", "")),
         ("Seed", header.get("seed", "")),
         ("Lumiflow", header.get("lumiflow_version", "")),
+        ("Constraints", "; ".join(header.get("constraints", ()))),
         ("Campaign file", header.get("campaign_file", "")),
         ("Rig file", header.get("rig_file", "")),
         ("Configuration SHA-256", header.get("config_sha256", "")),

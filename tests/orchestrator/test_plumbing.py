@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
 from orchestrator.errors import Unreachable
+from orchestrator.many_recipes import feasible_mask
 from orchestrator.plumbing import (
     concentrations_mm,
     duration,
-    feasible_mask,
     highest_flow_ul_min,
     pressure_drop_kpa,
     price,

@@ -21,6 +21,7 @@ BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
 BEYOND_A_SCHEMA = {
     # References between names, sums over the file, and bounds of quantities: the loader's business.
     "campaign-condition-without-content",
+    "campaign-constraint-unknown-name",
     "campaign-flow-set-twice",
     "campaign-fraction-without-itself",
     "campaign-infinite-quantity",
