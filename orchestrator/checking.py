@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.config import UNITS, LoadedCampaign, load_campaign, load_rig
+from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
 from orchestrator.preflight import PreflightReport, preflight
 from orchestrator.yaml_source import parse, read_text
 
@@ -77,7 +77,13 @@ class Explained:
             "strategy": config.planner.strategy,
             "experiments": config.budget.experiments,
             "inputs": {
-                name: {"kind": entry.kind, "low": entry.low, "high": entry.high, "unit": UNITS[entry.kind]}
+                name: {
+                    "kind": entry.kind,
+                    "low": entry.low,
+                    "high": entry.high,
+                    "unit": UNITS[entry.kind],
+                    **({"values": list(entry.choices)} if entry.choices else {}),
+                }
                 for name, entry in config.inputs.items()
             },
             "constraints": list(config.constraints),
@@ -94,8 +100,7 @@ class Explained:
             f"Looks for a peak at {peak.target_ev:g} eV ± {1000 * peak.tolerance_ev:g} meV on {rig.name}, choosing",
         ]
         for name, entry in config.inputs.items():
-            low, high = f"{entry.low:g}", f"{entry.high:g} {UNITS[entry.kind]}".rstrip()
-            lines.append(f"  {name:<20} {low} to {high}{' (log)' if entry.scale == 'log' else ''}")
+            lines.append(f"  {name:<20} {_span(entry)}{' (log)' if entry.scale == 'log' else ''}")
         if config.constraints:
             lines += ["where", *(f"  {constraint}" for constraint in config.constraints)]
         lines += [
@@ -123,6 +128,16 @@ class Explained:
         lines += [f"problem: {problem.summary()}" for problem in self.report.problems]
         lines += [f"note: {warning.summary()}" for warning in self.report.warnings]
         return "\n".join(lines)
+
+
+def _span(entry: Input) -> str:
+    """The range of an input in words, or its values."""
+    unit, few = UNITS[entry.kind], 8
+    if not entry.choices:
+        return f"{entry.low:g} to {entry.high:g} {unit}".rstrip()
+    if len(entry.choices) > few:
+        return f"{len(entry.choices)} values from {entry.low:g} to {entry.high:g} {unit}".rstrip()
+    return f"{', '.join(f'{value:g}' for value in entry.choices)} {unit}".rstrip()
 
 
 def explain_file(path: Path) -> Explained:

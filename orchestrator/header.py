@@ -102,7 +102,14 @@ def header_of(
         "target_ev": config.objective.peak.target_ev,
         "tolerance_ev": config.objective.peak.tolerance_ev,
         "inputs": [
-            {"name": name, "unit": UNITS[entry.kind], "low": entry.low, "high": entry.high, "scale": entry.scale}
+            {
+                "name": name,
+                "unit": UNITS[entry.kind],
+                "low": entry.low,
+                "high": entry.high,
+                "scale": entry.scale,
+                **({"values": list(entry.choices)} if entry.choices else {}),
+            }
             for name, entry in config.inputs.items()
         ],
         **({"constraints": list(config.constraints)} if config.constraints else {}),

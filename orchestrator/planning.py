@@ -5,25 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.config import UNITS, CampaignConfig, RigConfig
+from orchestrator.config import UNITS, CampaignConfig, Input, RigConfig
 from orchestrator.errors import UsageRefused
 from orchestrator.many_recipes import feasible_mask
 from orchestrator.run_state import Experiment, RunState
 
 if TYPE_CHECKING:
-    from planners import Interval, Objective, Observation, Proposal, Recommendation, Request, SearchSpace, Strategy
+    from planners import (
+        Interval,
+        Objective,
+        Observation,
+        Proposal,
+        Recommendation,
+        Request,
+        SearchSpace,
+        Strategy,
+        Variable,
+    )
 
 
 def search_space(config: CampaignConfig) -> SearchSpace:
     """The campaign's inputs as planner variables, in the order of the file."""
-    from planners import SearchSpace, Variable
+    from planners import SearchSpace
 
-    return SearchSpace(
-        tuple(
-            Variable(name, entry.low, entry.high, scale=entry.scale, unit=UNITS[entry.kind])
-            for name, entry in config.inputs.items()
-        )
-    )
+    return SearchSpace(tuple(_variable(name, entry) for name, entry in config.inputs.items()))
+
+
+def _variable(name: str, entry: Input) -> Variable:
+    from planners import Variable
+
+    unit = UNITS[entry.kind]
+    if entry.choices:
+        return Variable(name, scale=entry.scale, kind="discrete", unit=unit, values=entry.choices)
+    return Variable(name, entry.low, entry.high, scale=entry.scale, unit=unit)
 
 
 def objective(config: CampaignConfig) -> Objective:

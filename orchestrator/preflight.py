@@ -131,6 +131,8 @@ def corner_recipes(campaign: CampaignConfig) -> Iterator[dict[str, float]]:
 
 
 def _at(entry: Input, fraction: float) -> float:
+    if entry.choices:
+        return entry.choices[min(int(fraction * len(entry.choices)), len(entry.choices) - 1)]
     if entry.scale == "log":
         return float(entry.low * (entry.high / entry.low) ** fraction)
     return entry.low + fraction * (entry.high - entry.low)

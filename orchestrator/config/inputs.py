@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -15,10 +16,12 @@ from orchestrator.config.quantities import (
     Fraction,
     FractionRange,
     Name,
+    Range,
     Ratio,
     Ratios,
     Section,
     Temperature,
+    TemperatureDifference,
     TemperatureRange,
     Time,
     TimeRange,
@@ -26,141 +29,180 @@ from orchestrator.config.quantities import (
 
 Scale = Literal["linear", "log"]
 
-# Inputs: what the planner may choose. Each has low and high in its base unit, and a scale.
+MOST_VALUES = 500
+_FEW = Field(min_length=2, max_length=MOST_VALUES)
+TimeValues = Annotated[tuple[Time, ...], _FEW]
+FlowValues = Annotated[tuple[Flow, ...], _FEW]
+TemperatureValues = Annotated[tuple[Temperature, ...], _FEW]
+ConcentrationValues = Annotated[tuple[Concentration, ...], _FEW]
+FractionValues = Annotated[tuple[Fraction, ...], _FEW]
+RatioValues = Annotated[tuple[Ratio, ...], _FEW]
 
 
-class ResidenceTimeInput(Section):
+class Given(NamedTuple):
+    """What a file says of an input: a range, with or without a step, or values (empty where there is a range)."""
+
+    range: Range | None
+    values: tuple[float, ...]
+    step: float | None
+
+
+# Inputs: what the planner may choose, from a range or among values, in its base unit.
+
+
+class InputBase(Section):
+    """What all kinds of input say. Exactly one of range and values stands in a file; a step needs a range."""
+
+    @property
+    def given(self) -> Given:
+        """What the file says."""
+        raise NotImplementedError
+
+    @property
+    def low(self) -> float:
+        """The lowest value."""
+        said = self.given
+        return min(said.values) if said.range is None else said.range.low
+
+    @property
+    def high(self) -> float:
+        """The highest value."""
+        said = self.given
+        choices = self.choices
+        return choices[-1] if choices or said.range is None else said.range.high
+
+    @property
+    def choices(self) -> tuple[float, ...]:
+        """The only values that there are, in ascending order; empty where all between low and high are."""
+        said = self.given
+        if said.range is None:
+            return tuple(sorted(said.values))
+        if not said.step:
+            return ()
+        steps = math.floor((said.range.high - said.range.low) / said.step * (1.0 + 1e-9))
+        return tuple(said.range.low + index * said.step for index in range(min(steps, MOST_VALUES) + 1))
+
+
+class ResidenceTimeInput(InputBase):
     """Time in the heated reactor, its volume over the total flow."""
 
     kind: Literal["residence_time"]
-    range_s: TimeRange
+    range_s: TimeRange | None = None
+    values_s: TimeValues | None = None
+    step_s: Time | None = None
     scale: Scale = "linear"
 
     @property
-    def low_s(self) -> float:
-        return self.range_s.low
-
-    @property
-    def high_s(self) -> float:
-        return self.range_s.high
-
-    @property
-    def low(self) -> float:
-        return self.range_s.low
-
-    @property
-    def high(self) -> float:
-        return self.range_s.high
+    def given(self) -> Given:
+        """What the file says."""
+        return Given(self.range_s, self.values_s or (), self.step_s)
 
 
-class TotalFlowInput(Section):
+class TotalFlowInput(InputBase):
     """Sum of all pump flows."""
 
     kind: Literal["total_flow"]
-    range_ul_min: FlowRange
+    range_ul_min: FlowRange | None = None
+    values_ul_min: FlowValues | None = None
+    step_ul_min: Flow | None = None
     scale: Scale = "linear"
 
     @property
-    def low(self) -> float:
-        return self.range_ul_min.low
-
-    @property
-    def high(self) -> float:
-        return self.range_ul_min.high
+    def given(self) -> Given:
+        """What the file says."""
+        return Given(self.range_ul_min, self.values_ul_min or (), self.step_ul_min)
 
 
-class TemperatureInput(Section):
+class TemperatureInput(InputBase):
     """Temperature of the reactor."""
 
     kind: Literal["temperature"]
-    range_c: TemperatureRange
+    range_c: TemperatureRange | None = None
+    values_c: TemperatureValues | None = None
+    step_k: TemperatureDifference | None = None
 
     @property
-    def low(self) -> float:
-        return self.range_c.low
-
-    @property
-    def high(self) -> float:
-        return self.range_c.high
+    def given(self) -> Given:
+        """What the file says."""
+        return Given(self.range_c, self.values_c or (), self.step_k)
 
     @property
     def scale(self) -> Scale:
+        """Always linear."""
         return "linear"
 
 
-class MolarRatioInput(Section):
+class MolarRatioInput(InputBase):
     """Amount of one species over the amount of another, in the mixed stream."""
 
     kind: Literal["molar_ratio"]
     of: Name
     to: Name
-    range: Ratios
+    range: Ratios | None = None
+    values: RatioValues | None = None
+    step: Ratio | None = None
     scale: Scale = "linear"
 
     @property
-    def low(self) -> float:
-        return self.range.low
-
-    @property
-    def high(self) -> float:
-        return self.range.high
+    def given(self) -> Given:
+        """What the file says."""
+        return Given(self.range, self.values or (), self.step)
 
 
-class MolarFractionInput(Section):
+class MolarFractionInput(InputBase):
     """Amount of one species over the sum of several, itself included, in the mixed stream."""
 
     kind: Literal["molar_fraction"]
     of: Name
     among: tuple[Name, ...] = Field(min_length=2, max_length=20)
-    range: FractionRange
+    range: FractionRange | None = None
+    values: FractionValues | None = None
+    step: Fraction | None = None
 
     @property
-    def low(self) -> float:
-        return self.range.low
-
-    @property
-    def high(self) -> float:
-        return self.range.high
+    def given(self) -> Given:
+        """What the file says."""
+        return Given(self.range, self.values or (), self.step)
 
     @property
     def scale(self) -> Scale:
+        """Always linear."""
         return "linear"
 
 
-class ConcentrationInput(Section):
+class ConcentrationInput(InputBase):
     """Concentration of a species in the mixed stream, before it reacts."""
 
     kind: Literal["concentration"]
     of: Name
-    range_mm: ConcentrationRange
+    range_mm: ConcentrationRange | None = None
+    values_mm: ConcentrationValues | None = None
+    step_mm: Concentration | None = None
     scale: Scale = "linear"
 
     @property
-    def low(self) -> float:
-        return self.range_mm.low
-
-    @property
-    def high(self) -> float:
-        return self.range_mm.high
+    def given(self) -> Given:
+        """What the file says."""
+        return Given(self.range_mm, self.values_mm or (), self.step_mm)
 
 
-class VolumeFractionInput(Section):
+class VolumeFractionInput(InputBase):
     """Flow of one pump over the total flow."""
 
     kind: Literal["volume_fraction"]
     of: Name
-    range: FractionRange
+    range: FractionRange | None = None
+    values: FractionValues | None = None
+    step: Fraction | None = None
 
     @property
-    def low(self) -> float:
-        return self.range.low
-
-    @property
-    def high(self) -> float:
-        return self.range.high
+    def given(self) -> Given:
+        """What the file says."""
+        return Given(self.range, self.values or (), self.step)
 
     @property
     def scale(self) -> Scale:
+        """Always linear."""
         return "linear"
 
 

@@ -127,12 +127,33 @@ def check_campaign(document: Document, rig: RigConfig) -> list[Problem]:
             paths += [(section, name, "among", index) for index in range(len(among.elements()) if among else 0)]
             if known:
                 problems += [_reference(document, path, "species in the syringes", species) for path in paths]
+    problems += _ranges(document)
     budget = root.get("budget")
     reagent = budget.get("reagent") if budget else None
     for pump, _ in reagent.items() if reagent else ():
         if pump not in pumps:
             problems.append(_unknown(document, ("budget", "reagent", pump), "pump", pump, pumps, at_key=True))
     return [problem for problem in problems if problem is not None]
+
+
+def _ranges(document: Document) -> list[Problem]:
+    """Inputs without a range and without values, or with both, or with a step and no range."""
+    problems = []
+    for name, node in _items(document.root, "inputs"):
+        if not isinstance(node.value, dict) or _text(node, "kind") is None:
+            continue
+        path = ("inputs", name)
+        given = {key for key, its in node.items() if key in ("range", "values", "step") and its.value is not None}
+        if not given & {"range", "values"}:
+            message = "either a range or the values that it may have must stand here"
+            problems.append(document.problem((*path, "range"), message, offending="", allowed="range, values"))
+        elif {"range", "values"} <= given:
+            message = "range and values exclude each other"
+            problems.append(document.problem((*path, "values"), message, at_key=True, offending=""))
+        elif {"values", "step"} <= given:
+            message = "a step belongs to a range, not to values"
+            problems.append(document.problem((*path, "step"), message, at_key=True, offending=""))
+    return problems
 
 
 def _shared_ports(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.device_roles import DetectorConfig, GasConfig, ValveConfig
 from orchestrator.config.devices import OceanOpticsConfig
+from orchestrator.config.inputs import MOST_VALUES, InputBase
 from orchestrator.config.rig import (
     EthernetPort,
     Flush,
@@ -117,7 +118,9 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
     for name, entry in campaign.inputs.items():
         if entry.scale == "log" and entry.low <= 0.0:
             message = "a logarithmic scale needs a range above zero"
-            problems.append(document.problem(("inputs", name, "range"), message))
+            key = "range" if entry.given.values == () else "values"
+            problems.append(document.problem(("inputs", name, key), message))
+        problems += _check_choices(document, name, entry)
         if name in campaign.fixed:
             problems.append(
                 document.problem(("fixed", name), f"{name!r} is an input already", at_key=True, offending=name)
@@ -145,6 +148,24 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
     return [
         document.problem(path, message, at_key=True, offending="") for path, message in system_faults(campaign, rig)
     ]
+
+
+def _check_choices(document: Document, name: str, entry: InputBase) -> list[Problem]:
+    """Values that are repeated; a step that never fits, or fits too often."""
+    said, path = entry.given, ("inputs", name)
+    if len(set(said.values)) < len(said.values):
+        return [document.problem((*path, "values"), "a value is listed twice")]
+    if said.range is None or said.step is None:
+        return []
+    if said.step <= 0.0:
+        return [document.problem((*path, "step"), "out of range", allowed="above zero")]
+    steps = (said.range.high - said.range.low) / said.step
+    if steps * (1.0 + 1e-9) < 1.0:
+        return [document.problem((*path, "step"), "longer than the whole range")]
+    if steps > MOST_VALUES:
+        message = f"this step makes more than {MOST_VALUES} values: leave it out"
+        return [document.problem((*path, "step"), message)]
+    return []
 
 
 def _check_objective(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
