@@ -1,6 +1,8 @@
 """Planners: pure numerics that choose the next experiment and, at the end, the recipe. No input or output at all."""
 
 from planners.errors import PlannerError
+from planners.explained import Band, Change, Effect, Explanation, Input
+from planners.explaining import explain
 from planners.objective import OUTPUTS, Objective, OneOutput, Wanted
 from planners.records import (
     Feasible,
@@ -17,7 +19,12 @@ from planners.space import SearchSpace, Variable
 
 __all__ = [
     "OUTPUTS",
+    "Band",
+    "Change",
+    "Effect",
+    "Explanation",
     "Feasible",
+    "Input",
     "Interval",
     "Objective",
     "Observation",
@@ -31,6 +38,7 @@ __all__ = [
     "Strategy",
     "Variable",
     "Wanted",
+    "explain",
     "strategy",
     "strategy_names",
     "strategy_settings",

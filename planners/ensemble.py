@@ -46,7 +46,7 @@ class Ensemble(Modelled):
         """See `planners.Strategy`."""
         return "ensemble"
 
-    def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> Fitted:
+    def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> "FittedEnsemble":
         """Fit the ensemble."""
         from planners.surrogate import fit_ensemble
 
@@ -77,6 +77,16 @@ class FittedEnsemble(Fitted):
         sd *= self._surrogate.inflation
         utility = self._objective.worth(outputs).mean(0)
         return Belief(outputs.mean(0).numpy(), sd, chance.numpy(), utility.numpy())
+
+    def draws(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Raw outputs of every member at unit points [N, d]: [M, N, m], without the noise of a reading. Their distance
+        from the members' mean is widened as errors on readings left out ask."""
+        import torch
+
+        outputs, _ = self._surrogate.predict(torch.from_numpy(self._space.encode(unit)))
+        values = outputs.numpy()
+        mean = values.mean(axis=0)
+        return np.asarray(mean + (values - mean) * self._surrogate.inflation, dtype=np.float64)
 
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
         """See `planners.modelled.Fitted`."""
