@@ -134,6 +134,6 @@ class Modelled(ABC):
             acquisition=fitted.acquisition,
             acquisition_value=value,
             compared=compared,
-            reason=proposal_reason(request.objective, fitted.described, belief, measured=measured, compared=compared),
+            reason=proposal_reason(request, point, fitted.described, belief, measured=measured, compared=compared),
             out_of_reach=verdict(request, fitted, points) if request.candidates is not None else None,
         )

@@ -1,5 +1,6 @@
 """Proposals and recommendations in one plain sentence with numbers."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,13 +8,25 @@ from numpy.typing import NDArray
 
 from planners.evidence import Measured
 from planners.objective import Objective, Wanted
+from planners.records import Request
 
 if TYPE_CHECKING:
     from planners.modelled import Belief
 
 
-def proposal_reason(objective: Wanted, described: str, belief: "Belief", *, measured: Measured, compared: int) -> str:
-    """Why this point is the next experiment: what the model expects there, and the best reading so far."""
+def proposal_reason(
+    request: Request,
+    point: NDArray[np.float64],
+    described: str,
+    belief: "Belief",
+    *,
+    measured: Measured,
+    compared: int,
+) -> str:
+    """Why this unit point [d] is the next experiment: what the model expects there and how likely that is good enough,
+    whether it is tried because it looks best or because it is uncertain, the best reading so far, and how far from
+    every recipe that gave a reading it lies."""
+    objective = request.objective
     predicted, chance = belief.intervals(0, objective), float(belief.chance[0])
     expects = described
     first = predicted.get(objective.outputs[0])
@@ -38,7 +51,38 @@ def proposal_reason(objective: Wanted, described: str, belief: "Belief", *, meas
         readings = measured.readings[:, 0]
         nearest = readings[int(np.argmin(objective.shortfall(readings)))]
         best = f"the best reading so far is {nearest:.4g}"
-    return f"{expects}, with a {100 * chance:.0f} % chance of a reading; {best}; best of {compared} candidates."
+    return (
+        f"{expects}, with a {100 * chance:.0f} % chance of a reading{_inside_words(objective, belief)}; "
+        f"{_purpose(objective, belief, measured)} ({best}); {_distance(request, point, measured)}; "
+        f"best of {compared} candidates."
+    )
+
+
+def _inside_words(objective: Wanted, belief: "Belief") -> str:
+    """The chance of a reading within the tolerance, by the mean and the spread of a reading."""
+    mean, sd = float(belief.mean[0, 0]), float(belief.sd[0, 0])
+    if objective.target is None or not (math.isfinite(mean) and sd > 0):
+        return ""
+    ends = ((objective.target + side * objective.tolerance - mean) / (sd * math.sqrt(2.0)) for side in (-1.0, 1.0))
+    low, high = (0.5 * (1.0 + math.erf(end)) for end in ends)
+    return f" and {100 * float(belief.chance[0]) * (high - low):.0f} % of one within the tolerance"
+
+
+def _purpose(objective: Wanted, belief: "Belief", measured: Measured) -> str:
+    """Exploit where the expected utility is above that of every reading, else explore."""
+    reached = float(np.max(objective.score_rows(measured.readings)))
+    if float(belief.utility[0]) > reached:
+        return "exploits: on average a better score than any so far"
+    return "explores: on average no better a score than the best so far, but uncertain enough to beat it"
+
+
+def _distance(request: Request, point: NDArray[np.float64], measured: Measured) -> str:
+    """The input in which the point differs most from the nearest recipe that gave a reading, and by how much."""
+    gaps = np.abs(measured.unit - point)
+    nearest = gaps[int(np.argmin(gaps.max(axis=1)))]
+    furthest = int(np.argmax(nearest))
+    name = request.space.names[furthest].replace("_", " ")
+    return f"{100 * nearest[furthest]:.1f} % of the range of {name} from the nearest recipe that gave a reading"
 
 
 def goal_words(objective: Wanted) -> str:

@@ -1,6 +1,7 @@
 """What every strategy promises about its proposals."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from planners import (
     OUTPUTS,
     Objective,
     Observation,
+    OneOutput,
     PlannerError,
     Proposal,
     Request,
@@ -110,6 +112,33 @@ def test_a_model_proposal_says_what_it_expects_and_why() -> None:
         f"best of {proposal.compared}",
     ):
         assert piece in proposal.reason
+
+
+def test_a_proposal_says_whether_it_exploits_or_explores_how_likely_it_is_good_enough_and_how_new_it_is() -> None:
+    observations = design(10)
+    proposal = small("ensemble").propose(Request(SPACE, OBJECTIVE, observations, initial=6))
+    reason = proposal.reason
+    told = re.search(r"a (\d+) % chance of a reading and (\d+) % of one within the tolerance", reason)
+    assert told is not None and int(told[2]) <= int(told[1])
+    assert re.search(r"; (exploits: on average a better|explores: on average no better) ", reason)
+    said = re.search(r"([\d.]+) % of the range of ([\w ]+) from the nearest recipe that gave a reading", reason)
+    assert said is not None
+    done = SPACE.to_unit([o.x for o in observations if not o.failed])
+    gaps = np.abs(done - SPACE.to_unit([proposal.x])[0])
+    nearest = gaps[np.argmin(gaps.max(axis=1))]
+    assert said[2] == SPACE.names[int(np.argmax(nearest))].replace("_", " ")
+    assert float(said[1]) == pytest.approx(100 * nearest.max(), abs=0.06)
+
+
+def test_a_proposal_between_readings_that_rise_towards_it_exploits() -> None:
+    line = SearchSpace((Variable("x", 0.0, 1.0),))
+    wanted = OneOutput("y", "maximise", noise=0.01)
+
+    def asked(places: tuple[float, ...]) -> str:
+        told = tuple(Observation((x,), values=(-10.0 * (x - 0.6) ** 2,)) for x in places)
+        return small("gp").propose(Request(line, wanted, told, initial=len(told))).reason
+
+    assert "exploits" in asked((0.0, 0.2, 0.4, 0.5, 0.8, 0.9, 1.0))
 
 
 @pytest.mark.parametrize("name", NAMES)
