@@ -91,12 +91,21 @@ def validate(
 
 
 @app.command()
-def explain(campaign: CampaignFile, as_json: JsonFlag = False) -> None:
-    """Say what a campaign would do: reagents, hours, limits, and how each recipe becomes pump rates."""
-    from orchestrator.checking import explain_file
+def explain(
+    what: Annotated[Path, typer.Argument(help="A campaign file, or a run's journal (.sqlite).", show_default=False)],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what a campaign would do: reagents, hours, limits; or of a run, what its data show of each input."""
+    from orchestrator.explaining import explain_journal, is_journal
 
     try:
-        outcome = explain_file(campaign)
+        if is_journal(what):
+            learnt = explain_journal(what)
+            _print(learnt.as_dict() if as_json else learnt.text(), as_json)
+            return
+        from orchestrator.checking import explain_file
+
+        outcome = explain_file(what)
     except LumiflowError as error:
         _refuse(error, as_json)
     _print(outcome.as_dict() if as_json else outcome.text(), as_json)

@@ -5,7 +5,9 @@ It needs no network and no other file, follows the reader's light or dark settin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 __all__ = ["render_report", "write_report"]
 
@@ -19,9 +21,14 @@ def write_report(journal_path: Path, out_html: Path) -> Path:
     return out_html
 
 
-def render_report(journal_path: Path) -> str:
-    """The report as HTML text. Raises JournalError."""
+def render_report(journal_path: Path, explained: Mapping[str, Any] | None = None) -> str:
+    """The report as HTML text. Raises JournalError.
+
+    `explained`: what `orchestrator.explaining` says of the run, where somebody has worked it out already.
+    """
+    from orchestrator.explaining import explain_run
     from orchestrator.report.gather import gather
     from orchestrator.report.page import render
 
-    return render(gather(journal_path))
+    material = gather(journal_path)
+    return render(material, explain_run(material.state) if explained is None else explained)

@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from orchestrator.fold import summary
-from orchestrator.report import figures
+from orchestrator.report import figures, why
 from orchestrator.report.colour import HC_EV_NM, emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
@@ -31,8 +31,8 @@ VERDICTS: Mapping[str | None, tuple[str, str]] = {
 }
 
 
-def render(material: Material) -> str:
-    """The whole page as HTML text."""
+def render(material: Material, explained: Mapping[str, Any] | None = None) -> str:
+    """The whole page as HTML text. `explained`: see `orchestrator.explaining`; None leaves its section out."""
     state = material.state
     result = summary(state)
     tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))
@@ -59,6 +59,8 @@ def render(material: Material) -> str:
         reagent=figures.reagent(state),
         references=[_reference(checked) for checked in state.references],
         calibration=figures.calibration(state),
+        explained=explained,
+        outputs=[] if explained is None or "cannot" in explained else why.outputs(state, explained),
         columns=[(figures.words(str(entry["name"])), str(entry.get("unit", ""))) for entry in state.inputs],
         rows=[_row(e, state) for e in state.experiments],
         facts=_facts(material),
