@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from orchestrator.daemon.facade import Conductor
 from orchestrator.daemon.http.errors import ApiError
+from orchestrator.daemon.http.explanations import Explanations
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class Api:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
     replaying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    explanations: Explanations = field(default_factory=Explanations)
     _heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HEAVY_AT_ONCE))
     _waiting: int = 0
 
@@ -50,11 +52,12 @@ class Api:
 
     async def heavy(self, work: Callable[[], T]) -> T:
         """Do what takes a while in a thread, few at once. Raises ApiError when too many wait."""
-        async with self._turn():
+        async with self.turn():
             return await asyncio.to_thread(work)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncIterator[None]:
+        """A place among the few that work at once. Raises ApiError when too many wait."""
         if self._waiting >= HEAVY_WAITING:
             raise ApiError(503, "Busy", "too much is being worked out already", {"retry-after": "5"})
         self._waiting += 1

@@ -156,7 +156,10 @@ async def run_report(api: TheApi, run: RunId) -> Response:
     """The run's report, as it stands now."""
     from orchestrator.report import render_report
 
-    text = await api.heavy(partial(render_report, _journal(api, run)))
+    path = _journal(api, run)
+    async with api.turn():
+        explained = await api.explanations.of(path)
+        text = await asyncio.to_thread(render_report, path, explained)
     headers = {"content-security-policy": REPORT_POLICY}
     return Response(text, media_type="text/html", headers=headers)
 

@@ -14,9 +14,12 @@ import pytest
 
 from orchestrator.daemon.http.api import HEAVY_AT_ONCE, HEAVY_WAITING, Api
 from orchestrator.daemon.http.errors import ApiError
+from orchestrator.daemon.http.explanations import Data, Explanations
 from orchestrator.daemon.http.pages import read_page
+from orchestrator.header import Overrides, header_of
 from orchestrator.journal import JournalDamaged
 from tests.orchestrator.daemon.http.pretend import CAMPAIGN_TEXT, READ, RIG_TEXT, RUN, Pretend, serving
+from tests.orchestrator.journals import write_run
 from tests.orchestrator.rehearsal import rehearse, small
 
 Scene = Callable[[httpx.AsyncClient], Awaitable[Any]]
@@ -163,6 +166,20 @@ def test_the_report_is_a_page_that_may_run_nothing_of_this_origin(conductor: Pre
     assert "connect-src" not in answer.headers["content-security-policy"]  # default-src 'none' holds for it
 
 
+def test_what_a_run_teaches_is_worked_out_elsewhere_and_once_for_each_experiment(tmp_path: Path) -> None:
+    path = tmp_path / "short.sqlite"
+    write_run(path, experiments=4, end=False, header=header_of(small(), Overrides(), hardware=False))
+    explanations = Explanations()
+
+    async def scene() -> tuple[Data, bool]:
+        first = await explanations.of(path)
+        return first, await explanations.of(path) is first
+
+    first, same = asyncio.run(scene())
+    assert "3 different recipes gave a reading, and 4 inputs ask for at least 5" in first["cannot"]
+    assert same
+
+
 def test_a_campaign_is_validated_against_a_rig_of_the_daemon_or_one_that_is_sent(conductor: Pretend) -> None:
     by_name = post(conductor, "/api/validate", {"campaign": CAMPAIGN_TEXT, "rig": "bench"}).json()
     by_text = post(conductor, "/api/validate", {"campaign": CAMPAIGN_TEXT, "rig_text": RIG_TEXT}).json()
@@ -254,7 +271,7 @@ def test_what_takes_long_is_done_few_at_once_and_too_much_of_it_is_refused(condu
 
         async def one() -> None:
             nonlocal at_once, most
-            async with api._turn():
+            async with api.turn():
                 at_once += 1
                 most = max(most, at_once)
                 await hold.wait()
