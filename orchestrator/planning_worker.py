@@ -87,11 +87,19 @@ def serve(questions: IO[str], answers: IO[str]) -> None:
         answers.flush()
 
 
+def make_way() -> None:
+    """Have this process compute when control has nothing to do, also where the daemon is scheduled in real time."""
+    if sys.platform == "win32":
+        return
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.nice(NICENESS)
+
+
 def main() -> None:
     """Serve standard input and output, out of the way of what controls a reactor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the daemon's to hear
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    make_way()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
     try:
