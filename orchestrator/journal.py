@@ -24,6 +24,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -79,9 +80,18 @@ class Journal:
         self.readonly = readonly
         self._clock = clock
         self._lock = lock
-        self._connection = connect(path, readonly=readonly)
-        self._meta = read_meta(self._connection)
-        self._reader = connect(path, readonly=True)
+        # A connection that can write tidies a log away as it closes, and what is damaged there could not be saved.
+        with closing(connect(path, readonly=True)) as first:
+            self._seq, self._head, self.last_t_s, self._first = verify(first, path)
+        with contextlib.ExitStack() as opened:
+            self._connection = opened.enter_context(closing(connect(path, readonly=readonly)))
+            self._meta = read_meta(self._connection)
+            self._reader = opened.enter_context(closing(connect(path, readonly=True)))
+            self._sealed = False
+            if not readonly:
+                migrate(self._connection, path)
+                self._sealed = read_seal(self._connection) != unsealed()
+            opened.pop_all()
         self._reading = Lock()
         self._owner = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._closed = False
@@ -90,11 +100,6 @@ class Journal:
         self._pending_blobs: dict[str, bytes] = {}
         self._recent_blobs: OrderedDict[str, bytes] = OrderedDict()
         self._record: Record | None = None
-        self._seq, self._head, self.last_t_s, self._first = verify(self._reader, path)
-        self._sealed = False
-        if not readonly:
-            migrate(self._connection, path)
-            self._sealed = read_seal(self._connection) != unsealed()
 
     @classmethod
     def create(cls, path: Path, clock: UtcClock) -> Journal:

@@ -41,12 +41,13 @@ class Pages:
         self._file = path.open("rb")
         self._log: IO[bytes] | None = None
         self._in_log: dict[int, int] = {}
-        self.count = path.stat().st_size // page_size
+        in_file = path.stat().st_size // page_size
         log = path.with_name(path.name + "-wal")
         if log.is_file():
             self._log = log.open("rb")
             self._in_log = _committed(self._log, page_size)
-            self.count = max(self.count, *self._in_log, 0)
+        # A damaged log may name pages far behind the end of the file.
+        self._numbers = sorted({*range(1, in_file + 1), *self._in_log})
 
     def __enter__(self) -> Pages:
         return self
@@ -70,7 +71,7 @@ class Pages:
 
     def leaves(self, kind: int) -> Iterator[tuple[int, int]]:
         """(page, where its cell begins) for every cell of every leaf of a kind."""
-        for number in range(1, self.count + 1):
+        for number in self._numbers:
             try:
                 page = self.page(number)
             except NotARecord:
@@ -99,7 +100,7 @@ class Pages:
 
     def _payload(self, page: bytes, at: int, length: int, most: int) -> bytes:
         """A cell's payload, with what has overflowed to other pages."""
-        if length > self.count * self.size:
+        if length > len(self._numbers) * self.size:
             raise NotARecord("longer than the file")
         if length <= most:
             return page[at : at + length]

@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.file_lock import FileLock, lock_path
 from tests.benchmarks.bench import ROOT, fingerprint
 from tests.benchmarks.faults import Kept
 from tests.crash.daemon_life import Folder, Heard, Moment, Otherwise, Side, Whole, check, conclude, life
@@ -235,6 +236,7 @@ def main() -> None:
     code = fingerprint("tests/crash")
     root = options.folder / f"lumiflow-kills-{code}"
     root.mkdir(exist_ok=True)
+    lock = FileLock(root)  # two sweeps of the same code would kill each other's campaigns
     usual = Plan(options.experiments, options.strategy)
     plans = at_seeded_moments(usual, options.kills - options.ensemble, options.chain, options.seed)
     whole = uninterrupted(root, usual)
@@ -251,6 +253,8 @@ def main() -> None:
     if troubles:
         raise SystemExit("\n".join([*troubles, f"{len(troubles)} chains ended otherwise; what they left is in {root}"]))
     shutil.rmtree(root)
+    lock.release()
+    lock_path(root).unlink()
     guided_words = f" ({options.ensemble_experiments} with the ensemble)" if options.ensemble else ""
     print(report(found, f"{options.experiments}{guided_words}"))
 

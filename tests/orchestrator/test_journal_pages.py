@@ -79,21 +79,36 @@ def test_a_lost_page_that_leads_to_others_costs_only_what_stood_on_it(
     assert said(path)[0] == lines
 
 
+@pytest.mark.parametrize("at", [0, 24 + 100])  # the number of the first frame's page, far behind all; its page
 def test_behind_a_damaged_frame_of_the_log_the_records_are_found(
-    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path, at: int
 ) -> None:
     (lines, _), _, killed = closed
     for name, content in killed.items():
         (tmp_path / name).write_bytes(content)
     path, log = tmp_path / NAME, tmp_path / f"{NAME}-wal"
     altered = bytearray(killed[log.name])
-    altered[32 + 24 + 100] ^= 1  # in the first page of the log
+    altered[32 + at] ^= 0x40
     log.write_bytes(bytes(altered))
     with pytest.raises(JournalDamaged, match="is lost") as damage:
         Journal.open(path)
     saved = recover(path)
     assert damage.value.seq - 1 < saved.kept == RECORDS
     assert said(path)[0] == lines
+
+
+def test_whoever_tries_to_write_to_a_damaged_journal_leaves_its_log_to_be_saved(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path
+) -> None:
+    for name, content in closed[2].items():
+        (tmp_path / name).write_bytes(content)
+    path, log = tmp_path / NAME, tmp_path / f"{NAME}-wal"
+    altered = bytearray(closed[2][log.name])
+    altered[32 + 24 + 100] ^= 1
+    log.write_bytes(bytes(altered))
+    with pytest.raises(JournalDamaged):
+        Journal.open(path)
+    assert log.read_bytes() == bytes(altered)
 
 
 def test_a_record_that_was_altered_ends_what_is_kept(
