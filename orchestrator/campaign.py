@@ -285,7 +285,7 @@ class Campaign:
         n = len(state.experiments) + 1
         original = wanted_replicate(self._config, state)
         if original is not None:
-            data = planning.replicate_data(n, original)
+            data = planning.replicate_data(self._config, self._rig.config, n, original)
         else:
             await self._upkeep.idle()  # solvent follows the last recipe while the planner thinks
             data = await self._decider.propose(state, n)

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from orchestrator.config import RigConfig
 
 
+COSTS = {
+    "none": "",
+    "per_ul": " Improvement is held against the µL of reagents that it costs.",
+    "per_minute": " Improvement is held against the minutes that it costs.",
+}
+
+
 @dataclass(frozen=True)
 class Checked:
     """A file that could be read, and what the pre-flight of a campaign found (None for a rig or pool file)."""
@@ -86,6 +93,7 @@ class Explained:
                 }
                 for name, entry in config.inputs.items()
             },
+            "cost": config.planner.cost,
             "constraints": list(config.constraints),
             **self.report.as_dict(),
         }
@@ -105,7 +113,8 @@ class Explained:
             lines += ["where", *(f"  {constraint}" for constraint in config.constraints)]
         lines += [
             f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out, "
-            f"for at most {config.budget.experiments} experiments or {config.budget.reactor_time_s / 3600:g} h.",
+            f"for at most {config.budget.experiments} experiments or {config.budget.reactor_time_s / 3600:g} h."
+            + COSTS[config.planner.cost],
             "",
             _each_experiment(config.settle.residence_times, figures.experiment_s, rig),
             f"All of the budget takes about {figures.reactor_s / 3600:.1f} h of reactor time. "

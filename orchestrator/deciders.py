@@ -31,7 +31,7 @@ class LiveDecider:
     async def propose(self, state: RunState, n: int) -> Data:
         request = planning.request(self._loaded.config, self._loaded.rig, state)
         proposal = await asyncio.get_running_loop().run_in_executor(None, lambda: self._built().propose(request))
-        return planning.proposed_data(n, proposal, self._names)
+        return planning.proposed_data(self._loaded.config, self._loaded.rig, n, proposal)
 
     async def recommend(self, state: RunState) -> Data | None:
         if not any(experiment.accepted for experiment in state.experiments):

@@ -122,6 +122,7 @@ def _proposed(state: RunState, data: Data, t_s: float) -> RunState:
         why=data.get("reason", ""),
         strategy=data.get("strategy", ""),
         proposed_s=t_s,
+        cost=data.get("cost"),
     )
     return replace(state, experiments=(*state.experiments, experiment))
 

@@ -59,10 +59,12 @@ def _planned(config: CampaignConfig, strategy: str) -> CampaignConfig:
     """The configuration with another strategy; settings belong to the one that the file names."""
     from pydantic import ValidationError
 
-    from orchestrator.config.campaign import PlannerConfig
+    from orchestrator.config.campaign import WEIGHS_COST, PlannerConfig
 
     try:
-        checked = PlannerConfig.model_validate({"strategy": strategy, "initial": config.planner.initial})
+        cost = config.planner.cost if strategy in WEIGHS_COST else "none"
+        said = {"strategy": strategy, "initial": config.planner.initial, "cost": cost}
+        checked = PlannerConfig.model_validate(said)
     except ValidationError as error:
         raise _refused("strategy", strategy, error) from None
     return config.model_copy(update={"planner": checked})
@@ -97,6 +99,7 @@ def header_of(
         "config_sha256": hashlib.sha256(texts.encode()).hexdigest(),
         "seed": config.seed,
         "strategy": config.planner.strategy,
+        **({"cost": config.planner.cost} if config.planner.cost != "none" else {}),
         "mode": "hardware" if hardware else "twin",
         "lumiflow_version": installed_version("lumiflow"),
         "target_ev": config.objective.peak.target_ev,

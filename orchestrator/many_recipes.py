@@ -1,7 +1,8 @@
-"""Many recipes at once, for the planner: which of them the rig can be set to."""
+"""Many recipes at once, for the planner: which of them the rig can be set to, and what they cost."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,16 @@ from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.rig import RigConfig
 from orchestrator.constraints import coherent_values, constraints_of
 from orchestrator.hydraulics import highest_flow_ul_min
-from orchestrator.plumbing import NEGLIGIBLE, SINGULAR, SLACK, concentrations_mm, flow_limits, system_of
+from orchestrator.plumbing import (
+    NEGLIGIBLE,
+    SINGULAR,
+    SLACK,
+    FlowPlan,
+    concentrations_mm,
+    duration,
+    flow_limits,
+    system_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +91,7 @@ class ManyRecipes:
         """Which rows :func:`orchestrator.plumbing.pump_flows` can set, [n]."""
         import numpy as np
 
-        rows = np.asarray(rows, dtype=np.float64)
+        rows = as_rows(rows)
         made, limits = self.settings(rows), [flow_limits(self._rig, pump) for pump in self._system.pumps]
         lows, highs = np.array([low for low, _ in limits]), np.array([high for _, high in limits])
         flows, total = made.flows_ul_min, made.total_ul_min
@@ -97,6 +107,25 @@ class ManyRecipes:
         for constraint in self._constraints:
             allowed &= constraint.met(self._coherent(constraint.names, rows, made), len(rows))
         return allowed
+
+    def dosing_s(self, rows: Rows) -> Rows:
+        """How long dosing lasts at every row, as :func:`orchestrator.plumbing.duration` expects it, [n]."""
+        made = self.settings(as_rows(rows))
+        return self._dosing_s(made)
+
+    def reagents_ul(self, rows: Rows) -> Rows:
+        """What every row takes of all stocks that hold anything but solvent, [n]."""
+        import numpy as np
+
+        made = self.settings(as_rows(rows))
+        holding = np.array([bool(self._stocks[pump]) for pump in self._system.pumps])
+        flows = np.clip(made.flows_ul_min, 0.0, None)[:, holding].sum(axis=1)
+        return np.asarray(flows * self._dosing_s(made) / 60.0, dtype=np.float64)
+
+    def _dosing_s(self, made: Settings) -> Rows:
+        still = duration(self._campaign, self._rig, FlowPlan({}, 0.0, 0.0, math.inf))
+        transit_s = 60.0 * self._rig.plumbing.transit.volume_ul / made.total_ul_min
+        return transit_s + self._campaign.settle.residence_times * made.residence_s + still.looks_s + still.measure_s
 
     def _pick(self, rows: Rows, name: str, fixed: float | None) -> Rows:
         import numpy as np
@@ -117,6 +146,13 @@ class ManyRecipes:
                 temperature=made.temperature_c,
                 flows={pump: made.flows_ul_min[:, index] for index, pump in enumerate(self._system.pumps)},
             )
+
+
+def as_rows(rows: Rows) -> Rows:
+    """Rows as an array of floats."""
+    import numpy as np
+
+    return np.asarray(rows, dtype=np.float64)
 
 
 def feasible_mask(campaign: CampaignConfig, rig: RigConfig, names: Sequence[str]) -> Callable[[Rows], Mask]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import UNITS, CampaignConfig, Input, RigConfig
 from orchestrator.errors import UsageRefused
-from orchestrator.many_recipes import feasible_mask
+from orchestrator.many_recipes import ManyRecipes, feasible_mask
+from orchestrator.plumbing import Unreachable, duration, price, pump_flows, stock_in
 from orchestrator.run_state import Experiment, RunState
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         Interval,
         Objective,
         Observation,
+        Price,
         Proposal,
         Recommendation,
         Request,
@@ -83,7 +85,47 @@ def request(config: CampaignConfig, rig: RigConfig, state: RunState) -> Request:
         seed=config.seed,
         initial=config.planner.initial,
         feasible=feasible_mask(config, rig, names),
+        price=price_of(config, rig),
     )
+
+
+LEAST_UL = 1.0
+"""No experiment counts as cheaper than this: one of nothing but solvent would be worth any number of others."""
+
+
+def price_of(config: CampaignConfig, rig: RigConfig) -> Price | None:
+    """What the planner shall hold improvement against; None where nothing."""
+    import numpy as np
+
+    from planners import Price
+
+    if config.planner.cost == "none":
+        return None
+    many = ManyRecipes(config, rig, tuple(config.inputs))
+    if config.planner.cost == "per_ul":
+        return Price("µL", lambda rows: np.maximum(many.reagents_ul(rows), LEAST_UL))
+    return Price("minute", lambda rows: many.dosing_s(rows) / 60.0)
+
+
+def cost_data(config: CampaignConfig, rig: RigConfig, recipe: Mapping[str, float]) -> dict[str, Any] | None:
+    """What an experiment is expected to take, as the journal keeps it; None for a recipe that cannot be set."""
+    try:
+        plan = pump_flows(config, rig, recipe)
+    except Unreachable:
+        return None
+    return {"reagent_ul": price(config, rig, plan), "dosing_s": duration(config, rig, plan).total_s}
+
+
+def cost_words(config: CampaignConfig, rig: RigConfig, cost: Mapping[str, Any] | None) -> str:
+    """A cost as a sentence, by stock."""
+    if cost is None:
+        return ""
+    by_stock: dict[str, float] = {}
+    for pump, volume in cost["reagent_ul"].items():
+        stock = stock_in(config, rig, pump)
+        by_stock[stock] = by_stock.get(stock, 0.0) + volume
+    parts = ", ".join(f"{volume:.0f} µL {stock}" for stock, volume in by_stock.items() if volume > 0.0)
+    return f" It takes {cost['dosing_s'] / 60.0:.1f} min and {parts}."
 
 
 def _observation(names: tuple[str, ...], experiment: Experiment) -> Observation:
@@ -98,26 +140,30 @@ def _observation(names: tuple[str, ...], experiment: Experiment) -> Observation:
     )
 
 
-def proposed_data(n: int, proposal: Proposal, names: tuple[str, ...]) -> dict[str, Any]:
-    """A proposal as the journal keeps it."""
+def proposed_data(config: CampaignConfig, rig: RigConfig, n: int, proposal: Proposal) -> dict[str, Any]:
+    """A proposal as the journal keeps it, with what it is expected to cost."""
+    recipe = dict(zip(config.inputs, proposal.x, strict=True))
+    cost = cost_data(config, rig, recipe)
     return {
         "n": n,
         "kind": "explore",
         "of": None,
-        "recipe": dict(zip(names, proposal.x, strict=True)),
+        "recipe": recipe,
         "phase": proposal.phase,
         "predicted": intervals(proposal.predicted),
         "probability_feasible": proposal.probability_feasible,
         "acquisition": proposal.acquisition,
         "acquisition_value": proposal.acquisition_value,
         "compared": proposal.compared,
-        "reason": proposal.reason,
+        "reason": proposal.reason + cost_words(config, rig, cost),
+        "cost": cost,
         "strategy": proposal.strategy,
     }
 
 
-def replicate_data(n: int, original: Experiment) -> dict[str, Any]:
+def replicate_data(config: CampaignConfig, rig: RigConfig, n: int, original: Experiment) -> dict[str, Any]:
     """A repeat of an experiment that met the target, as the journal keeps it."""
+    cost = cost_data(config, rig, original.recipe)
     return {
         "n": n,
         "kind": "replicate",
@@ -129,7 +175,8 @@ def replicate_data(n: int, original: Experiment) -> dict[str, Any]:
         "acquisition": "",
         "acquisition_value": None,
         "compared": 0,
-        "reason": f"experiment {original.n} met the target; is it reproduced?",
+        "reason": f"experiment {original.n} met the target; is it reproduced?" + cost_words(config, rig, cost),
+        "cost": cost,
         "strategy": "conductor",
     }
 

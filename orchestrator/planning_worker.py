@@ -50,7 +50,8 @@ class Answers:
         names = tuple(loaded.config.inputs)
         request = planning.request(loaded.config, loaded.rig, state)
         if question["ask"] == "propose":
-            return planning.proposed_data(question["n"], self._strategy.propose(request), names)
+            proposal = self._strategy.propose(request)
+            return planning.proposed_data(loaded.config, loaded.rig, question["n"], proposal)
         return planning.recommended_data(loaded.config, state, self._strategy.recommend(request), names)
 
     def _read(self, path: Path, seq: int) -> RunState:

@@ -14,6 +14,7 @@ Volumes = Mapping[str, float]
 class Experiment:
     """One proposal and what became of it. Numbers that were not (or not yet) had are None.
 
+    `cost`: what the proposal was expected to take (`reagent_ul` by pump, `dosing_s`).
     `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
     done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it by pump, in all
     attempts. `disturbed`: what disturbed the newest attempt that was given up.
@@ -32,6 +33,7 @@ class Experiment:
     why: str
     strategy: str
     proposed_s: float
+    cost: Mapping[str, Any] | None = None
     refused: str | None = None
     dosing: bool = False
     attempts: int = 0

@@ -57,6 +57,8 @@ class Ensemble(Modelled):
 class FittedEnsemble(Fitted):
     """See `planners.modelled.Fitted`."""
 
+    logarithmic = True
+
     def __init__(self, surrogate: "EnsembleSurrogate", request: Request, members: int, first_noise: float) -> None:
         from planners.acquisition import NAME
 

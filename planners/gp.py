@@ -102,6 +102,8 @@ class CompositeGP(_GaussianProcess):
 
 
 class _FittedComposite(Fitted):
+    logarithmic = True
+
     def __init__(self, request: Request, data: "Data", samples: int, seed: int) -> None:
         from botorch.models.model_list_gp_regression import ModelListGP
 
@@ -187,6 +189,8 @@ class ScalarGP(_GaussianProcess):
 
 
 class _FittedScalar(Fitted):
+    logarithmic = True
+
     def __init__(self, request: Request, data: "Data", seed: int) -> None:
         self.acquisition = "log expected improvement of the scalar score × chance of a reading"
         self.described = "The scalar Gaussian process"

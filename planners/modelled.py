@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners import designs
+from planners.errors import PlannerError
 from planners.evidence import Measured
 from planners.objective import Wanted
 from planners.records import Interval, Proposal, Recommendation, Request
@@ -53,6 +54,8 @@ class Fitted(ABC):
 
     acquisition: str
     described: str
+    logarithmic: bool = False
+    """Whether the acquisition function is the logarithm of an improvement."""
 
     @abstractmethod
     def believe(self, unit: NDArray[np.float64]) -> Belief:
@@ -106,13 +109,19 @@ class Modelled(ABC):
     def _modelled(self, request: Request, measured: Measured) -> Proposal:
         from planners.acquisition import maximise
         from planners.candidates import pool
+        from planners.pricing import per_price
         from planners.reach import verdict
         from planners.surrogate import Data
         from planners.wording import proposal_reason
 
         rng = generator(request.seed, len(request.observations), len(request.pending), 1)
         fitted = self.fit(request, Data.of(request), rng)
-        ranking = fitted.ranking(request, measured.unit)
+        ranking, acquisition = fitted.ranking(request, measured.unit), fitted.acquisition
+        if request.price is not None:
+            if not fitted.logarithmic:
+                raise PlannerError(f"strategy {self.name!r} does not weigh what an experiment costs")
+            ranking = per_price(request, request.price, ranking)
+            acquisition += f", per {request.price.unit}"
         first = measured.readings[:, 0]
         points = pool(request, measured.unit, first, spread=self.spread, local=self.local, rng=rng)
         if len(points) == 0:
@@ -131,7 +140,7 @@ class Modelled(ABC):
             phase="model",
             predicted=belief.intervals(0, request.objective),
             probability_feasible=float(belief.chance[0]),
-            acquisition=fitted.acquisition,
+            acquisition=acquisition,
             acquisition_value=value,
             compared=compared,
             reason=proposal_reason(request, point, fitted.described, belief, measured=measured, compared=compared),

@@ -13,6 +13,9 @@ from planners.errors import PlannerError
 from planners.objective import OUTPUTS, Wanted
 from planners.space import SearchSpace
 
+Prices = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Rows of raw units [n, d] -> what an experiment there costs [n], positive."""
+
 Feasible = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """Rows of raw units [n, d] -> which of them the rig may run [n]."""
 
@@ -72,12 +75,21 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What experiments cost, in `unit`."""
+
+    unit: str
+    of: Prices
+
+
+@dataclass(frozen=True)
 class Request:
     """Everything that a proposal depends on.
 
     `pending` holds experiments proposed but not told; `initial` is the number of different recipes of the initial
     design; `feasible` says which recipes the rig may run now (None: all of the space). `candidates`, when given, are
-    the only recipes that there are: proposals come from them, and none twice.
+    the only recipes that there are: proposals come from them, and none twice. `price`, when given, is weighed by the
+    strategies whose acquisition is the logarithm of an improvement; others refuse it.
 
     Raises:
         PlannerError: a recipe with another number of coordinates than the space; candidates outside of it, or none;
@@ -92,6 +104,7 @@ class Request:
     initial: int = 8
     feasible: Feasible | None = None
     candidates: tuple[tuple[float, ...], ...] | None = None
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:

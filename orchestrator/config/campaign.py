@@ -67,8 +67,15 @@ class ObjectiveConfig(Section):
     quantum_yield: YieldTerm = Field(default_factory=YieldTerm, alias="yield")
 
 
+WEIGHS_COST = ("ensemble", "gp", "gp_scalar")
+"""The strategies whose acquisition is the logarithm of an improvement."""
+
+
 class PlannerConfig(Section):
-    """Who chooses the next experiment, after how many that only spread out."""
+    """Who chooses the next experiment, after how many that only spread out.
+
+    ``cost``: what improvement is held against, the µL of all stocks but pure solvents, or the minutes of dosing.
+    """
 
     strategy: Literal[
         "ensemble",
@@ -87,6 +94,7 @@ class PlannerConfig(Section):
         "random",
     ] = "ensemble"
     initial: int = Field(default=8, ge=1, le=500)
+    cost: Literal["none", "per_ul", "per_minute"] = "none"
     settings: Mapping[Name, bool | int | float | str] = Field(default_factory=dict)
 
 

@@ -189,6 +189,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     facts = [
         ("Mode", {"twin": "digital twin, virtual time", "hardware": "hardware"}.get(header.get("mode", ""), "")),
         ("Strategy", header.get("strategy", "")),
+        ("Held against cost", {"per_ul": "µL of reagents", "per_minute": "minutes"}.get(header.get("cost", ""), "")),
         ("Seed", header.get("seed", "")),
         ("Lumiflow", header.get("lumiflow_version", "")),
         ("Constraints", "; ".join(header.get("constraints", ()))),
