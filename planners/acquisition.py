@@ -1,4 +1,8 @@
-"""Expected improvement with the target inside: the utility of every member's raw outputs, averaged over members."""
+"""The target inside the acquisition: utilities of every member's raw outputs.
+
+A target is looked for by expected improvement. An extreme is looked for by an upper confidence bound: where the best
+recipe can hardly be beaten, improvement on it alone says little, and a campaign wants the next best recipes as well.
+"""
 
 import math
 from collections.abc import Callable
@@ -20,7 +24,8 @@ _REFINE_EACH = 40
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]."""
 
-NAME = "log expected improvement of utility × chance of a reading"
+_CONFIDENCE = 1.0
+"""Standard deviations of an upper confidence bound."""
 
 
 def log_expected_improvement(values: Tensor, incumbent: Tensor, smoothing: float = _SMOOTHING) -> Tensor:
@@ -33,12 +38,14 @@ def log_expected_improvement(values: Tensor, incumbent: Tensor, smoothing: float
     return torch.logsumexp(improvement, dim=0) - math.log(len(values))
 
 
-class Acquisition:
-    """Ranks unit points.
+class Improvement:
+    """Ranks unit points by log expected improvement.
 
     Each member's incumbent is the best it believes in among what was measured and what is pending: noise is averaged
     out, and a pending experiment leaves little to gain nearby (Balandat et al. 2020, qNEI).
     """
+
+    name = "log expected improvement of utility × chance of a reading"
 
     def __init__(self, request: Request, predict: Predict, measured: NDArray[np.float64]) -> None:
         self._objective = request.objective
@@ -46,8 +53,7 @@ class Acquisition:
         self._predict = predict
         readings = np.array([o.readings for o in request.observations if not o.failed], dtype=np.float64)
         self._smoothing = _SMOOTHING * request.objective.resolution(readings)
-        pending = request.space.to_unit(request.pending) if request.pending else np.empty((0, measured.shape[1]))
-        outputs, _ = predict(torch.from_numpy(self._encode(np.concatenate([measured, pending]))))
+        outputs, _ = predict(torch.from_numpy(self._encode(np.concatenate([measured, _pending(request)]))))
         self._incumbent = request.objective.worth(outputs).amax(1, keepdim=True)
 
     def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -55,6 +61,49 @@ class Acquisition:
         outputs, chance = self._predict(torch.from_numpy(self._encode(unit)))
         value = log_expected_improvement(self._objective.worth(outputs), self._incumbent, self._smoothing)
         return np.asarray((value + chance.clip(1e-6, None).log()).numpy(), dtype=np.float64)
+
+
+class UpperConfidence:
+    """Ranks unit points by mean utility and one standard deviation of it over members; a failure counts as the worst
+    reading.
+
+    What pending experiments will tell is no uncertainty any more: the deviation is what is left when the utility is
+    regressed on that of the pending experiment which tells most (one point of GP-BUCB: Desautels et al., JMLR 2014).
+    """
+
+    name = "upper confidence of utility × chance of a reading"
+
+    def __init__(self, request: Request, predict: Predict) -> None:
+        self._objective = request.objective
+        self._encode = request.space.encode
+        self._predict = predict
+        readings = np.array([o.readings for o in request.observations if not o.failed], dtype=np.float64)
+        self._worst = float(np.nanmin(request.objective.score_rows(readings)))
+        self._pending: Tensor | None = None
+        if request.pending:
+            outputs, _ = predict(torch.from_numpy(self._encode(_pending(request))))
+            self._pending = _standardised(request.objective.worth(outputs))
+
+    def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Unit points [N, d] -> acquisition values [N]."""
+        outputs, chance = self._predict(torch.from_numpy(self._encode(unit)))
+        utility = self._objective.worth(outputs)
+        deviation = utility.std(0)
+        if self._pending is not None:
+            told = (_standardised(utility).mT @ self._pending / (len(utility) - 1)).square().amax(1)
+            deviation = deviation * (1.0 - told).clamp_min(0.0).sqrt()
+        hoped = utility.mean(0) + _CONFIDENCE * deviation
+        return np.asarray((self._worst + chance * (hoped - self._worst)).numpy(), dtype=np.float64)
+
+
+def _pending(request: Request) -> NDArray[np.float64]:
+    """Unit points of pending experiments [k, d]."""
+    return request.space.to_unit(request.pending) if request.pending else np.empty((0, request.space.dimension))
+
+
+def _standardised(utility: Tensor) -> Tensor:
+    """Utilities [M, N] less their mean over members, over their standard deviation."""
+    return (utility - utility.mean(0)) / utility.std(0).clamp_min(1e-12)
 
 
 def maximise(

@@ -28,7 +28,7 @@ class Ensemble(Modelled):
 
     members: int = 128
     hidden: int = 256
-    steps: int = 30
+    steps: int = 20
 
     def __post_init__(self) -> None:
         for setting, value, least in (
@@ -60,9 +60,9 @@ class FittedEnsemble(Fitted):
     logarithmic = True
 
     def __init__(self, surrogate: "EnsembleSurrogate", request: Request, members: int, first_noise: float) -> None:
-        from planners.acquisition import NAME
+        from planners.acquisition import Improvement, UpperConfidence
 
-        self.acquisition = NAME
+        self.acquisition = (UpperConfidence if request.objective.target is None else Improvement).name
         self.described = f"The ensemble of {members} networks"
         self._surrogate = surrogate
         self._objective: Wanted = request.objective
@@ -92,6 +92,8 @@ class FittedEnsemble(Fitted):
 
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
         """See `planners.modelled.Fitted`."""
-        from planners.acquisition import Acquisition
+        from planners.acquisition import Improvement, UpperConfidence
 
-        return Acquisition(request, self._surrogate.predict, measured)
+        if request.objective.target is None:
+            return UpperConfidence(request, self._surrogate.predict)
+        return Improvement(request, self._surrogate.predict, measured)

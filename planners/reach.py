@@ -9,12 +9,19 @@ from planners.records import Interval, OutOfReach, Request
 from planners.sampling import as_recipe
 
 if TYPE_CHECKING:
-    from planners.modelled import Fitted
+    from planners.modelled import Belief, Fitted
+
+_LEAST_CHANCE = 0.05
 
 
 def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> OutOfReach | None:
-    """Out of reach, when the tolerance has been met by no reading and the 90 % interval of a reading of every remaining
-    candidate [N, d] leaves it out; None otherwise, or where the objective has no target or the model no intervals."""
+    """Out of reach, when no reading has met the tolerance, the 90 % interval of a reading of every remaining candidate
+    [N, d] leaves it out, and the chance that any of them meets it is below 5 %; None otherwise, or where the objective
+    has no target or the model no intervals.
+
+    Nine in ten intervals hold their reading, so among many candidates some that leave the target out do so by error.
+    The chance is that of independent normal readings of these means and deviations.
+    """
     objective = request.objective
     if objective.target is None or len(points) == 0:
         return None
@@ -29,7 +36,8 @@ def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> 
         return None
     missing = np.array([_missing(interval, objective.target, objective.tolerance) for interval in known])
     closest = int(np.argmin(missing))
-    if missing[closest] <= 0.0:
+    chance = _chance_of_any(belief, objective.target, objective.tolerance)
+    if missing[closest] <= 0.0 or chance >= _LEAST_CHANCE:
         return None
     nearest, gap = known[closest], float(missing[closest])
     return OutOfReach(
@@ -42,9 +50,18 @@ def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> 
         reason=(
             f"Out of reach: after {len(readings)} readings no 90 % interval of the {len(points)} candidates left holds "
             f"{objective.target:.4g} within {objective.tolerance:.4g}; the nearest is {nearest.low:.4g} to "
-            f"{nearest.high:.4g}, {gap:.2g} away."
+            f"{nearest.high:.4g}, {gap:.2g} away, and the chance that any of them does is {100 * chance:.1g} %."
         ),
     )
+
+
+def _chance_of_any(belief: "Belief", target: float, tolerance: float) -> float:
+    """The chance that at least one reading of the first output falls within the tolerance."""
+    from scipy.special import ndtr
+
+    mean, sd = belief.mean[:, 0], belief.sd[:, 0]
+    each = ndtr((target + tolerance - mean) / sd) - ndtr((target - tolerance - mean) / sd)
+    return float(1.0 - np.prod(1.0 - each))
 
 
 def _missing(interval: Interval, target: float, tolerance: float) -> float:

@@ -1,13 +1,12 @@
-"""How fast, how far and how roughly each output varies: the inner scales of wide networks, fitted by evidence.
+"""How fast, how far and how roughly each output varies: the inner scales of wide networks, drawn from their posterior.
 
 A network of one wide layer of sines and cosines with random weights is, as its width grows, a Gaussian process (Rahimi
-& Recht, NeurIPS 2007; Neal 1996). Its inner scales (a gain for each input, a size, and noise beside the known one) are
-found by maximising the marginal likelihood of that limit (Rasmussen & Williams 2006, eq. 5.9), all networks as one
-batch, with the gradient in closed form, by Rprop, which suits these few parameters (Blum & Riedmiller, ESANN 2013).
+& Recht, NeurIPS 2007; Neal 1996). Its inner scales are a gain for each input, a size, and noise beside the known one.
+The marginal likelihood of that limit (Rasmussen & Williams 2006, eq. 5.9) has a gradient in closed form, so the scales
+of all networks walk as one batch: to a mode, and from there by Hamiltonian Monte Carlo to a draw from the posterior.
 
-Every network has a prior of its own, drawn around a common one, so that together they stand for the scales that the
-data leave open (anchored ensembles: Pearce et al., AISTATS 2020). Each is weighed by how well it predicts every
-reading from the others, which is in closed form too (Rasmussen & Williams 2006, eqs. 5.10 to 5.12).
+Few readings leave many scales open. Networks at draws from the posterior stand for all of them; networks at the best
+scales, or chosen by how well each predicts readings left out, agree too much and are too sure.
 """
 
 import math
@@ -18,24 +17,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from planners.walk import descend, wander
+
 CONSTANT = 0.5
 """Standard deviation of the constant that a network adds, in standardised units."""
 
 _GAIN = 1.2
 """Median gain of an input of the unit cube, over the square root of their number: a scale of half a diagonal or so."""
 _GAIN_LOG_SD = 1.2
-_SIZE_LOG_SD = 0.5
+_SIZE_LOG_SD = 1.0
 _NOISE = 0.03
 _NOISE_LOG_SD = 1.5
-_APART = 0.7
-"""Share of the prior's standard deviation by which the priors of networks are set apart (of the noise's: half)."""
 
-_FIRST_NOISE = 0.1
-_FIRST_STEP = 0.1
-_LARGEST_STEP = 0.7
-_SMALLEST_STEP = 1e-4
-_FASTER, _SLOWER = 1.3, 0.5
-_BOUNDS = {"gain": (-7.0, 5.0), "size": (-4.0, 3.0), "noise": (-6.0, 2.0)}
+_FIRST_GAIN, _FIRST_NOISE = 2.0, 0.1
+_SCATTER = 0.3
+_PATHS, _LEAPS, _STRIDE = 4, 6, 0.25
+_BOUNDS = ((-7.0, 5.0), (-4.0, 3.0), (-6.0, 2.0))
+"""Least and largest log of gain, size and noise: beyond, the covariance cannot be inverted or is that of a constant."""
 _JITTER = 1e-8
 
 
@@ -53,17 +51,6 @@ class Scales:
     left_out_density: Tensor  # B x n, log density of each reading given all others
     left_out_square: Tensor  # B x n, square of its error over its predicted variance
 
-    def take(self, rows: Tensor) -> "Scales":
-        """The scales of some networks, in this order."""
-        return Scales(
-            self.log_gain[rows],
-            self.log_size[rows],
-            self.log_noise[rows],
-            self.rough[rows],
-            self.left_out_density[rows],
-            self.left_out_square[rows],
-        )
-
 
 def fit_scales(
     x: NDArray[np.float64],
@@ -74,48 +61,46 @@ def fit_scales(
     steps: int,
     rng: np.random.Generator,
 ) -> Scales:
-    """Fit `copies` sets of scales to each of m outputs: B = m * copies, those of one output beside each other.
+    """Draw `copies` sets of scales for each of m outputs: B = m * copies, those of one output beside each other.
 
     Args:
         x: features [n, D].
         y: standardised readings [m, n]; anything where the noise is infinite.
         noise: known standard deviation of each reading [m, n], standardised; infinite where it is absent.
         copies: sets of scales of each output.
-        steps: steps of Rprop.
+        steps: steps to a mode, before the walk.
         rng: the source of every random number.
     """
+    features, count = x.shape[1], x.shape[0]
     evidence = _Evidence(x, np.repeat(y, copies, axis=0), np.repeat(noise, copies, axis=0), copies)
-    batch, features = len(y) * copies, x.shape[1]
-
-    def normal(*shape: int) -> Tensor:
-        return torch.from_numpy(rng.standard_normal(shape))
-
-    middle = math.log(_GAIN / math.sqrt(features))
-    anchors = (
-        middle + _APART * _GAIN_LOG_SD * normal(batch, features),
-        _APART * _SIZE_LOG_SD * normal(batch, 1),
-        math.log(_NOISE) + 0.5 * _APART * _NOISE_LOG_SD * normal(batch, 1),
+    width = torch.tensor([_GAIN_LOG_SD] * features + [_SIZE_LOG_SD, _NOISE_LOG_SD], dtype=torch.float64)
+    middle = torch.tensor(
+        [math.log(_GAIN / math.sqrt(features))] * features + [0.0, math.log(_NOISE)], dtype=torch.float64
     )
-    widths = (_GAIN_LOG_SD, _SIZE_LOG_SD, _NOISE_LOG_SD)
-    start = math.log(2.0 / math.sqrt(features))
-    at = [
-        start + 0.3 * normal(batch, features),
-        torch.zeros(batch, 1, dtype=torch.float64),
-        torch.full((batch, 1), math.log(_FIRST_NOISE), dtype=torch.float64),
-    ]
-    pace = [torch.full_like(value, _FIRST_STEP) for value in at]
-    before = [torch.zeros_like(value) for value in at]
-    for _ in range(steps):
-        slopes = evidence.slopes(*at)
-        for i, (slope, anchor, width, bounds) in enumerate(zip(slopes, anchors, widths, _BOUNDS.values(), strict=True)):
-            downhill = slope + (at[i] - anchor) / width**2
-            turn = downhill.sign() * before[i].sign()
-            pace[i] = torch.where(turn > 0, pace[i] * _FASTER, torch.where(turn < 0, pace[i] * _SLOWER, pace[i]))
-            pace[i] = pace[i].clamp(_SMALLEST_STEP, _LARGEST_STEP)
-            before[i] = torch.where(turn < 0, 0.0, downhill)
-            at[i] = (at[i] - before[i].sign() * pace[i]).clamp(*bounds)
-    density, square = evidence.left_out(*at)
-    return Scales(at[0], at[1][:, 0], at[2][:, 0], evidence.rough, density, square)
+    start = torch.tensor(
+        [math.log(_FIRST_GAIN / math.sqrt(features))] * features + [0.0, math.log(_FIRST_NOISE)], dtype=torch.float64
+    )
+    stiff = torch.tensor([0.1 / features] * features + [0.5, 0.5], dtype=torch.float64)
+
+    def energy(at: Tensor) -> tuple[Tensor, Tensor]:
+        level, slope = evidence.energy(*_apart(middle + width * at))
+        return level + 0.5 * at.square().sum(1), slope * width + at
+
+    scatter = torch.from_numpy(rng.standard_normal((len(y) * copies, features + 2)))
+    scatter[:, features:] = 0.0
+    at = descend(energy, (start + _SCATTER * scatter - middle) / width, steps)
+    mass = 1.0 + count * stiff * width.square()
+    at = wander(energy, at, mass, paths=_PATHS, leaps=_LEAPS, stride=_STRIDE, rng=rng)
+    scales = _apart(middle + width * at)
+    density, square = evidence.left_out(*scales)
+    return Scales(scales[0], scales[1][:, 0], scales[2][:, 0], evidence.rough, density, square)
+
+
+def _apart(scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log scales [B, D + 2] -> log gain [B, D], log size [B, 1] and log noise [B, 1], within bounds."""
+    parts = scales.split([scales.shape[1] - 2, 1, 1], dim=1)
+    gain, size, noise = (part.clamp(*bounds) for part, bounds in zip(parts, _BOUNDS, strict=True))
+    return gain, size, noise
 
 
 class _Evidence:
@@ -143,31 +128,32 @@ class _Evidence:
         slope = torch.where(rough, -5.0 / 6.0 * (1.0 + reach) * decay, -0.5 * decay)
         return torch.where(self._both, value, 0.0), torch.where(self._both, slope, 0.0)
 
-    def _inverse(self, correlation: Tensor, log_size: Tensor, log_noise: Tensor) -> Tensor:
-        """Inverse of the covariance of readings [B, n, n]; an absent one stands alone with variance 1."""
+    def _factor(self, correlation: Tensor, log_size: Tensor, log_noise: Tensor) -> Tensor:
+        """Cholesky factor of the covariance of readings [B, n, n]; an absent one stands alone with variance 1."""
         own = torch.where(self._present, self._known + (2.0 * log_noise).exp() + _JITTER, 1.0)
         covariance = (2.0 * log_size).exp()[..., None] * correlation + self._constant + torch.diag_embed(own)
-        return torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+        return torch.linalg.cholesky(covariance)
 
-    def slopes(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Derivatives of the negative log marginal likelihood by [B, D], [B, 1] and [B, 1]."""
+    def energy(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The negative log marginal likelihood [B] but for a constant, and its slope by all scales [B, D + 2]."""
         correlation, by_square = self._correlation(log_gain)
-        inverse = self._inverse(correlation, log_size, log_noise)
+        factor = self._factor(correlation, log_size, log_noise)
+        inverse = torch.cholesky_inverse(factor)
         weights = inverse @ self._targets[..., None]
+        fit = 0.5 * (self._targets[..., None] * weights).sum((1, 2))
+        level = fit + torch.diagonal(factor, dim1=1, dim2=2).log().sum(1)
         by_covariance = 0.5 * (inverse - weights @ weights.mT)
         variance = (2.0 * log_size).exp()
         own = torch.where(self._present, torch.diagonal(by_covariance, dim1=1, dim2=2), 0.0).sum(1, keepdim=True)
         by_gap = (by_covariance * by_square).flatten(1) @ self._square_gaps
-        return (
-            2.0 * variance * (2.0 * log_gain).exp() * by_gap,
-            2.0 * variance * (by_covariance * correlation).sum((1, 2))[:, None],
-            2.0 * (2.0 * log_noise).exp() * own,
-        )
+        by_gain = 2.0 * variance * (2.0 * log_gain).exp() * by_gap
+        by_size = 2.0 * variance * (by_covariance * correlation).sum((1, 2))[:, None]
+        return level, torch.cat([by_gain, by_size, 2.0 * (2.0 * log_noise).exp() * own], dim=1)
 
     def left_out(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> tuple[Tensor, Tensor]:
         """Log density of each reading given the others, and its squared standardised error: [B, n] each."""
         correlation, _ = self._correlation(log_gain)
-        inverse = self._inverse(correlation, log_size, log_noise)
+        inverse = torch.cholesky_inverse(self._factor(correlation, log_size, log_noise))
         precision = torch.diagonal(inverse, dim1=1, dim2=2)
         square = (inverse @ self._targets[..., None])[..., 0].square() / precision
         density = 0.5 * (precision.log() - math.log(2.0 * math.pi) - square)

@@ -12,20 +12,24 @@ from planners import network
 from planners.evidence import complete_readings, reading_noise
 from planners.heavy import EnsembleModel
 from planners.records import Request
-from planners.scales import Scales, fit_scales
+from planners.scales import fit_scales
 
-_NETWORKS = 8
-"""Wide networks of each output; every one has scales of its own, and many last layers."""
+_NETWORKS, _FEWER, _FEW_READINGS = 16, 8, 48
+"""Wide networks of each output, fewer when readings are many; every one has scales of its own, and many last layers."""
 
 _SCALE_ROWS = 96
 """Most rows that inner scales are fitted to (last layers see all): their cost would grow as the cube."""
 
+_AT_ONCE = 256
+"""Points predicted at once: what they take stays small enough to be at hand."""
+
 _PRIOR_COUNT = 4.0
 _LARGEST_SQUARE = 9.0
+_LEAST_FREEDOM = 3
+_NORMAL_95 = 1.6449
 _NARROW = 1.15
-_NARROW_READINGS = 20.0
-"""Errors on readings left out look too small, because the scales were fitted to all of them: new readings needed
-intervals wider by about 1.15 sqrt(1 + 20 / n), over ten tables of real experiments and at 10 to 100 readings alike."""
+"""Errors on readings left out look too small, because the scales saw all of them: new readings of eleven tables of real
+experiments needed intervals wider by about this, at 8 to 60 readings alike, once a Student factor allows for so few."""
 
 _LABEL_NOISE = 0.2
 _LABEL_PRIOR = 0.5
@@ -116,7 +120,8 @@ class EnsembleSurrogate(EnsembleModel):
     @torch.no_grad()
     def predict(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]; no gradients."""
-        return self._outputs(unit)
+        parts = [self._outputs(some) for some in unit.split(_AT_ONCE)]
+        return torch.cat([values for values, _ in parts], dim=1), torch.cat([chance for _, chance in parts])
 
     def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         columns = self._num_outputs + self._labelled
@@ -145,10 +150,9 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
         targets.append(np.where(data.succeeded, 1.0, -1.0) - _LABEL_PRIOR)
         noises.append(np.full(len(data.unit), _LABEL_NOISE))
     stacked, noise_of = np.stack(targets), np.stack(noises)
-    copies = min(_NETWORKS, members)
+    copies = min(_NETWORKS if len(data.unit) <= _FEW_READINGS else _FEWER, members)
     rows = _rows_for_scales(data, rng)
-    found = fit_scales(data.unit[rows], stacked[:, rows], noise_of[:, rows], copies=copies, steps=steps, rng=rng)
-    scales = found.take(torch.from_numpy(_resampled(found, copies, rng)))
+    scales = fit_scales(data.unit[rows], stacked[:, rows], noise_of[:, rows], copies=copies, steps=steps, rng=rng)
     networks = network.draw_networks(
         scales,
         data.unit,
@@ -183,22 +187,13 @@ def _rows_for_scales(data: Data, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.sort(np.concatenate([near, rng.choice(rest, _SCALE_ROWS - len(near), replace=False)]))
 
 
-def _resampled(scales: Scales, copies: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Which networks to keep: as many of each output as there were, in proportion to how they predict readings left
-    out (systematic resampling), in random order."""
-    density = scales.left_out_density.nan_to_num(0.0).sum(1).reshape(-1, copies)
-    weights = torch.softmax(density, dim=1).numpy()
-    kept = []
-    for i, row in enumerate(weights):
-        places = (np.arange(copies) + rng.random()) / copies
-        chosen = np.minimum(np.searchsorted(np.cumsum(row), places), copies - 1)
-        kept.append(i * copies + rng.permutation(chosen))
-    return np.concatenate(kept)
-
-
 def _inflation(squares: NDArray[np.float64]) -> float:
     """How much too narrow predictions are: the root mean square of errors on readings left out over their predicted
-    size [n] (NaN: absent), clipped, drawn towards one by a few pseudo-counts, and what such errors overlook."""
+    size [n] (NaN: absent), clipped, drawn towards one by a few pseudo-counts; a Student factor, the 95 % quantile at
+    n - 1 degrees of freedom over the normal one; and what such errors overlook."""
+    from scipy.special import stdtrit
+
     known = np.minimum(squares[np.isfinite(squares)], _LARGEST_SQUARE)
     seen = (_PRIOR_COUNT + known.sum()) / (_PRIOR_COUNT + len(known))
-    return float(_NARROW * np.sqrt(seen * (1.0 + _NARROW_READINGS / max(len(known), 1))))
+    student = stdtrit(max(len(known) - 1, _LEAST_FREEDOM), 0.95) / _NORMAL_95
+    return float(_NARROW * student * np.sqrt(seen))

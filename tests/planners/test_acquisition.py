@@ -1,12 +1,12 @@
-"""Expected improvement over the members."""
+"""Expected improvement over the members, and upper confidence."""
 
 import dataclasses
 
 import numpy as np
 import torch
 
-from planners import Request
-from planners.acquisition import Acquisition, log_expected_improvement
+from planners import Observation, OneOutput, Request
+from planners.acquisition import Improvement, UpperConfidence, log_expected_improvement
 from planners.candidates import pool
 from planners.surrogate import Data, fit_ensemble
 from tests.planners.reactor import OBJECTIVE, SPACE, design
@@ -31,11 +31,26 @@ def test_a_pending_experiment_leaves_less_to_gain_beside_it() -> None:
     model = fit_ensemble(data, members=10, hidden=16, steps=15, rng=np.random.default_rng(0))
     measured = data.unit[data.succeeded]
     points = np.random.default_rng(1).random((400, 3))
-    alone = Acquisition(request, model.predict, measured)
+    alone = Improvement(request, model.predict, measured)
     best = points[[int(np.argmax(alone(points)))]]
     waiting = tuple(float(v) for v in SPACE.from_unit(best)[0])
-    accompanied = Acquisition(dataclasses.replace(request, pending=(waiting,)), model.predict, measured)
+    accompanied = Improvement(dataclasses.replace(request, pending=(waiting,)), model.predict, measured)
     assert accompanied(best)[0] < alone(best)[0] - 1.0
+
+
+def test_an_extreme_is_looked_for_where_members_hope_for_it_and_pending_ones_are_hoped_for_no_more() -> None:
+    told = tuple(Observation(o.x, values=(sum(o.x[:1]),)) for o in design(12))
+    request = Request(SPACE, OneOutput("y", "maximise"), told)
+    model = fit_ensemble(Data.of(request), members=32, hidden=32, steps=15, rng=np.random.default_rng(0))
+    points = np.random.default_rng(1).random((400, 3))
+    alone = UpperConfidence(request, model.predict)
+    outputs, _ = model.predict(torch.from_numpy(points))
+    assert np.allclose(alone(points), (outputs[..., 0].mean(0) + outputs[..., 0].std(0)).numpy())
+    best = points[[int(np.argmax(alone(points)))]]
+    waiting = tuple(float(v) for v in SPACE.from_unit(best)[0])
+    accompanied = UpperConfidence(dataclasses.replace(request, pending=(waiting,)), model.predict)
+    assert np.allclose(accompanied(best), outputs[..., 0].mean(0).numpy()[np.argmax(alone(points))], atol=1e-4)
+    assert (accompanied(points) <= alone(points) + 1e-9).all()
 
 
 def test_candidates_bracket_the_target_between_readings_on_either_side() -> None:

@@ -22,20 +22,24 @@ def test_the_slopes_are_those_of_the_likelihood() -> None:
     noise = np.full((2, 12), 0.1)
     noise[0, 3] = math.inf
     evidence = _Evidence(X[:12], RNG.standard_normal((2, 12)), noise, 2)
-    at = [torch.from_numpy(0.3 * RNG.standard_normal(shape)) for shape in ((2, 3), (2, 1), (2, 1))]
+    at = torch.from_numpy(0.3 * RNG.standard_normal((2, 5)))
 
-    def loss(values: list[torch.Tensor]) -> torch.Tensor:
-        correlation, _ = evidence._correlation(values[0])
-        inverse = evidence._inverse(correlation, values[1], values[2])
-        targets = evidence._targets[..., None]
-        return 0.5 * (targets.mT @ inverse @ targets)[:, 0, 0] - 0.5 * torch.logdet(inverse)
+    def level(scales: torch.Tensor) -> torch.Tensor:
+        return evidence.energy(scales[:, :3], scales[:, 3:4], scales[:, 4:])[0]
 
-    for which, slope in enumerate(evidence.slopes(at[0], at[1], at[2])):
-        for column in range(slope.shape[1]):
-            step = torch.zeros_like(at[which])
-            step[:, column] = 1e-5
-            up, down = ([v + sign * step if i == which else v for i, v in enumerate(at)] for sign in (1.0, -1.0))
-            assert torch.allclose(slope[:, column], (loss(up) - loss(down)) / 2e-5, rtol=1e-4, atol=1e-6)
+    _, slope = evidence.energy(at[:, :3], at[:, 3:4], at[:, 4:])
+    for column in range(5):
+        step = torch.zeros_like(at)
+        step[:, column] = 1e-5
+        assert torch.allclose(slope[:, column], (level(at + step) - level(at - step)) / 2e-5, rtol=1e-4, atol=1e-6)
+
+
+def test_with_few_readings_the_scales_stay_open_and_with_many_they_agree() -> None:
+    few, many = (
+        fit_scales(X[:n], STEEP[None, :n], np.full((1, n), 0.05), copies=16, steps=20, rng=np.random.default_rng(0))
+        for n in (4, 40)
+    )
+    assert few.log_gain[:, 0].std() > 2 * many.log_gain[:, 0].std()
 
 
 def test_an_input_that_matters_gets_the_larger_gain() -> None:
@@ -70,7 +74,7 @@ def test_readings_left_out_are_predicted_as_if_they_had_never_been_made() -> Non
 def _log_likelihood(evidence: _Evidence, features: int) -> float:
     at = [torch.zeros(1, width, dtype=torch.float64) for width in (features, 1, 1)]
     correlation, _ = evidence._correlation(at[0])
-    inverse = evidence._inverse(correlation[:1], at[1], at[2])[0]
+    inverse = torch.cholesky_inverse(evidence._factor(correlation[:1], at[1], at[2]))[0]
     targets = evidence._targets[0]
     count = len(targets)
     return float(-0.5 * targets @ inverse @ targets + 0.5 * torch.logdet(inverse) - 0.5 * count * math.log(2 * math.pi))
