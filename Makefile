@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 # Replays of each planner on each table of past experiments.
 SEEDS ?= 50
+# Campaigns of each planner on each physics twin and target.
+TWIN_SEEDS ?= 20
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: demo test lint bench bench-daemon bench-planners clean
@@ -39,6 +41,7 @@ bench-daemon: $(VENV)/.dev
 
 bench-planners: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.pools --seeds $(SEEDS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.twins --seeds $(TWIN_SEEDS) --document docs/benchmarks.md
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,135 @@
+"""One campaign of a planner on a twin without its rig, and what it showed."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from planners import Interval, Objective, Observation, PlannerError, Request, Strategy, strategy
+from tests.benchmarks.twin_reactor import Salt, TwinReactor
+
+Condition = Literal["cold", "drift"]
+
+TARGETS_EV = tuple(round(1.9 + 0.1 * step, 1) for step in range(11))
+MOST_IODIDE_EV = 2.45
+"""Up to here iodide is in the syringe, beyond it chloride: a chemist knows which way a salt shifts the line."""
+TOLERANCE_EV = 0.001
+INITIAL = 8
+DRIFT_EV = 0.0002
+"""How much higher the spectrometer reads with every experiment, in the condition `drift`."""
+LOOKS: dict[str, tuple[int, ...]] = {"cold": (5, 10, 15, 25), "drift": (5, 10, 15, 25)}
+"""After how many experiments the recommendation is asked for; the last is the budget."""
+_NORMAL_90 = 3.2897
+
+
+@dataclass(frozen=True)
+class Run:
+    """One campaign. All by the number of experiments in ``LOOKS``; NaN where nothing was recommended or read.
+
+    ``truth_mev``: distance from the target of the recommended recipe's noiseless peak. ``reading_mev``: that of the
+    best reading. ``to_5_mev``, ``to_1_mev``: experiments until the noiseless peak of a recipe that was run was so near;
+    None: never. ``fwhm_mev`` and ``quantum_yield``: noiseless, of the last recommendation. ``covered`` and ``nll``:
+    whether each reading lay within its 90 % interval, and its negative log density (in eV) there. ``seconds``: of each
+    proposal by a model.
+    """
+
+    arm: str
+    inputs: int
+    condition: str
+    target_ev: float
+    seed: int
+    truth_mev: tuple[float, ...]
+    reading_mev: tuple[float, ...]
+    to_5_mev: int | None
+    to_1_mev: int | None
+    fwhm_mev: float
+    quantum_yield: float
+    failures: int
+    covered: tuple[bool, ...]
+    nll: tuple[float, ...]
+    volume_ml: float
+    reactor_h: float
+    seconds: tuple[float, ...]
+
+
+def salt_for(target_ev: float) -> Salt:
+    """The salt that shifts bromide's line towards a target."""
+    return "iodide" if target_ev < MOST_IODIDE_EV else "chloride"
+
+
+def one_run(arm: str, inputs: Literal[5, 8], condition: Condition, target_ev: float, seed: int) -> Run:
+    """Run a campaign to its budget, and score its recommendations on the noiseless twin."""
+    reactor = TwinReactor(inputs, salt_for(target_ev))
+    planner = strategy(arm)
+    objective = Objective(target_ev, TOLERANCE_EV)
+    looks = LOOKS[condition]
+    rng = np.random.default_rng([seed, round(1000.0 * target_ev), inputs])
+    told: list[Observation] = []
+    truths, readings, covered, nll, seconds = [], [], [], [], []
+    nearest, volume_ml, reactor_h = math.inf, 0.0, 0.0
+    last = None
+    first: dict[float, int] = {}
+    while len(told) < looks[-1]:
+        request = Request(reactor.space, objective, tuple(told), seed=seed, initial=INITIAL, feasible=reactor.feasible)
+        began = time.perf_counter()
+        proposal = planner.propose(request)
+        if proposal.phase == "model":
+            seconds.append(round(time.perf_counter() - began, 4))
+        drift_ev = DRIFT_EV * len(told) if condition == "drift" else 0.0
+        seen = reactor.observe(proposal.x, rng, drift_ev)
+        told.append(seen)
+        cost = reactor.price(proposal.x)
+        volume_ml, reactor_h = volume_ml + cost[0], reactor_h + cost[1]
+        if not seen.failed and seen.peak_ev is not None:
+            nearest = min(nearest, abs(seen.peak_ev - target_ev))
+            if "peak_ev" in proposal.predicted:
+                covered.append(_covers(proposal.predicted["peak_ev"], seen.peak_ev))
+                nll.append(_nll(proposal.predicted["peak_ev"], seen.peak_ev))
+            away_mev = 1000.0 * abs(reactor.truth(proposal.x).peak_ev - target_ev)
+            for bound in (5.0, 1.0):
+                if away_mev < bound:
+                    first.setdefault(bound, len(told))
+        if len(told) in looks:
+            readings.append(1000.0 * nearest if math.isfinite(nearest) else math.nan)
+            last = _recommended(planner, request, tuple(told))
+            truths.append(math.nan if last is None else 1000.0 * abs(reactor.truth(last).peak_ev - target_ev))
+    final = None if last is None else reactor.truth(last)
+    return Run(
+        arm,
+        inputs,
+        condition,
+        target_ev,
+        seed,
+        tuple(round(each, 4) for each in truths),
+        tuple(round(each, 4) for each in readings),
+        first.get(5.0),
+        first.get(1.0),
+        math.nan if final is None else round(1000.0 * final.fwhm_ev, 2),
+        math.nan if final is None else round(final.quantum_yield, 4),
+        sum(each.failed for each in told),
+        tuple(covered),
+        tuple(round(each, 4) for each in nll),
+        round(volume_ml, 3),
+        round(reactor_h, 3),
+        tuple(seconds),
+    )
+
+
+def _recommended(planner: Strategy, request: Request, told: tuple[Observation, ...]) -> tuple[float, ...] | None:
+    try:
+        return planner.recommend(replace(request, observations=told)).x
+    except PlannerError:
+        return None
+
+
+def _covers(interval: Interval, reading: float) -> bool:
+    return interval.low <= reading <= interval.high
+
+
+def _nll(interval: Interval, reading: float) -> float:
+    sd = max((interval.high - interval.low) / _NORMAL_90, 1e-9)
+    return 0.5 * math.log(2.0 * math.pi) + math.log(sd) + 0.5 * ((reading - interval.mean) / sd) ** 2

@@ -1,0 +1,130 @@
+"""Planners on physics twins without the rig: `python -m tests.benchmarks.twins`, which `make bench-planners` calls.
+
+Eleven targets from 1.9 to 2.9 eV, five and eight inputs, readings with a noise of 1 meV, failures, recipes that the
+pumps cannot run. What is recommended is scored on the twin's noiseless steady state, which no planner sees. Runs that
+the results file holds are not repeated as long as neither planners, twins nor libraries have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import datetime
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, fields
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
+from tests.benchmarks.twin_tables import tables
+
+ROOT = Path(__file__).resolve().parents[2]
+ARMS = ("random", "sobol", "forest", "gp_scalar", "gp", "ensemble")
+LIBRARIES = ("botorch", "gpytorch", "numpy", "scikit-learn", "scipy", "torch")
+BEGIN, END = "<!-- results: written by tests/benchmarks/twins.py -->", "<!-- end of the twins' results -->"
+Job = tuple[str, int, str, float, int]
+
+
+def fingerprint() -> str:
+    """Digest of the source of planners, twins and this benchmark's runs, and of the libraries' versions."""
+    files = [*sorted((ROOT / "planners").glob("*.py")), *sorted((ROOT / "simulators").glob("*.py"))]
+    files += [ROOT / "tests" / "benchmarks" / name for name in ("twin_reactor.py", "twin_runs.py")]
+    parts = [f"{path.name}: {ast.dump(ast.parse(path.read_bytes()))}" for path in files]
+    parts += [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def known_runs(path: Path, code: str) -> dict[Job, Run]:
+    """The runs of this code that a results file holds; a last line that was not finished is cut off."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        path.write_text(text, encoding="utf-8")
+    found = {}
+    for line in map(json.loads, text.splitlines()):
+        if line["code"] == code:
+            run = Run(**{field.name: _frozen(line["run"][field.name]) for field in fields(Run)})
+            found[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
+    return found
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Run]:
+    """Run campaigns, one after the other or in processes of their own start (forking torch's threads may hang)."""
+    if workers == 1:
+        yield from itertools.starmap(one_run, jobs)  # type: ignore[arg-type]
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(one_run, *job) for job in jobs]):  # type: ignore[arg-type]
+            yield future.result()
+
+
+def section(runs: Sequence[Run], seeds: int) -> str:
+    """The results as they stand in the document."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES if name != "gpytorch")
+    head = (
+        f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}, {os.cpu_count()} cores, {versions}; settings as shipped, {seeds} seeds asked "
+        "for, those of each arm that were run are counted in the tables."
+    )
+    command = ["```", f"python -m tests.benchmarks.twins --seeds {seeds}", "```", ""]
+    return "\n".join([*command, head, "", *tables(runs)]).rstrip()
+
+
+def main() -> None:
+    """Run what is missing, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--arms", nargs="*", default=list(ARMS))
+    parser.add_argument("--inputs", type=int, nargs="*", default=[5, 8], choices=(5, 8))
+    parser.add_argument("--conditions", nargs="*", default=list(LOOKS), choices=list(LOOKS))
+    parser.add_argument("--targets", type=float, nargs="*", default=list(TARGETS_EV))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-twins.jsonl")
+    parser.add_argument("--document", type=Path, help="also put the tables between their marks in this file")
+    parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    code = fingerprint()
+    known = known_runs(options.results, code)
+    wanted: list[Job] = [
+        (arm, inputs, condition, target, seed)
+        for seed in range(1, options.seeds + 1)
+        for condition in options.conditions
+        for inputs in options.inputs
+        for arm in options.arms
+        for target in options.targets
+    ]
+    missing = [] if options.show else [job for job in wanted if job not in known]
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    with options.results.open("a", encoding="utf-8") as file:
+        for count, run in enumerate(outcomes(missing, options.jobs), start=1):
+            known[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
+            file.write(json.dumps({"code": code, "run": asdict(run)}) + "\n")
+            file.flush()
+            label = f"{run.arm}, {run.inputs} inputs, {run.condition}, {run.target_ev} eV, seed {run.seed}"
+            print(f"{count}/{len(missing)} {label}: {run.truth_mev} meV", file=sys.stderr)
+    text = section([known[job] for job in wanted if job in known], options.seeds)
+    print(text)
+    if options.document is not None:
+        before, _, rest = options.document.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        options.document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
