@@ -102,7 +102,7 @@ class NewEraPump:
         self._told: _Told | None = None
         self._orders = 0
         self._verifying = asyncio.Lock()
-        self._doubt = False
+        self._doubts = self._settled = 0
         self._interruptions = 0
 
     @property
@@ -243,11 +243,11 @@ class NewEraPump:
     @property
     def doubted(self) -> bool:
         """Whether an order for another pump may have reached this one, and nobody has looked since."""
-        return self._doubt and self._orders == 0 and self._told is not None
+        return self._doubts != self._settled and self._orders == 0 and self._told is not None
 
     def doubt(self) -> None:
         """An order for another pump was not answered as it should be."""
-        self._doubt = True
+        self._doubts += 1
 
     async def verify(self) -> None:
         """If doubted, read what it does; where that is not what it was told, have it do so again.
@@ -260,12 +260,9 @@ class NewEraPump:
             told = self._told
             if not self.doubted or told is None:
                 return
-            self._doubt = False
-            try:
-                await self._put_right(told)
-            except BaseException:
-                self._doubt = True
-                raise
+            doubts = self._doubts  # one that comes meanwhile stays; until it is done, whoever asks waits for it
+            await self._put_right(told)
+            self._settled = doubts
 
     async def _put_right(self, told: _Told) -> None:
         motion = await self._motor.motion_in_doubt()

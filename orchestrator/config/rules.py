@@ -179,7 +179,8 @@ def _check_objective(document: Document, campaign: CampaignConfig, rig: RigConfi
     wavelength = EV_NM / peak.target_ev
     problems: list[Problem] = []
     if not window.low <= wavelength <= window.high:
-        message = f"a target at {wavelength:.0f} nm lies outside the detector's window"
+        seen = "emission" if rig.detector.sees_emission else "absorption"
+        message = f"a target at {wavelength:.0f} nm lies outside the detector's {seen} window"
         allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
         problems.append(document.problem(("objective", "peak", "target"), message, allowed=allowed))
     if not rig.detector.sees_emission and campaign.objective.quantum_yield.weight > 0.0:

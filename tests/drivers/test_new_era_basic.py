@@ -138,6 +138,22 @@ def test_an_order_given_up_half_way_leaves_a_doubt_that_the_next_look_at_the_oth
     play(scenario)
 
 
+def test_an_order_waits_for_what_somebody_else_is_putting_right() -> None:
+    async def scenario(wire: Wire, pumps: list[NewEraPump], plants: list[SteppingPump]) -> None:
+        await pumps[0].infuse(80.0, 300.0)
+        await pumps[1].infuse(50.0, 300.0)
+        wire.bent[b"1RAT 70"] = b"0RAT 70"
+        order = asyncio.ensure_future(pumps[1].change_flow(70.0))
+        await wire.struck.wait()
+        await asyncio.sleep(0.02)
+        look = asyncio.ensure_future(pumps[0].status())
+        await order
+        assert [plant.flow_ul_min for plant in plants] == [80.0, 70.0]
+        assert (await look).interruptions == 1
+
+    play(scenario)
+
+
 def test_an_order_is_not_done_while_another_pump_cannot_be_put_right() -> None:
     async def scenario(wire: Wire, pumps: list[NewEraPump], plants: list[SteppingPump]) -> None:
         await pumps[0].infuse(80.0, 300.0)
