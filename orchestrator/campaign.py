@@ -21,7 +21,8 @@ from orchestrator.run_log import RunLog
 from orchestrator.run_state import Experiment, RunState
 from orchestrator.safety import Interlocks, Trip, behind, trip_of
 from orchestrator.steering import Steering, Wish, end_of, rest
-from orchestrator.stopping import Stop, decide_stop, wanted_replicate
+from orchestrator.stopping import Stop
+from orchestrator.targets import Done, decide, replicate, targets_of
 from orchestrator.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Decider(Protocol):
         ...
 
     async def recommend(self, state: RunState) -> Data | None:
-        """The data of the ``recommended`` event; None when there is nothing to recommend."""
+        """The data of the next ``recommended`` event, one for each target; None when there is nothing to recommend."""
         ...
 
 
@@ -268,7 +269,10 @@ class Campaign:
             state = self.state
             unfinished = next((e for e in state.experiments if not e.told and e.refused is None), None)
             if unfinished is None:
-                stop = decide_stop(self._config, state, self.reactor_s)
+                stop = decide(self._config, state, self.reactor_s)
+                if isinstance(stop, Done):
+                    await self._log.append("target_done", stop.data)
+                    continue
                 if stop is not None:
                     return stop
                 unfinished = await self._propose(state)
@@ -283,9 +287,9 @@ class Campaign:
 
     async def _propose(self, state: RunState) -> Experiment:
         n = len(state.experiments) + 1
-        original = wanted_replicate(self._config, state)
+        original = replicate(self._config, state)
         if original is not None:
-            data = planning.replicate_data(self._config, self._rig.config, n, original)
+            data = planning.replicate_data(self._config, self._rig.config, state, n, original)
         else:
             await self._upkeep.idle()  # solvent follows the last recipe while the planner thinks
             data = await self._decider.propose(state, n)
@@ -313,16 +317,16 @@ class Campaign:
         if stop.reason == "suspended":
             await self._let_go()
             return
-        state = self.state
-        recommended = await self._decider.recommend(state)
-        if recommended is not None:
-            await self._log.append("recommended", recommended)
+        for _ in targets_of(self._config):
+            recommended = await self._decider.recommend(self.state)
+            if recommended is not None:
+                await self._log.append("recommended", recommended)
         await self._log.append(
             "ended",
             {
                 "stop_reason": stop.reason,
                 "detail": stop.detail,
-                "experiments": sum(e.told for e in state.experiments),
+                "experiments": len(self.state.told),
                 "reactor_s": self.reactor_s,
                 "reagent_ul": used,
                 **({"uncounted": list(lost)} if lost else {}),

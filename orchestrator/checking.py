@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
 from orchestrator.preflight import PreflightReport, preflight
+from orchestrator.targets import targets_of
 from orchestrator.yaml_source import parse, read_text
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Explained:
             "rig": self.loaded.rig.name,
             "target_ev": config.objective.peak.target_ev,
             "tolerance_ev": config.objective.peak.tolerance_ev,
+            "targets": [{"target_ev": t.target_ev, "tolerance_ev": t.tolerance_ev} for t in targets_of(config)],
             "strategy": config.planner.strategy,
             "experiments": config.budget.experiments,
             "inputs": {
@@ -101,11 +103,12 @@ class Explained:
     def text(self) -> str:
         """The explanation for a person."""
         config, rig, figures = self.loaded.config, self.loaded.rig, self.report.figures
-        peak = config.objective.peak
+        first, *others = (f"{t.target_ev:g} eV ± {1000 * t.tolerance_ev:g} meV" for t in targets_of(config))
+        further = f", then at {', '.join(others)}" if others else ""
         lines = [
             f"{config.name}: {config.description}".rstrip(": "),
             "",
-            f"Looks for a peak at {peak.target_ev:g} eV ± {1000 * peak.tolerance_ev:g} meV on {rig.name}, choosing",
+            f"Looks for a peak at {first}{further} on {rig.name}, choosing",
         ]
         for name, entry in config.inputs.items():
             lines.append(f"  {name:<20} {_span(entry)}{' (log)' if entry.scale == 'log' else ''}")
@@ -114,6 +117,7 @@ class Explained:
         lines += [
             f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out, "
             f"for at most {config.budget.experiments} experiments or {config.budget.reactor_time_s / 3600:g} h."
+            + (" Each target gets an equal share of the experiments that those before it have left." if others else "")
             + COSTS[config.planner.cost],
             "",
             _each_experiment(config.settle.residence_times, figures.experiment_s, rig),

@@ -31,12 +31,12 @@ class LiveDecider:
     async def propose(self, state: RunState, n: int) -> Data:
         request = planning.request(self._loaded.config, self._loaded.rig, state)
         proposal = await asyncio.get_running_loop().run_in_executor(None, lambda: self._built().propose(request))
-        return planning.proposed_data(self._loaded.config, self._loaded.rig, n, proposal)
+        return planning.proposed_data(self._loaded.config, self._loaded.rig, state, n, proposal)
 
     async def recommend(self, state: RunState) -> Data | None:
         if not any(experiment.accepted for experiment in state.experiments):
             return None
-        request = planning.request(self._loaded.config, self._loaded.rig, state)
+        request = planning.recommendation_request(self._loaded.config, self._loaded.rig, state)
         advice = await asyncio.get_running_loop().run_in_executor(None, lambda: self._built().recommend(request))
         return planning.recommended_data(self._loaded.config, state, advice, self._names)
 

@@ -40,28 +40,53 @@ def summary(state: RunState) -> dict[str, Any]:
     Keys: stop_reason, experiments (told), recipe ({name: {"value", "unit"}} in the file's own inputs), peak_ev,
     error_mev (peak minus target), fwhm_mev, yield, reactor_s, reagent_ul (by stock, debits included). The recipe is the
     recommended one; without a recommendation, that of the best experiment. What is not known is None.
+
+    With several targets those are of the one that the run is at or ended with, and `targets` holds one object for each:
+    target_ev, tolerance_ev, outcome (None while it is not done with), experiments, and recipe to yield as above.
     """
+    several = {"targets": [_of_target(state, index + 1) for index in range(len(state.targets))]}
+    return {
+        "stop_reason": state.stop_reason,
+        "experiments": len(state.told),
+        **_found(state, state.target),
+        "reactor_s": state.reactor_s,
+        "reagent_ul": state.by_stock(state.spent_ul),
+        **(several if len(state.targets) > 1 else {}),
+    }
+
+
+def _of_target(state: RunState, target: int) -> dict[str, Any]:
+    wanted = state.targets[target - 1]
+    outcome = next((str(done["reason"]) for done in state.targets_done if done["target"] == target), None)
+    return {
+        "target_ev": wanted["target_ev"],
+        "tolerance_ev": wanted["tolerance_ev"],
+        "outcome": outcome,
+        "experiments": sum(experiment.target == target for experiment in state.told),
+        **_found(state, target),
+    }
+
+
+def _found(state: RunState, target: int) -> dict[str, Any]:
+    """The recipe for a target, and what it gives."""
     peak = fwhm = quantum_yield = error = None
     recipe: Mapping[str, float] = {}
-    advice, best = state.recommendation, state.best
+    advice, best = state.recommended(target), state.best_for(target)
     if advice is not None:
         recipe, error = advice.recipe, advice.error_ev
         peak, fwhm, quantum_yield = (_known(advice, name) for name in ("peak_ev", "fwhm_ev", "quantum_yield"))
     elif best is not None:
         recipe, peak, fwhm, quantum_yield = best.recipe, best.peak_ev, best.fwhm_ev, best.quantum_yield
-    if error is None and peak is not None and state.target_ev is not None:
-        error = peak - state.target_ev
+    target_ev = state.aim(target, "target_ev")
+    if error is None and peak is not None and target_ev is not None:
+        error = peak - target_ev
     units = {str(entry["name"]): str(entry.get("unit", "")) for entry in state.inputs}
     return {
-        "stop_reason": state.stop_reason,
-        "experiments": len(state.told),
         "recipe": {name: {"value": value, "unit": units.get(name, "")} for name, value in recipe.items()},
         "peak_ev": peak,
         "error_mev": None if error is None else 1e3 * error,
         "fwhm_mev": None if fwhm is None else 1e3 * fwhm,
         "yield": quantum_yield,
-        "reactor_s": state.reactor_s,
-        "reagent_ul": state.by_stock(state.spent_ul),
     }
 
 
@@ -88,6 +113,7 @@ def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
         stop_detail="",
         safe=None,
         waiting=None,
+        recommendations=(),
         ended=False,
     )
 
@@ -123,6 +149,7 @@ def _proposed(state: RunState, data: Data, t_s: float) -> RunState:
         strategy=data.get("strategy", ""),
         proposed_s=t_s,
         cost=data.get("cost"),
+        target=data.get("target", 1),
     )
     return replace(state, experiments=(*state.experiments, experiment))
 
@@ -241,8 +268,14 @@ def _recommended(state: RunState, data: Data, t_s: float) -> RunState:
         measured=data.get("measured"),
         error_ev=data.get("error_ev"),
         reason=data.get("reason", ""),
+        target=data.get("target", 1),
     )
-    return replace(state, recommendation=advice)
+    others = tuple(each for each in state.recommendations if each.target != advice.target)
+    return replace(state, recommendations=(*others, advice))
+
+
+def _target_done(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, targets_done=(*state.targets_done, {**data, "t_s": t_s}))
 
 
 def _ended(state: RunState, data: Data, t_s: float) -> RunState:
@@ -286,5 +319,6 @@ _HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
     "safe_done": _safe_done,
     "stopping": _stopping,
     "recommended": _recommended,
+    "target_done": _target_done,
     "ended": _ended,
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import UNITS, LoadedCampaign, parse_campaign
 from orchestrator.errors import UsageRefused
+from orchestrator.targets import labels, targets_of
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -52,7 +53,7 @@ def _aimed(config: CampaignConfig, target: str) -> CampaignConfig:
         peak = PeakTarget.model_validate({"target": target, "tolerance": tolerance})
     except ValidationError as error:
         raise _refused("target", target, error) from None
-    return config.model_copy(update={"objective": config.objective.model_copy(update={"peak": peak})})
+    return config.model_copy(update={"objective": config.objective.model_copy(update={"peak": peak, "then": ()})})
 
 
 def _planned(config: CampaignConfig, strategy: str) -> CampaignConfig:
@@ -82,6 +83,7 @@ def header_of(
     from orchestrator.sitting import installed_version
 
     config = loaded.config
+    targets = targets_of(config)
     stocks = {
         name: {"stock": config.syringes.get(name, pump.stock), "syringe_ul": pump.holds_ul}
         for name, pump in loaded.rig.pumps.items()
@@ -104,6 +106,7 @@ def header_of(
         "lumiflow_version": installed_version("lumiflow"),
         "target_ev": config.objective.peak.target_ev,
         "tolerance_ev": config.objective.peak.tolerance_ev,
+        **({"targets": [labels(config, index) for index in range(len(targets))]} if len(targets) > 1 else {}),
         "inputs": [
             {
                 "name": name,

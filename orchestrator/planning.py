@@ -10,6 +10,7 @@ from orchestrator.errors import UsageRefused
 from orchestrator.many_recipes import ManyRecipes, feasible_mask
 from orchestrator.plumbing import Unreachable, duration, price, pump_flows, stock_in
 from orchestrator.run_state import Experiment, RunState
+from orchestrator.targets import aimed, labels
 
 if TYPE_CHECKING:
     from planners import (
@@ -70,10 +71,14 @@ def build_strategy(config: CampaignConfig) -> Strategy:
         raise UsageRefused(f"planner: {error}") from error
 
 
-def request(config: CampaignConfig, rig: RigConfig, state: RunState) -> Request:
-    """Everything that a proposal depends on: configuration, what was told, what is pending, the seed."""
+def request(config: CampaignConfig, rig: RigConfig, state: RunState, *, target: int | None = None) -> Request:
+    """Everything that a proposal depends on: configuration, what was told, what is pending, the seed.
+
+    ``target``: which of the campaign's targets it is about, from 0; if not given, the one that the campaign is at.
+    """
     from planners import Request
 
+    config = aimed(config, len(state.targets_done) if target is None else target)
     names = tuple(config.inputs)
     return Request(
         space=search_space(config),
@@ -140,7 +145,9 @@ def _observation(names: tuple[str, ...], experiment: Experiment) -> Observation:
     )
 
 
-def proposed_data(config: CampaignConfig, rig: RigConfig, n: int, proposal: Proposal) -> dict[str, Any]:
+def proposed_data(
+    config: CampaignConfig, rig: RigConfig, state: RunState, n: int, proposal: Proposal
+) -> dict[str, Any]:
     """A proposal as the journal keeps it, with what it is expected to cost."""
     recipe = dict(zip(config.inputs, proposal.x, strict=True))
     cost = cost_data(config, rig, recipe)
@@ -158,10 +165,13 @@ def proposed_data(config: CampaignConfig, rig: RigConfig, n: int, proposal: Prop
         "reason": proposal.reason + cost_words(config, rig, cost),
         "cost": cost,
         "strategy": proposal.strategy,
+        **labels(config, len(state.targets_done)),
     }
 
 
-def replicate_data(config: CampaignConfig, rig: RigConfig, n: int, original: Experiment) -> dict[str, Any]:
+def replicate_data(
+    config: CampaignConfig, rig: RigConfig, state: RunState, n: int, original: Experiment
+) -> dict[str, Any]:
     """A repeat of an experiment that met the target, as the journal keeps it."""
     cost = cost_data(config, rig, original.recipe)
     return {
@@ -178,13 +188,21 @@ def replicate_data(config: CampaignConfig, rig: RigConfig, n: int, original: Exp
         "reason": f"experiment {original.n} met the target; is it reproduced?" + cost_words(config, rig, cost),
         "cost": cost,
         "strategy": "conductor",
+        **labels(config, len(state.targets_done)),
     }
+
+
+def recommendation_request(config: CampaignConfig, rig: RigConfig, state: RunState) -> Request:
+    """Everything that the next recommendation depends on: there is one for each target, in their order."""
+    return request(config, rig, state, target=len(state.recommendations))
 
 
 def recommended_data(
     config: CampaignConfig, state: RunState, recommendation: Recommendation, names: tuple[str, ...]
 ) -> dict[str, Any]:
     """A recommendation as the journal keeps it, with what was measured of the same recipe."""
+    index = len(state.recommendations)
+    target_ev = aimed(config, index).objective.peak.target_ev
     recipe = dict(zip(names, recommendation.x, strict=True))
     same = [e for e in state.experiments if e.accepted and e.recipe == recipe]
     measured = _measured(same)
@@ -196,8 +214,9 @@ def recommended_data(
         "basis": recommendation.basis,
         "predicted": intervals(recommendation.predicted),
         "measured": measured,
-        "error_ev": None if peak is None else peak - config.objective.peak.target_ev,
+        "error_ev": None if peak is None else peak - target_ev,
         "reason": recommendation.reason,
+        **labels(config, index),
     }
 
 

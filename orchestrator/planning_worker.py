@@ -48,10 +48,10 @@ class Answers:
         if self._strategy is None or self._header != header:
             self._header, self._strategy = header, planning.build_strategy(loaded.config)
         names = tuple(loaded.config.inputs)
-        request = planning.request(loaded.config, loaded.rig, state)
         if question["ask"] == "propose":
-            proposal = self._strategy.propose(request)
-            return planning.proposed_data(loaded.config, loaded.rig, question["n"], proposal)
+            proposal = self._strategy.propose(planning.request(loaded.config, loaded.rig, state))
+            return planning.proposed_data(loaded.config, loaded.rig, state, question["n"], proposal)
+        request = planning.recommendation_request(loaded.config, loaded.rig, state)
         return planning.recommended_data(loaded.config, state, self._strategy.recommend(request), names)
 
     def _read(self, path: Path, seq: int) -> RunState:

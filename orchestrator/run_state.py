@@ -15,6 +15,7 @@ class Experiment:
     """One proposal and what became of it. Numbers that were not (or not yet) had are None.
 
     `cost`: what the proposal was expected to take (`reagent_ul` by pump, `dosing_s`).
+    `target`: which of the campaign's targets it was for, from 1.
     `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
     done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it by pump, in all
     attempts. `disturbed`: what disturbed the newest attempt that was given up.
@@ -34,6 +35,7 @@ class Experiment:
     strategy: str
     proposed_s: float
     cost: Mapping[str, Any] | None = None
+    target: int = 1
     refused: str | None = None
     dosing: bool = False
     attempts: int = 0
@@ -93,6 +95,7 @@ class Recommendation:
     measured: Mapping[str, float | None] | None
     error_ev: float | None
     reason: str
+    target: int = 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class RunState:
 
     Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
     `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what experiments in doubt were debited.
-    `header`: the data of `run_started`. `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
+    `header`: the data of `run_started`. `targets_done`: of several targets those that are done with, and why.
+    `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
     has said its last word. `references`: the lamp's own line through solvent, each time it was looked at;
     `reference_s`: when it was last, the blank included.
     """
@@ -123,19 +127,52 @@ class RunState:
     waiting: str | None = None
     stop_reason: str | None = None
     stop_detail: str = ""
-    recommendation: Recommendation | None = None
+    recommendations: tuple[Recommendation, ...] = ()
+    targets_done: tuple[Data, ...] = ()
     ended: bool = False
     last_seq: int = 0
     last_s: float = 0.0
 
     @property
+    def targets(self) -> tuple[Data, ...]:
+        """The campaign's targets in their order: mappings with target_ev and tolerance_ev."""
+        several: tuple[Data, ...] = tuple(self.header.get("targets", ()))
+        if several or self.header.get("target_ev") is None:
+            return several
+        return ({"target_ev": self.header["target_ev"], "tolerance_ev": self.header.get("tolerance_ev")},)
+
+    @property
+    def target(self) -> int:
+        """The target that the campaign is at, or ended with, from 1."""
+        return max(1, min(len(self.targets_done) + 1, len(self.targets)))
+
+    @property
     def target_ev(self) -> float | None:
-        value = self.header.get("target_ev")
-        return None if value is None else float(value)
+        """The peak that is wanted now; None before the run has begun."""
+        return self.aim(self.target, "target_ev")
 
     @property
     def tolerance_ev(self) -> float | None:
-        value = self.header.get("tolerance_ev")
+        """How close to it counts as there."""
+        return self.aim(self.target, "tolerance_ev")
+
+    @property
+    def recommendation(self) -> Recommendation | None:
+        """The recipe recommended for the target that the campaign is at."""
+        return self.recommended(self.target)
+
+    def recommended(self, target: int) -> Recommendation | None:
+        """The recipe recommended for one of the targets (from 1)."""
+        return next((advice for advice in self.recommendations if advice.target == target), None)
+
+    def target_of(self, experiment: Experiment) -> float | None:
+        """The peak that an experiment was to have."""
+        return self.aim(experiment.target, "target_ev")
+
+    def aim(self, target: int, key: str) -> float | None:
+        """A number of one of the targets (from 1); None where there is no such target."""
+        targets = self.targets
+        value = targets[target - 1].get(key) if 0 < target <= len(targets) else None
         return None if value is None else float(value)
 
     @property
@@ -158,11 +195,15 @@ class RunState:
 
     @property
     def best(self) -> Experiment | None:
-        """The accepted experiment nearest to the target; the earliest of equals."""
-        target = self.target_ev
-        if target is None:
+        """The accepted experiment nearest to the present target; the earliest of equals."""
+        return self.best_for(self.target)
+
+    def best_for(self, target: int) -> Experiment | None:
+        """The accepted experiment nearest to one of the targets (from 1), whichever it was for."""
+        target_ev = self.aim(target, "target_ev")
+        if target_ev is None:
             return None
-        scored = [(abs(error), e.n, e) for e in self.experiments if (error := e.error_ev(target)) is not None]
+        scored = [(abs(error), e.n, e) for e in self.experiments if (error := e.error_ev(target_ev)) is not None]
         return min(scored, key=lambda item: item[:2])[2] if scored else None
 
     def in_doubt(self) -> Experiment | None:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.targets import OUTCOME_WORDS
+
 if TYPE_CHECKING:
     from orchestrator.deciders import Comparison
     from orchestrator.journal import Event
@@ -67,6 +69,7 @@ class Show:
         elif event.kind == "proposed":
             label = f"repeat of {data['of']}" if data["of"] is not None else str(data["phase"])
             self._recipes[data["n"]] = (label, data["recipe"])
+            self._aim(data)
         elif event.kind == "refused":
             self._line(data["n"], event.t_s, Text(f"refused: {data['reason']}", style="yellow"))
         elif event.kind == "analysed":
@@ -78,6 +81,10 @@ class Show:
         elif event.kind == "reference_checked" and data["outcome"] != "steady":
             read = ", ".join(str(n) for n in data["covers"]) or "none"
             self.say(f"reference {data['outcome']} ({100 * data['shift']:+.1f} %), read since: experiments {read}")
+        elif event.kind == "target_done":
+            outcome = OUTCOME_WORDS.get(data["reason"], data["reason"])
+            words = f"{self._target_ev:g} eV {outcome}: {data['detail']}"
+            self._console.print(Text(words, style="bold green" if data["reason"] == "target_reproduced" else "yellow"))
         elif event.kind == "trip":
             self._console.print(
                 Text(
@@ -107,8 +114,12 @@ class Show:
         if result.state.safe is False:
             words = "  The safe sequence did not complete. Look at the rig: heater off? pumps stopped?"
             self._console.print(Text(words, style="bold red"))
-        if facts["recipe"]:
-            self._console.print(_recipe_table(facts))
+        for found in facts.get("targets", (facts,)):
+            if "target_ev" in found:
+                outcome = OUTCOME_WORDS.get(found["outcome"], str(found["outcome"]))
+                self._console.print(f"  for {found['target_ev']:g} eV ({outcome}, {found['experiments']} experiments)")
+            if found["recipe"]:
+                self._console.print(_recipe_table(found))
         self._console.print(
             f"  {facts['experiments']} experiments, {_clock(facts['reactor_s'])} of reactor time, "
             f"{sum(facts['reagent_ul'].values()) / 1000:.1f} mL of liquids, {facts['wall_s']:.1f} s on the wall's clock"
@@ -136,16 +147,22 @@ class Show:
     def _begin(self, data: Mapping[str, Any]) -> None:
         self._target_ev, self._tolerance_ev = data["target_ev"], data["tolerance_ev"]
         self._units = {entry["name"]: entry["unit"] for entry in data["inputs"]}
+        further = "".join(f", then {target['target_ev']:g} eV" for target in data.get("targets", ())[1:])
         where = "on twins" if data["mode"] == "twin" else "ON HARDWARE"
         self._console.print(
             Text.assemble(
                 (str(data["campaign_name"]), "bold"),
-                f": {self._target_ev:g} eV ± {1000 * self._tolerance_ev:g} meV, planner {data['strategy']}, "
+                f": {self._target_ev:g} eV ± {1000 * self._tolerance_ev:g} meV{further}, planner {data['strategy']}, "
                 f"seed {data['seed']}, {where}",
             )
         )
         if self._status is not None:
             self._status.start()
+
+    def _aim(self, data: Mapping[str, Any]) -> None:
+        """Where there are several targets, a proposal says which one it is for."""
+        self._target_ev = data.get("target_ev", self._target_ev)
+        self._tolerance_ev = data.get("tolerance_ev", self._tolerance_ev)
 
     def _line(self, n: int, t_s: float, reading: Text) -> None:
         label, recipe = self._recipes.get(n, ("", {}))

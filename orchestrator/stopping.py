@@ -88,7 +88,13 @@ def wanted_replicate(config: CampaignConfig, state: RunState) -> Experiment | No
 
 
 def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | None:
-    """Whether the campaign is over before another experiment begins."""
+    """Whether a campaign with one target is over before another experiment begins."""
+    told = [experiment for experiment in state.experiments if experiment.told]
+    return reproduced(config, state) or spent(config, state, reactor_s) or plateau(config, told, len(told))
+
+
+def reproduced(config: CampaignConfig, state: RunState) -> Stop | None:
+    """A recipe on target that was repeated often enough."""
     target, tolerance = config.objective.peak.target_ev, config.objective.peak.tolerance_ev
     for group in groups(state.experiments):
         if group.inside(target, tolerance) and len(group.experiments) >= 1 + config.stop.reproduce:
@@ -99,6 +105,11 @@ def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> St
                 f"experiment {group.first.n} and {len(peaks) - 1} replicates lie within {1e3 * tolerance:g} meV of "
                 f"{target:g} eV; their mean is {1e3 * (mean - target):+.2f} meV off",
             )
+    return None
+
+
+def spent(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | None:
+    """A budget of the whole campaign that is used up."""
     told = [experiment for experiment in state.experiments if experiment.told]
     if len(told) >= config.budget.experiments:
         return Stop("budget_experiments", f"{len(told)} experiments were allowed and are done")
@@ -108,13 +119,13 @@ def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> St
         used = state.reagent_ul.get(pump, 0.0)
         if used >= allowed:
             return Stop("reagent", f"{pump} has used {used / 1000:.2f} mL of the {allowed / 1000:.2f} mL allowed")
-    return _plateau(config, told)
+    return None
 
 
-def _plateau(config: CampaignConfig, told: Sequence[Experiment]) -> Stop | None:
-    """No better peak for as many experiments as the file calls a plateau."""
+def plateau(config: CampaignConfig, told: Sequence[Experiment], mine: int) -> Stop | None:
+    """No better peak for as many experiments as the file calls a plateau; the last ``mine`` were for this target."""
     rule = config.stop.plateau
-    if rule is None or len(told) <= rule.experiments:
+    if rule is None or mine <= rule.experiments:
         return None
     target = config.objective.peak.target_ev
 

@@ -46,6 +46,13 @@ class PeakTarget(Section):
     tolerance_ev: EnergyDifference
 
 
+class FurtherTarget(Section):
+    """A target to work off after the first, with the first one's tolerance if it has none of its own."""
+
+    target_ev: Energy
+    tolerance_ev: EnergyDifference | None = None
+
+
 class FwhmTerm(Section):
     """How much a narrow line is worth, and the width at which half of that is lost."""
 
@@ -60,9 +67,13 @@ class YieldTerm(Section):
 
 
 class ObjectiveConfig(Section):
-    """What is wanted: the peak first; once it is inside the tolerance, narrow and bright as weighted."""
+    """What is wanted: the peak first; once it is inside the tolerance, narrow and bright as weighted.
+
+    ``then``: further targets, worked off one after the other, each to reproduced or to its share of the budget.
+    """
 
     peak: PeakTarget
+    then: tuple[FurtherTarget, ...] = Field(default=(), max_length=50)
     fwhm: FwhmTerm = Field(default_factory=FwhmTerm)
     quantum_yield: YieldTerm = Field(default_factory=YieldTerm, alias="yield")
 

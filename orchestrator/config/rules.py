@@ -138,6 +138,7 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
             if each.kind == "molar_ratio" and each.of == each.to:
                 problems.append(document.problem((section, name, "to"), "the ratio of a species to itself is always 1"))
     problems += _check_objective(document, campaign, rig)
+    problems += _check_further_targets(document, campaign, rig)
     problems += _check_exposure(document, campaign, rig)
     if campaign.planner.initial > campaign.budget.experiments:
         message = f"more initial experiments than the budget of {campaign.budget.experiments} allows"
@@ -188,6 +189,27 @@ def _check_objective(document: Document, campaign: CampaignConfig, rig: RigConfi
         problems.append(document.problem(("objective", "yield", "weight"), message, at_key=True, allowed="0"))
     if peak.tolerance_ev >= peak.target_ev:
         problems.append(document.problem(("objective", "peak", "tolerance"), "wider than the target itself"))
+    return problems
+
+
+def _check_further_targets(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
+    wanted, window = campaign.objective, rig.detector.emission_nm
+    seen = [wanted.peak.target_ev]
+    problems: list[Problem] = []
+    for index, each in enumerate(wanted.then):
+        path, wavelength = ("objective", "then", index), EV_NM / each.target_ev
+        if not window.low <= wavelength <= window.high:
+            message = f"a target at {wavelength:.0f} nm lies outside the detector's window"
+            allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
+            problems.append(document.problem((*path, "target"), message, allowed=allowed))
+        if any(abs(each.target_ev - other) < 1e-6 for other in seen):
+            problems.append(document.problem((*path, "target"), "this target is listed twice"))
+        if each.tolerance_ev is not None and each.tolerance_ev >= each.target_ev:
+            problems.append(document.problem((*path, "tolerance"), "wider than the target itself"))
+        seen.append(each.target_ev)
+    if len(seen) > campaign.budget.experiments:
+        message = f"{len(seen)} targets need as many experiments at the least"
+        problems.append(document.problem(("budget", "experiments"), message))
     return problems
 
 

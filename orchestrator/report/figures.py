@@ -21,7 +21,8 @@ def progress(state: RunState) -> Markup | None:
     target, tolerance = state.target_ev, state.tolerance_ev
     if target is None or not state.experiments:
         return None
-    errors = {e.n: 1e3 * abs(error) for e in state.experiments if (error := e.error_ev(target)) is not None}
+    aims = {e.n: state.target_of(e) or target for e in state.experiments}
+    errors = {e.n: 1e3 * abs(error) for e in state.experiments if (error := e.error_ev(aims[e.n])) is not None}
     tolerance_mev = 1e3 * (tolerance or 0.0)
     shown = [max(value, LEAST_MEV) for value in (*errors.values(), tolerance_mev or 1.0)]
     low, high = min(shown) / 1.8, max(*shown, 20.0) * 1.8
@@ -36,6 +37,9 @@ def progress(state: RunState) -> Markup | None:
     best = float("inf")
     steps: Series = []
     for n in range(1, last + 1):
+        if steps and aims.get(n) != aims.get(n - 1):  # another target: what was best says nothing of it
+            plot.path([*steps, (n - 0.5, steps[-1][1])], "best")
+            best, steps = float("inf"), []
         if n in errors and errors[n] < best:
             if steps:
                 steps.append((n, steps[-1][1]))
@@ -49,7 +53,7 @@ def progress(state: RunState) -> Markup | None:
             sd = 1e3 * (e.peak_sd_ev or 0.0)
             whisker = (max(errors[e.n] - sd, low), min(value + sd, high)) if sd > 0 else None
             shape = "circle" if e.of is None else "diamond"
-            plot.dot((e.n, value), shape, described(e, target), emission_colour(e.peak_ev), whisker=whisker)
+            plot.dot((e.n, value), shape, described(e, aims[e.n]), emission_colour(e.peak_ev), whisker=whisker)
         elif e.told or e.refused is not None:
             plot.dot((e.n, high), "cross", described(e, target))
     return plot.render("Distance from the target over experiment number")
@@ -79,7 +83,7 @@ def waterfall(material: Material) -> Markup | None:
         ]
         colour = emission_colour(e.peak_ev) if e.accepted and e.peak_ev else None
         css = "ridge" if colour else "ridge dim"
-        plot.add('<g class="row" data-tip="{tip}">', tip=described(e, state.target_ev))
+        plot.add('<g class="row" data-tip="{tip}">', tip=described(e, state.target_of(e)))
         closing = f" L{plot.x(window[1]):.1f},{plot.y(base):.1f} L{plot.x(window[0]):.1f},{plot.y(base):.1f} Z"
         plot.path(line, f"{css} fill", colour, closing)
         plot.path(line, css, colour)

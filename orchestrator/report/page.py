@@ -17,6 +17,7 @@ from orchestrator.report.colour import HC_EV_NM, emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
 from orchestrator.run_state import Experiment, RunState
+from orchestrator.targets import OUTCOME_WORDS
 
 VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "target_reproduced": ("good", "Target reached and reproduced"),
@@ -52,6 +53,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         measured=_measured(state),
         recipe=_recipe(state, result["recipe"]),
         best=state.best,
+        targets=[_target(row, state) for row in result.get("targets", ())],
         progress=figures.progress(state),
         waterfall=figures.waterfall(material),
         inputs=figures.inputs(state),
@@ -113,6 +115,12 @@ def _recipe(state: RunState, recipe: Mapping[str, Mapping[str, Any]]) -> list[di
     return rows
 
 
+def _target(found: Mapping[str, Any], state: RunState) -> dict[str, Any]:
+    """One of several targets, and what was found for it."""
+    outcome = OUTCOME_WORDS.get(found["outcome"], str(found["outcome"]))
+    return {**found, "outcome": outcome, "recipe": _recipe(state, found["recipe"])}
+
+
 def _measured(state: RunState) -> Mapping[str, Any]:
     if state.recommendation is not None:
         return state.recommendation.measured or {}
@@ -129,12 +137,12 @@ def _width_nm(peak_ev: float | None, fwhm_mev: float | None) -> float | None:
 
 
 def _row(e: Experiment, state: RunState) -> dict[str, Any]:
-    target = state.target_ev
+    target, tolerance = state.target_of(e), state.aim(e.target, "tolerance_ev")
     if e.refused is not None:
         outcome, tone, detail = "refused", "no", e.refused
     elif e.accepted:
-        inside = target is not None and state.tolerance_ev is not None and abs(e.peak_ev or 0) > 0
-        hit = inside and abs((e.peak_ev or 0.0) - (target or 0.0)) <= (state.tolerance_ev or 0.0)
+        inside = target is not None and tolerance is not None and abs(e.peak_ev or 0) > 0
+        hit = inside and abs((e.peak_ev or 0.0) - (target or 0.0)) <= (tolerance or 0.0)
         outcome, tone, detail = ("on target", "yes", "") if hit else ("measured", "", "")
     elif e.told:
         outcome, tone, detail = "no value", "no", e.quality or ", ".join(e.flags)
@@ -145,7 +153,6 @@ def _row(e: Experiment, state: RunState) -> dict[str, Any]:
         disturbed = f"disturbed ({', '.join(e.disturbed)}), {attempts}"
         detail = f"{disturbed}; {detail}" if detail else disturbed
     error = e.error_ev(target) if target is not None else None
-    advice = state.recommendation
     return {
         "e": e,
         "outcome": outcome,
@@ -154,7 +161,7 @@ def _row(e: Experiment, state: RunState) -> dict[str, Any]:
         "error_mev": None if error is None else 1e3 * error,
         "colour": emission_colour(e.peak_ev) if e.accepted and e.peak_ev else None,
         "recipe": [e.recipe.get(str(entry["name"])) for entry in state.inputs],
-        "chosen": advice is not None and dict(e.recipe) == dict(advice.recipe),
+        "chosen": any(dict(e.recipe) == dict(advice.recipe) for advice in state.recommendations),
     }
 
 
