@@ -91,7 +91,8 @@ class Explained:
                     "low": entry.low,
                     "high": entry.high,
                     "unit": UNITS[entry.kind],
-                    **({"values": list(entry.choices)} if entry.choices else {}),
+                    **({"levels": list(entry.levels)} if entry.levels else {}),
+                    **({"values": list(entry.choices)} if entry.choices and not entry.levels else {}),
                 }
                 for name, entry in config.inputs.items()
             },
@@ -146,6 +147,8 @@ class Explained:
 def _span(entry: Input) -> str:
     """The range of an input in words, or its values."""
     unit, few = UNITS[entry.kind], 8
+    if entry.levels:
+        return f"one of {', '.join(entry.levels)}"
     if not entry.choices:
         return f"{entry.low:g} to {entry.high:g} {unit}".rstrip()
     if len(entry.choices) > few:

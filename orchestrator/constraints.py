@@ -36,6 +36,7 @@ def known_names(campaign: CampaignConfig, stocks: Stocks) -> dict[str, Dimension
         name: _DIMENSIONS.get(entry.kind, NUMBER)
         for section in (campaign.inputs, campaign.fixed)
         for name, entry in section.items()
+        if entry.kind != "pump_choice"
     }
     for name in ("residence_time", "total_flow", "temperature"):
         known.setdefault(name, _DIMENSIONS[name])

@@ -82,7 +82,9 @@ def _found(state: RunState, target: int) -> dict[str, Any]:
         error = peak - target_ev
     units = {str(entry["name"]): str(entry.get("unit", "")) for entry in state.inputs}
     return {
-        "recipe": {name: {"value": value, "unit": units.get(name, "")} for name, value in recipe.items()},
+        "recipe": {
+            name: {"value": state.named(name, value), "unit": units.get(name, "")} for name, value in recipe.items()
+        },
         "peak_ev": peak,
         "error_mev": None if error is None else 1e3 * error,
         "fwhm_mev": None if fwhm is None else 1e3 * fwhm,

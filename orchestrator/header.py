@@ -114,7 +114,8 @@ def header_of(
                 "low": entry.low,
                 "high": entry.high,
                 "scale": entry.scale,
-                **({"values": list(entry.choices)} if entry.choices else {}),
+                **({"levels": list(entry.levels)} if entry.levels else {}),
+                **({"values": list(entry.choices)} if entry.choices and not entry.levels else {}),
             }
             for name, entry in config.inputs.items()
         ],

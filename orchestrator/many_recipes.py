@@ -70,6 +70,10 @@ class ManyRecipes:
             values[:, index] = self._pick(rows, row.name, row.fixed)
         matrix = np.ones((count, pumps, pumps))
         matrix[:, 1:, :] = self._constant + values[:, :, None] * self._slope
+        for index, row in enumerate(system.rows):
+            if row.table:
+                places = np.clip(np.rint(np.nan_to_num(values[:, index])), 0, len(row.table) - 1).astype(np.int64)
+                matrix[:, 1 + index, :] = np.array(row.table)[places]
         matrix /= np.maximum(np.abs(matrix).max(axis=2, keepdims=True), 1e-300)
         finite = np.isfinite(matrix).all(axis=(1, 2))
         matrix[~finite] = np.eye(pumps)

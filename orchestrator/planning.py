@@ -38,6 +38,8 @@ def _variable(name: str, entry: Input) -> Variable:
     from planners import Variable
 
     unit = UNITS[entry.kind]
+    if entry.levels:
+        return Variable(name, kind="categorical", levels=entry.levels)
     if entry.choices:
         return Variable(name, scale=entry.scale, kind="discrete", unit=unit, values=entry.choices)
     return Variable(name, entry.low, entry.high, scale=entry.scale, unit=unit)

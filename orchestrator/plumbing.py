@@ -7,6 +7,7 @@ stream holds n_s = sum_p phi_p c_ps. Each condition on the composition is linear
     molar fraction of A among S       n_A - v sum_S n_s = 0
     concentration of A                n_A - v           = 0
     volume fraction of pump p         phi_p - v         = 0
+    choice of one pump among several  phi_q             = 0 for each of the others, q
 
 With sum_p phi_p = 1 they must be as many as there are pumps. Q follows from the residence time or is given.
 """
@@ -77,12 +78,22 @@ class Duration:
 
 @dataclass(frozen=True)
 class Row:
-    """One condition on the composition: sum_p (constant_p + v slope_p) phi_p = 0; ``fixed``: v if it is no input."""
+    """One condition on the composition: sum_p (constant_p + v slope_p) phi_p = 0; ``fixed``: v if it is no input.
+
+    Of a choice between pumps, ``table`` holds the coefficients for v = 0, 1, 2 ... instead.
+    """
 
     name: str
     constant: tuple[float, ...]
     slope: tuple[float, ...]
     fixed: float | None
+    table: tuple[tuple[float, ...], ...] = ()
+
+    def coefficients(self, value: float) -> list[float]:
+        """What multiplies each pump's share."""
+        if self.table:
+            return list(self.table[min(max(round(value), 0), len(self.table) - 1)])
+        return [constant + value * slope for constant, slope in zip(self.constant, self.slope, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -294,6 +305,7 @@ def _rows(campaign: CampaignConfig, rig: RigConfig) -> list[Row]:
     def held(species: str) -> tuple[float, ...]:
         return tuple(stocks[pump].get(species, 0.0) for pump in pumps)
 
+    nothing = (0.0,) * len(pumps)
     rows: list[Row] = []
     for name, entry, fixed in _entries(campaign):
         if entry.kind == "molar_ratio":
@@ -305,6 +317,12 @@ def _rows(campaign: CampaignConfig, rig: RigConfig) -> list[Row]:
             rows.append(Row(name, held(entry.of), (-1.0,) * len(pumps), fixed))
         elif entry.kind == "volume_fraction":
             rows.append(Row(name, tuple(float(pump == entry.of) for pump in pumps), (-1.0,) * len(pumps), fixed))
+        elif entry.kind == "pump_choice":
+            # Of k pumps k - 1 stand still, whichever is chosen: row j is about the j-th of those that are not.
+            idle = [[pump for pump in entry.among if pump != chosen] for chosen in entry.among]
+            for place in range(len(entry.among) - 1):
+                table = tuple(tuple(float(pump == each[place]) for pump in pumps) for each in idle)
+                rows.append(Row(name, nothing, nothing, fixed, table))
     return rows
 
 
@@ -313,7 +331,7 @@ def _shares(system: System, values: Sequence[float]) -> list[float]:
     size = len(system.pumps)
     matrix = [[1.0] * size + [1.0]]
     for row, value in zip(system.rows, values, strict=True):
-        line = [constant + value * slope for constant, slope in zip(row.constant, row.slope, strict=True)]
+        line = row.coefficients(value)
         largest = max(abs(entry) for entry in line)
         matrix.append([entry / largest if largest > 0.0 else 0.0 for entry in line] + [0.0])
     determinant = 1.0

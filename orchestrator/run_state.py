@@ -177,8 +177,13 @@ class RunState:
 
     @property
     def inputs(self) -> tuple[Data, ...]:
-        """The search space: mappings with name, unit, low, high, scale."""
+        """The search space: mappings with name, unit, low, high, scale, and values or levels where there are few."""
         return tuple(self.header.get("inputs", ()))
+
+    def named(self, name: str, value: float) -> float | str:
+        """The value of an input, as the name that it stands for where it is a choice."""
+        levels = next((entry.get("levels", ()) for entry in self.inputs if entry["name"] == name), ())
+        return str(levels[int(value)]) if 0 <= value < len(levels) else value
 
     @property
     def reagent_ul(self) -> Volumes:

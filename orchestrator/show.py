@@ -51,6 +51,7 @@ class Show:
         self._target_ev = 0.0
         self._tolerance_ev = 0.0
         self._units: dict[str, str] = {}
+        self._levels: dict[str, list[str]] = {}
         self._recipes: dict[int, tuple[str, Mapping[str, float]]] = {}
         self._catching_up = 0
 
@@ -147,6 +148,7 @@ class Show:
     def _begin(self, data: Mapping[str, Any]) -> None:
         self._target_ev, self._tolerance_ev = data["target_ev"], data["tolerance_ev"]
         self._units = {entry["name"]: entry["unit"] for entry in data["inputs"]}
+        self._levels = {entry["name"]: entry["levels"] for entry in data["inputs"] if "levels" in entry}
         further = "".join(f", then {target['target_ev']:g} eV" for target in data.get("targets", ())[1:])
         where = "on twins" if data["mode"] == "twin" else "ON HARDWARE"
         self._console.print(
@@ -167,11 +169,14 @@ class Show:
     def _line(self, n: int, t_s: float, reading: Text) -> None:
         label, recipe = self._recipes.get(n, ("", {}))
         named = [(name, unit) for name, unit in self._units.items() if name in recipe]
-        inputs = "  ".join(f"{name} {_number(recipe[name], unit)}" for name, unit in named)
+        inputs = "  ".join(f"{name} {_number(self._named(name, recipe[name]), unit)}" for name, unit in named)
         head = Text.assemble((f"{n:>4}  {_clock(t_s)}  ", "dim"), f"{label:<12} ", reading)
         # A recipe that fits beside its reading stands there, else below it.
         beside = head.cell_len + 2 + len(inputs) <= self._console.width
         self._console.print(Text.assemble(head, "  " if beside else f"\n{'':15}", (inputs, "dim")), soft_wrap=True)
+
+    def _named(self, name: str, value: float) -> float | str:
+        return self._levels[name][int(value)] if name in self._levels else value
 
     def _reading(self, data: Mapping[str, Any]) -> Text:
         if data["peak_ev"] is None:
@@ -200,7 +205,9 @@ def _recipe_table(facts: Mapping[str, Any]) -> Table:
     return table
 
 
-def _number(value: float, unit: str) -> str:
+def _number(value: float | str, unit: str) -> str:
+    if isinstance(value, str):
+        return value
     return f"{value:.4g} {unit}".rstrip()
 
 

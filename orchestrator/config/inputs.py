@@ -72,6 +72,11 @@ class InputBase(Section):
         return choices[-1] if choices or said.range is None else said.range.high
 
     @property
+    def levels(self) -> tuple[str, ...]:
+        """What the values 0, 1, 2 ... stand for, where they are names; empty where values are numbers."""
+        return ()
+
+    @property
     def choices(self) -> tuple[float, ...]:
         """The only values that there are, in ascending order; empty where all between low and high are."""
         said = self.given
@@ -206,6 +211,28 @@ class VolumeFractionInput(InputBase):
         return "linear"
 
 
+class PumpChoiceInput(InputBase):
+    """Which of several pumps runs, such as one of two ligands or antisolvents; the others of them stand still."""
+
+    kind: Literal["pump_choice"]
+    among: tuple[Name, ...] = Field(min_length=2, max_length=20)
+
+    @property
+    def given(self) -> Given:
+        """Every pump by its place in the list, from 0."""
+        return Given(None, tuple(float(place) for place in range(len(self.among))), None)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The pumps, in the order of the values."""
+        return self.among
+
+    @property
+    def scale(self) -> Scale:
+        """Always linear."""
+        return "linear"
+
+
 Input = Annotated[
     ResidenceTimeInput
     | TotalFlowInput
@@ -213,7 +240,8 @@ Input = Annotated[
     | MolarRatioInput
     | MolarFractionInput
     | ConcentrationInput
-    | VolumeFractionInput,
+    | VolumeFractionInput
+    | PumpChoiceInput,
     Field(discriminator="kind"),
 ]
 
@@ -310,5 +338,6 @@ UNITS: Mapping[str, str] = {
     "molar_fraction": "",
     "concentration": "mM",
     "volume_fraction": "",
+    "pump_choice": "",
 }
 """Base unit of each kind of input, as reports write it."""

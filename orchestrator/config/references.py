@@ -122,9 +122,14 @@ def check_campaign(document: Document, rig: RigConfig) -> list[Problem]:
             if _text(node, "kind") == "volume_fraction":
                 problems.append(_reference(document, (section, name, "of"), "pump", pumps))
                 continue
-            paths: list[Path] = [(section, name, "of"), (section, name, "to")]
             among = node.get("among")
-            paths += [(section, name, "among", index) for index in range(len(among.elements()) if among else 0)]
+            listed: list[Path] = [
+                (section, name, "among", index) for index in range(len(among.elements()) if among else 0)
+            ]
+            if _text(node, "kind") == "pump_choice":
+                problems += [_reference(document, path, "pump", pumps) for path in listed]
+                continue
+            paths: list[Path] = [(section, name, "of"), (section, name, "to"), *listed]
             if known:
                 problems += [_reference(document, path, "species in the syringes", species) for path in paths]
     problems += _ranges(document)
@@ -140,7 +145,7 @@ def _ranges(document: Document) -> list[Problem]:
     """Inputs without a range and without values, or with both, or with a step and no range."""
     problems = []
     for name, node in _items(document.root, "inputs"):
-        if not isinstance(node.value, dict) or _text(node, "kind") is None:
+        if not isinstance(node.value, dict) or _text(node, "kind") in (None, "pump_choice"):
             continue
         path = ("inputs", name)
         given = {key for key, its in node.items() if key in ("range", "values", "step") and its.value is not None}

@@ -135,6 +135,8 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
                     )
                 if len(set(each.among)) != len(each.among):
                     problems.append(document.problem((section, name, "among"), "a species is listed twice"))
+            if each.kind == "pump_choice":
+                problems += _check_pump_choice(document, campaign, name, each.among)
             if each.kind == "molar_ratio" and each.of == each.to:
                 problems.append(document.problem((section, name, "to"), "the ratio of a species to itself is always 1"))
     problems += _check_objective(document, campaign, rig)
@@ -154,6 +156,22 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
     return [
         document.problem(path, message, at_key=True, offending="") for path, message in system_faults(campaign, rig)
     ]
+
+
+def _check_pump_choice(
+    document: Document, campaign: CampaignConfig, name: str, among: tuple[str, ...]
+) -> list[Problem]:
+    """A pump that is listed twice, or stands in an earlier choice already."""
+    others = list(campaign.inputs.items())[: list(campaign.inputs).index(name)]
+    problems = []
+    for index, pump in enumerate(among):
+        path = ("inputs", name, "among", index)
+        taken = [other for other, entry in others if entry.kind == "pump_choice" and pump in entry.among]
+        if pump in among[:index]:
+            problems.append(document.problem(path, "a pump is listed twice"))
+        elif taken:
+            problems.append(document.problem(path, f"this pump stands in the choice {taken[0]!r} already"))
+    return problems
 
 
 def _check_choices(document: Document, name: str, entry: InputBase) -> list[Problem]:

@@ -122,7 +122,8 @@ def inputs(state: RunState) -> list[tuple[str, Markup]]:
                 continue
             colour = emission_colour(e.peak_ev) if e.accepted and e.peak_ev else None
             shape = ("circle" if e.of is None else "diamond") if colour else "cross"
-            tip = f"{e.n}: {words(name)} {number(e.recipe[name])} {unit}".rstrip()
+            value = state.named(name, e.recipe[name])
+            tip = f"{e.n}: {words(name)} {value if isinstance(value, str) else number(value)} {unit}".rstrip()
             plot.dot((e.n, min(max(e.recipe[name], low), high)), shape, tip, colour)
         panels.append((f"{words(name)}{f' / {unit}' if unit else ''}", plot.render(f"{name} over experiment number")))
     return panels

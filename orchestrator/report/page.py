@@ -74,8 +74,13 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         ],
         head=material.head,
         duration=duration,
-        number=number,
+        number=_shown,
     )
+
+
+def _shown(value: float | str, digits: int = 4) -> str:
+    """A number for people, or a name as it is."""
+    return value if isinstance(value, str) else number(value, digits)
 
 
 def duration(seconds: float) -> str:
@@ -101,7 +106,12 @@ def _recipe(state: RunState, recipe: Mapping[str, Mapping[str, Any]]) -> list[di
         name = str(entry["name"])
         if name not in recipe:
             continue
-        value, low, high = float(recipe[name]["value"]), float(entry["low"]), float(entry["high"])
+        value, low, high = recipe[name]["value"], float(entry["low"]), float(entry["high"])
+        levels = entry.get("levels", ())
+        if levels:
+            rows.append({"name": figures.words(name), "unit": "", "value": value, "low": levels[0], "high": levels[-1]})
+            rows[-1]["share"] = list(levels).index(value) / (len(levels) - 1)
+            continue
         if not high > low:
             share = 0.5
         elif entry.get("scale") == "log" and low > 0 and value > 0:
@@ -160,7 +170,10 @@ def _row(e: Experiment, state: RunState) -> dict[str, Any]:
         "detail": detail,
         "error_mev": None if error is None else 1e3 * error,
         "colour": emission_colour(e.peak_ev) if e.accepted and e.peak_ev else None,
-        "recipe": [e.recipe.get(str(entry["name"])) for entry in state.inputs],
+        "recipe": [
+            None if name not in e.recipe else state.named(name, e.recipe[name])
+            for name in (str(entry["name"]) for entry in state.inputs)
+        ],
         "chosen": any(dict(e.recipe) == dict(advice.recipe) for advice in state.recommendations),
     }
 
