@@ -11,6 +11,9 @@ from planners.records import Request
 SAME_POINT = 1e-6
 """Recipes closer than this in every unit coordinate are one recipe."""
 
+_FEW = 200
+"""So many points are compared each with each; more go through a tree."""
+
 _STREAM_CHUNK = 256
 _STREAM_LENGTH = 65_536
 
@@ -56,6 +59,8 @@ def visited(request: Request) -> NDArray[np.float64]:
 
 def distinct(unit: NDArray[np.float64]) -> NDArray[np.int64]:
     """Group number [n] of each unit point [n, d]; replicates share one. Groups are numbered by first appearance."""
+    if len(unit) > _FEW:
+        return _distinct_of_many(unit)
     groups = np.empty(len(unit), dtype=np.int64)
     heads: list[int] = []
     for i, point in enumerate(unit):
@@ -66,10 +71,32 @@ def distinct(unit: NDArray[np.float64]) -> NDArray[np.int64]:
     return groups
 
 
+def _distinct_of_many(unit: NDArray[np.float64]) -> NDArray[np.int64]:
+    """As `distinct`, by a tree: few of many points are replicates."""
+    from scipy.spatial import cKDTree
+
+    twins: dict[int, list[int]] = {}
+    for first, second in sorted(cKDTree(unit).query_pairs(SAME_POINT, p=np.inf)):
+        twins.setdefault(second, []).append(first)
+    groups = np.empty(len(unit), dtype=np.int64)
+    heads: set[int] = set()
+    for i in range(len(unit)):
+        head = next((j for j in twins.get(i, ()) if j in heads), None)
+        groups[i] = len(heads) if head is None else groups[head]
+        if head is None:
+            heads.add(i)
+    return groups
+
+
 def unvisited(unit: NDArray[np.float64], seen: NDArray[np.float64], distance: float = SAME_POINT) -> NDArray[np.bool_]:
     """Which unit points [n, d] differ from all of `seen` [k, d] by more than `distance` in some coordinate: [n]."""
     if len(seen) == 0 or len(unit) == 0:
         return np.ones(len(unit), dtype=np.bool_)
+    if len(seen) > _FEW:
+        from scipy.spatial import cKDTree
+
+        near, _ = cKDTree(seen).query(unit, p=np.inf, distance_upper_bound=2.0 * distance)
+        return np.asarray(near > distance, dtype=np.bool_)
     gaps = np.max(np.abs(unit[:, None, :] - seen[None, :, :]), axis=2)
     return np.asarray(np.min(gaps, axis=1) > distance, dtype=np.bool_)
 
