@@ -16,6 +16,7 @@ from orchestrator.file_lock import FileLock
 from orchestrator.journal_pages import Found, Pages, blob, chain, look_through
 from orchestrator.journal_seal import Mark, seal, sync_folder
 from orchestrator.journal_store import (
+    UNREADABLE,
     Event,
     JournalDamaged,
     JournalNewer,
@@ -145,7 +146,7 @@ def _write(
 def _blob(source: sqlite3.Connection, address: str) -> bytes:
     """A blob that is known to be sound, though the index that leads to it may be damaged."""
     for how in ("", "NOT INDEXED"):
-        with contextlib.suppress(sqlite3.DatabaseError):
+        with contextlib.suppress(*UNREADABLE):
             for (data,) in source.execute(f"SELECT data FROM blobs {how} WHERE sha256 = ?", (address,)):
                 if blob_address(data) == address:
                     return bytes(data)
@@ -156,7 +157,7 @@ def _copy_host(source: sqlite3.Connection, target: sqlite3.Connection, kept: int
     """The facts of the host that are sound; of the first format, all that can be read."""
     checked = file_version(source) > 1
     columns = "seq, key, value, sha256" if checked else "seq, key, value"
-    with contextlib.suppress(sqlite3.DatabaseError):  # worth saving, not worth failing for
+    with contextlib.suppress(*UNREADABLE):  # worth saving, not worth failing for
         for seq, key, value, *check in source.execute(f"SELECT {columns} FROM host ORDER BY rowid"):
             own = host_check(seq, key, value)
             if seq <= kept and (not checked or check == [own]):

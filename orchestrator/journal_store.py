@@ -47,6 +47,9 @@ APPEND_ONLY = "".join(
     for verb in ("UPDATE", "DELETE")
 )
 
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged file raises; the second where SQLite's own words quote bytes of a damaged schema."""
+
 # A blob's address is a bare SHA-256 in quotes; the hash of something else sits under a key that ends in _sha256.
 _ADDRESS = re.compile(r'(?<!_sha256":)"([0-9a-f]{64})"')
 
@@ -176,7 +179,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     mode = "immutable=1" if quiet else "mode=ro" if readonly else "mode=rw"
     try:
         connection = _open(f"{path.resolve().as_uri()}?{mode}")
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise JournalError(f"{path}: is not a journal that can be opened: {error}") from error
     version = file_version(connection)
     if 1 <= version <= SCHEMA_VERSION:
@@ -205,7 +208,7 @@ def _open(uri: str) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("SELECT count(*) FROM meta")
-    except sqlite3.DatabaseError:
+    except BaseException:
         connection.close()
         raise
     return connection
@@ -220,8 +223,9 @@ def read_events(connection: sqlite3.Connection, path: Path, after: Event | None 
 
     Raises JournalDamaged at the first that does not fit.
     """
-    previous, seq = (genesis(read_meta(connection)), 0) if after is None else (after.hash, after.seq)
+    seq = 0 if after is None else after.seq
     try:
+        previous = genesis(read_meta(connection)) if after is None else after.hash
         rows = connection.execute(
             "SELECT seq, utc, t_s, kind, data, calls, prev_hash, hash FROM events WHERE seq > ? ORDER BY seq", (seq,)
         )
@@ -230,7 +234,7 @@ def read_events(connection: sqlite3.Connection, path: Path, after: Event | None 
             event = _checked(row, seq, previous, path)
             previous = event.hash
             yield event
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise JournalDamaged(path, seq + 1, f"cannot be read ({error})") from error
 
 
@@ -256,7 +260,7 @@ def sound_blobs(connection: sqlite3.Connection) -> set[str]:
         for address, data in connection.execute("SELECT sha256, data FROM blobs"):
             if isinstance(data, bytes) and blob_address(data) == address:
                 found.add(address)
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         pass  # what lies behind the damage counts as lost; the event that needs it is then named
     return found
 
@@ -267,7 +271,10 @@ def verify(connection: sqlite3.Connection, path: Path) -> tuple[int, str, float,
     Returns the last sequence number, the head of the chain, the last time in s, and the hash of the first record ("" if
     there is none). Raises JournalDamaged naming the first record that cannot be trusted.
     """
-    seq, head, t_s, first = 0, genesis(read_meta(connection)), 0.0, ""
+    try:
+        seq, head, t_s, first = 0, genesis(read_meta(connection)), 0.0, ""
+    except UNREADABLE as error:
+        raise JournalDamaged(path, 1, f"cannot be read ({error})") from error
     mark, marked = Mark.parse(read_note(path)), ""
     for event in sound_events(connection, path):
         seq, head, t_s = event.seq, event.hash, event.t_s
@@ -284,7 +291,7 @@ def verify(connection: sqlite3.Connection, path: Path) -> tuple[int, str, float,
             if not check_seal(connection, path):
                 _check_structure(connection)
             _check_host(connection)
-        except (SealBroken, sqlite3.DatabaseError) as error:
+        except (SealBroken, *UNREADABLE) as error:
             raise JournalDamaged(path, seq + 1, str(error), outside=True) from error
     return seq, head, t_s, first
 

@@ -66,6 +66,19 @@ def test_a_damaged_first_page_costs_no_record(
     assert said(path) == truth
 
 
+@pytest.mark.parametrize("name", [b"k\x05y", b"k\xa0y"])
+def test_a_damaged_schema_is_damage_and_costs_no_record(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path, name: bytes
+) -> None:
+    truth, content, _ = closed
+    schema = b"CREATE TABLE meta ("
+    path = laid_out(tmp_path, content, (content.index(schema) + len(schema), name))
+    with pytest.raises(JournalError):
+        Journal.open(path)
+    assert recover(path).kept == RECORDS
+    assert said(path) == truth
+
+
 @pytest.mark.parametrize("table", ["events", "meta", "blobs", "host"])
 def test_a_lost_page_that_leads_to_others_costs_only_what_stood_on_it(
     closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path, table: str
