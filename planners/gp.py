@@ -167,7 +167,7 @@ class _FittedComposite(Fitted):
         def rank(unit: NDArray[np.float64]) -> NDArray[np.float64]:
             with torch.no_grad(), quiet(self._seed):
                 x = torch.from_numpy(self._space.encode(unit))
-                value = torch.cat([function(some[:, None, :]) for some in x.split(_AT_ONCE)])
+                value = torch.cat([function(x[i : i + _AT_ONCE, None, :]) for i in range(0, len(x), _AT_ONCE)])
                 value = value + self._chance(x).clip(1e-6, None).log()
             return np.asarray(value.numpy(), dtype=np.float64)
 

@@ -11,12 +11,13 @@ from planners.sampling import as_recipe
 if TYPE_CHECKING:
     from planners.modelled import Belief, Fitted
 
-_LEAST_CHANCE = 0.05
+_LEAST_CHANCE = 0.02
+"""A verdict is asked for before every experiment, so a chance that is small once is not small enough."""
 
 
 def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> OutOfReach | None:
     """Out of reach, when no reading has met the tolerance, the 90 % interval of a reading of every remaining candidate
-    [N, d] leaves it out, and the chance that any of them meets it is below 5 %; None otherwise, or where the objective
+    [N, d] leaves it out, and the chance that any of them meets it is below 2 %; None otherwise, or where the objective
     has no target or the model no intervals.
 
     Nine in ten intervals hold their reading, so among many candidates some that leave the target out do so by error.

@@ -39,7 +39,7 @@ _JITTER = 1e-8
 
 @dataclass(frozen=True)
 class Scales:
-    """Inner scales of B networks over D features, and how they fare on readings left out [B, n] (NaN: absent).
+    """Inner scales of B networks over D features, and their errors on readings left out [B, n] (NaN: absent).
 
     `rough` networks are Matern processes (smoothness 5/2) in the limit, the others squared-exponential ones.
     """
@@ -48,7 +48,6 @@ class Scales:
     log_size: Tensor  # B
     log_noise: Tensor  # B
     rough: Tensor  # B, bool
-    left_out_density: Tensor  # B x n, log density of each reading given all others
     left_out_square: Tensor  # B x n, square of its error over its predicted variance
 
 
@@ -92,15 +91,18 @@ def fit_scales(
     mass = 1.0 + count * stiff * width.square()
     at = wander(energy, at, mass, paths=_PATHS, leaps=_LEAPS, stride=_STRIDE, rng=rng)
     scales = _apart(middle + width * at)
-    density, square = evidence.left_out(*scales)
-    return Scales(scales[0], scales[1][:, 0], scales[2][:, 0], evidence.rough, density, square)
+    square = evidence.left_out_square(*scales)
+    return Scales(scales[0], scales[1][:, 0], scales[2][:, 0], evidence.rough, square)
 
 
 def _apart(scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Log scales [B, D + 2] -> log gain [B, D], log size [B, 1] and log noise [B, 1], within bounds."""
-    parts = scales.split([scales.shape[1] - 2, 1, 1], dim=1)
-    gain, size, noise = (part.clamp(*bounds) for part, bounds in zip(parts, _BOUNDS, strict=True))
+    gain, size, noise = (torch.clamp(part, *bounds) for part, bounds in zip(_parts(scales), _BOUNDS, strict=True))
     return gain, size, noise
+
+
+def _parts(scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return scales[:, :-2], scales[:, -2:-1], scales[:, -1:]
 
 
 class _Evidence:
@@ -132,7 +134,8 @@ class _Evidence:
         """Cholesky factor of the covariance of readings [B, n, n]; an absent one stands alone with variance 1."""
         own = torch.where(self._present, self._known + (2.0 * log_noise).exp() + _JITTER, 1.0)
         covariance = (2.0 * log_size).exp()[..., None] * correlation + self._constant + torch.diag_embed(own)
-        return torch.linalg.cholesky(covariance)
+        factor: Tensor = torch.linalg.cholesky(covariance)
+        return factor
 
     def energy(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> tuple[Tensor, Tensor]:
         """The negative log marginal likelihood [B] but for a constant, and its slope by all scales [B, D + 2]."""
@@ -150,12 +153,11 @@ class _Evidence:
         by_size = 2.0 * variance * (by_covariance * correlation).sum((1, 2))[:, None]
         return level, torch.cat([by_gain, by_size, 2.0 * (2.0 * log_noise).exp() * own], dim=1)
 
-    def left_out(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Log density of each reading given the others, and its squared standardised error: [B, n] each."""
+    def left_out_square(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> Tensor:
+        """Square of each reading's error, predicted from all others, over its predicted variance [B, n] (Rasmussen &
+        Williams 2006, eqs. 5.10 to 5.12)."""
         correlation, _ = self._correlation(log_gain)
         inverse = torch.cholesky_inverse(self._factor(correlation, log_size, log_noise))
         precision = torch.diagonal(inverse, dim1=1, dim2=2)
         square = (inverse @ self._targets[..., None])[..., 0].square() / precision
-        density = 0.5 * (precision.log() - math.log(2.0 * math.pi) - square)
-        absent = torch.tensor(math.nan, dtype=torch.float64)
-        return torch.where(self._present, density, absent), torch.where(self._present, square, absent)
+        return torch.where(self._present, square, torch.tensor(math.nan, dtype=torch.float64))

@@ -120,7 +120,7 @@ class EnsembleSurrogate(EnsembleModel):
     @torch.no_grad()
     def predict(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]; no gradients."""
-        parts = [self._outputs(some) for some in unit.split(_AT_ONCE)]
+        parts = [self._outputs(unit[i : i + _AT_ONCE]) for i in range(0, max(len(unit), 1), _AT_ONCE)]
         return torch.cat([values for values, _ in parts], dim=1), torch.cat([chance for _, chance in parts])
 
     def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,77 @@
+"""Whatever a request holds, a planner answers it with a recipe of its space or refuses it in words."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from planners import Objective, Observation, OneOutput, PlannerError, Request, SearchSpace, Variable, strategy
+
+SMALL = {
+    "ensemble": {"members": 8, "hidden": 16, "steps": 4, "spread": 32, "local": 32},
+    "forest": {"trees": 4, "spread": 32, "local": 32},
+    "gp": {"samples": 4, "spread": 32, "local": 32},
+}
+VARIABLES = (
+    lambda name: Variable(name, 0.0, 1.0),
+    lambda name: Variable(name, -1e6, 1e9),
+    lambda name: Variable(name, 1e-9, 1e3, scale="log"),
+    lambda name: Variable(name, 5.0, 5.0),
+    lambda name: Variable(name, 2.0, 2.0 + 1e-12),
+    lambda name: Variable(name, 1, 3, kind="integer"),
+    lambda name: Variable(name, kind="discrete", values=(0.1, 10.0, 1e4)),
+    lambda name: Variable(name, kind="categorical", levels=("toluene", "hexane", "none")),
+    lambda name: Variable(name, kind="categorical", levels=("only",)),
+)
+NUMBERS = st.one_of(
+    st.floats(-3.0, 3.0),
+    st.sampled_from([0.0, 2.25, 2.25, 1e-300, -1e-300, 1e12, -1e12, math.nan, math.inf, -math.inf]),
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    """A space of any kinds, readings of any size, many of them absent, repeated or contradictory."""
+    kinds = draw(st.lists(st.sampled_from(VARIABLES), min_size=1, max_size=4))
+    space = SearchSpace(tuple(kind(f"v{i}") for i, kind in enumerate(kinds)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pool = space.from_unit(rng.random((draw(st.integers(1, 12)), space.dimension)))
+    recipes = [tuple(float(v) for v in row) for row in pool]
+    chosen = draw(st.lists(st.sampled_from(recipes), max_size=12))
+    listed = draw(st.booleans())
+    if draw(st.booleans()):
+        goal: Objective | OneOutput = Objective(2.25, 0.005)
+        told = [
+            Observation(x, draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(st.booleans()))
+            for x in chosen
+        ]
+    else:
+        aims = (OneOutput("y", "minimise"), OneOutput("y", "maximise"), OneOutput("y", "target", 0.5, 1e-6))
+        goal = draw(st.sampled_from(aims))
+        told = [Observation(x, values=(draw(NUMBERS),)) for x in chosen]
+    return Request(
+        space,
+        goal,
+        tuple(told),
+        pending=tuple(draw(st.lists(st.sampled_from(recipes), max_size=2))),
+        seed=draw(st.integers(0, 5)),
+        initial=draw(st.integers(1, 3)),
+        candidates=tuple(dict.fromkeys(recipes)) if listed else None,
+    )
+
+
+@pytest.mark.parametrize("name", SMALL)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(request=requests())
+def test_it_is_answered_with_a_recipe_or_refused_in_words(name: str, request: Request) -> None:
+    planner = strategy(name, **SMALL[name])
+    for answer in (planner.propose, planner.recommend):
+        try:
+            found = answer(request)
+        except PlannerError as refusal:
+            assert len(str(refusal)) > 10
+        else:
+            assert request.space.contains([found.x]).all()
+            assert all(math.isfinite(value) for value in found.x)
