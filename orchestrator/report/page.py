@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from orchestrator.fold import summary
-from orchestrator.report import figures, why
+from orchestrator.report import figures, tradeoffs, why
 from orchestrator.report.colour import HC_EV_NM, emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
@@ -53,6 +53,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         measured=_measured(state),
         recipe=_recipe(state, result["recipe"]),
         best=state.best,
+        tradeoffs=tradeoffs.front(state),
         targets=[_target(row, state) for row in result.get("targets", ())],
         progress=figures.progress(state),
         waterfall=figures.waterfall(material),

@@ -1,0 +1,76 @@
+"""Which recipes nothing else beats in everything at once: near the target, narrow, bright."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from orchestrator.run_state import RunState
+from orchestrator.stopping import Group, groups
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One recipe by the means of its experiments. ``losses``: the lower the better, one for each criterion.
+
+    ``dissatisfaction``: each criterion's |g - g_wanted| / |g_worst - g_wanted|, 0 as wanted and 1 as the worst that was
+    seen (Krishnadasan, Brown, deMello & deMello, Lab Chip 7, 1434, 2007). Wanted are the target's peak, no width and a
+    yield of one.
+    """
+
+    n: int
+    count: int
+    error_ev: float
+    fwhm_ev: float | None
+    quantum_yield: float | None
+    losses: Mapping[str, float]
+    dissatisfaction: Mapping[str, float] = field(default_factory=dict)
+
+
+def front(state: RunState) -> tuple[Candidate, ...]:
+    """The Pareto front of what was measured, nearest to the present target first.
+
+    Peaks inside the tolerance count as equally near. A width or yield that some recipe lacks is left out for all.
+    """
+    target, tolerance = state.target_ev, state.tolerance_ev or 0.0
+    if target is None:
+        return ()
+    members = [group for group in groups(state.experiments) if all(e.accepted and e.peak_ev for e in group.experiments)]
+    found = [_candidate(group, target, tolerance) for group in members]
+    widths = all(candidate.fwhm_ev is not None for candidate in found)
+    yields = all(candidate.quantum_yield is not None for candidate in found)
+    judged = [_with_losses(candidate, widths=widths, yields=yields) for candidate in found]
+    worst = {name: max(each.losses[name] for each in judged) for name in (judged[0].losses if judged else ())}
+    best = [each for each in judged if not any(_beats(other, each) for other in judged)]
+    ordered = sorted(best, key=lambda each: (*each.losses.values(), each.n))
+    return tuple(
+        replace(each, dissatisfaction={name: loss / (worst[name] or 1.0) for name, loss in each.losses.items()})
+        for each in ordered
+    )
+
+
+def _candidate(group: Group, target_ev: float, tolerance_ev: float) -> Candidate:
+    def mean(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known else None
+
+    members = group.experiments
+    error = (mean([e.peak_ev for e in members]) or 0.0) - target_ev
+    away = max(abs(error) - tolerance_ev, 0.0)
+    fwhm, bright = mean([e.fwhm_ev for e in members]), mean([e.quantum_yield for e in members])
+    return Candidate(group.first.n, len(members), error, fwhm, bright, {"peak": away})
+
+
+def _with_losses(candidate: Candidate, *, widths: bool, yields: bool) -> Candidate:
+    losses = dict(candidate.losses)
+    if widths and candidate.fwhm_ev is not None:
+        losses["fwhm"] = candidate.fwhm_ev
+    if yields and candidate.quantum_yield is not None:
+        losses["yield"] = max(1.0 - candidate.quantum_yield, 0.0)
+    return replace(candidate, losses=losses)
+
+
+def _beats(one: Candidate, other: Candidate) -> bool:
+    """Whether one is nowhere worse than the other and somewhere better."""
+    pairs = [(loss, other.losses[name]) for name, loss in one.losses.items()]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
