@@ -105,7 +105,8 @@ def decide(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | 
     told = [experiment for experiment in state.experiments if experiment.told]
     mine = [experiment for experiment in told if experiment.target == index + 1]
     allowed = share(config, state)
-    if stop is not None or len(mine) >= allowed:
+    # A recipe on target is still repeated once the share is used: the search is over, the proof is not.
+    if stop is not None or (len(mine) >= allowed and wanted_replicate(now, state) is None):
         return Done(index, "budget_experiments", f"{len(mine)} experiments were this target's share and are done")
     flat = plateau(now, told, len(mine))
     return None if flat is None else Done(index, flat.reason, flat.detail)

@@ -11,6 +11,7 @@ APART = 1e-3
 
 _LOCAL_RADII = (0.2, 0.1, 0.05, 0.02, 0.008)
 _ALONG = 24
+_MORE = 32
 
 
 def pool(
@@ -39,7 +40,7 @@ def pool(
     if request.candidates is not None:
         return remaining(request)
     d = request.space.dimension
-    parts = [sobol(d, spread, rng)]
+    parts = [_spread(request, d, spread, rng)]
     order = np.argsort(request.objective.shortfall(first), kind="stable")
     each = max(1, local // (min(3, len(order)) * len(_LOCAL_RADII)))
     for centre in unit[order[:3]]:
@@ -48,6 +49,15 @@ def pool(
         error = first[order] - request.objective.target
         parts.append(_segments(unit[order], error, local // _ALONG, rng))
     return keep(request, np.concatenate(parts))
+
+
+def _spread(request: Request, d: int, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """`count` space-filling points; where little is allowed, the allowed ones of up to 32 times as many."""
+    points = sobol(d, count, rng)
+    if request.feasible is None or 4 * np.count_nonzero(allowed(request, snap(request, points))) >= count:
+        return points
+    more = sobol(d, _MORE * count, rng)
+    return more[allowed(request, snap(request, more))][:count]
 
 
 def around(centre: NDArray[np.float64], radius: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:

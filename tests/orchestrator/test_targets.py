@@ -71,6 +71,14 @@ def test_a_target_that_has_used_its_share_gives_way() -> None:
     assert ended.reason == "budget_experiments"
 
 
+def test_a_recipe_on_target_is_still_repeated_when_the_share_is_used() -> None:
+    late = (*(at(n, 2.0) for n in range(1, 6)), at(6, 2.25))
+    assert decide(TWO, RunState(experiments=late), 0.0) is None
+    assert replicate(TWO, RunState(experiments=late)) == late[-1]
+    off = RunState(experiments=(*late, at(7, 2.3, of=6)))
+    assert isinstance(decide(TWO, off, 0.0), Done)
+
+
 def test_what_a_target_leaves_of_its_share_goes_to_the_others() -> None:
     three = several("2.40 eV", "2.10 eV").config
     assert share(three, RunState(experiments=FIRST[:2], targets_done=(done(1),))) == 5
