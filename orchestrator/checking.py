@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.archives import gather
 from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
 from orchestrator.preflight import PreflightReport, preflight
 from orchestrator.targets import targets_of
@@ -64,7 +65,9 @@ def validate_file(path: Path) -> Checked:
 
         load_spec(path)
         return Checked(path, "pool", None)
-    return Checked(path, "campaign", preflight(load_campaign(path)))
+    loaded = load_campaign(path)
+    gather(loaded)
+    return Checked(path, "campaign", preflight(loaded))
 
 
 @dataclass(frozen=True)

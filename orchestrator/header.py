@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +77,17 @@ def _refused(option: str, value: str, error: ValidationError) -> UsageRefused:
 
 
 def header_of(
-    loaded: LoadedCampaign, overrides: Overrides, *, hardware: bool, missing_ul: Mapping[str, float] | None = None
+    loaded: LoadedCampaign,
+    overrides: Overrides,
+    *,
+    hardware: bool,
+    missing_ul: Mapping[str, float] | None = None,
+    archives: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Data of the ``run_started`` event. ``missing_ul``: what the syringes lack of being full, where that is known."""
+    """Data of the ``run_started`` event. ``missing_ul``: what the syringes lack of being full, where that is known.
+
+    ``archives``: see ``orchestrator.archives.gather``.
+    """
     from orchestrator.sitting import installed_version
 
     config = loaded.config
@@ -89,7 +97,9 @@ def header_of(
         for name, pump in loaded.rig.pumps.items()
     }
     texts = f"{loaded.campaign_text}\0{loaded.rig_text}\0{sorted(overrides.given.items())}"
-    known = {"missing_ul": dict(missing_ul)} if missing_ul else {}
+    known: dict[str, Any] = {"missing_ul": dict(missing_ul)} if missing_ul else {}
+    if archives:
+        known["archives"] = [dict(archive) for archive in archives]
     return {
         **known,
         "campaign_name": config.name,

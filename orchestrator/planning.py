@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.archives import of_header
 from orchestrator.config import UNITS, CampaignConfig, Input, RigConfig
 from orchestrator.errors import UsageRefused
 from orchestrator.many_recipes import ManyRecipes, feasible_mask
@@ -93,6 +94,7 @@ def request(config: CampaignConfig, rig: RigConfig, state: RunState, *, target: 
         initial=config.planner.initial,
         feasible=feasible_mask(config, rig, names),
         price=price_of(config, rig),
+        archives=of_header(state.header),
     )
 
 

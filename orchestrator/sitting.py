@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.archives import gather
 from orchestrator.build import build_rig
 from orchestrator.campaign import Campaign, Decider
 from orchestrator.deciders import LiveDecider, ResumingDecider
@@ -77,20 +78,29 @@ def start_of(path: Path) -> float:
 async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
     """Sit through it on the running loop; returns the state at its end and the wall's seconds.
 
-    Raises RecordDiffers when twins do not repeat the record, JournalLost when the journal cannot be written any more,
-    and JournalError when it cannot be opened.
+    Raises ConfigError for an archive that cannot be read, RecordDiffers when twins do not repeat the record,
+    JournalLost when the journal cannot be written any more, and JournalError when it cannot be opened.
     """
     loop = asyncio.get_running_loop()
     clock = UtcClock(loop, start_s=sitting.start_s)
     began = clock.wall()
     path, loaded = sitting.journal, sitting.loaded
+    archives: list[dict[str, Any]] = []
+    if loaded.config.archives and not sitting.resume:
+        archives = await asyncio.to_thread(gather, loaded)
     with Journal.open(path, clock) if sitting.resume else Journal.create(path, clock) as journal:
         recorded = tuple(journal.events())
         history = () if sitting.exactly else recorded
         header = (
             recorded[0].data
             if recorded
-            else header_of(loaded, sitting.overrides, hardware=sitting.hardware, missing_ul=sitting.missing_ul)
+            else header_of(
+                loaded,
+                sitting.overrides,
+                hardware=sitting.hardware,
+                missing_ul=sitting.missing_ul,
+                archives=archives,
+            )
         )
         if sitting.exactly:
             journal.catch_up()

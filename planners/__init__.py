@@ -5,6 +5,7 @@ from planners.explained import Band, Change, Effect, Explanation, Input
 from planners.explaining import explain
 from planners.objective import OUTPUTS, Objective, OneOutput, Wanted
 from planners.records import (
+    Archive,
     Feasible,
     Interval,
     Observation,
@@ -20,6 +21,7 @@ from planners.space import SearchSpace, Variable
 
 __all__ = [
     "OUTPUTS",
+    "Archive",
     "Band",
     "Change",
     "Effect",

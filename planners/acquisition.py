@@ -51,7 +51,7 @@ class Improvement:
         self._objective = request.objective
         self._encode = request.space.encode
         self._predict = predict
-        readings = np.array([o.readings for o in request.observations if not o.failed], dtype=np.float64)
+        readings = np.array([o.readings for o in request.known() if not o.failed], dtype=np.float64)
         self._smoothing = _SMOOTHING * request.objective.resolution(readings)
         outputs, _ = predict(torch.from_numpy(self._encode(np.concatenate([measured, _pending(request)]))))
         self._incumbent = request.objective.worth(outputs).amax(1, keepdim=True)

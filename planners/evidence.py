@@ -59,6 +59,17 @@ class Measured:
         )
 
 
+def archived(request: Request) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Archived recipes that gave a reading, those nearest to what is wanted first: unit points [k, d] and their first
+    output [k], as it was read there."""
+    seen = [o for archive in request.archives for o in archive.observations if not o.failed]
+    first = np.array([o.readings[0] for o in seen], dtype=np.float64)
+    if not seen:
+        return np.empty((0, request.space.dimension)), first
+    order = np.argsort(request.objective.shortfall(first), kind="stable")
+    return request.space.to_unit([o.x for o in seen])[order], first[order]
+
+
 def reading_noise(observation: Observation, objective: Wanted) -> float:
     """The noise of one reading of the first output: what it states, within reason."""
     stated = observation.peak_sd_ev

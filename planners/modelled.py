@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from planners import designs
 from planners.errors import PlannerError
-from planners.evidence import Measured
+from planners.evidence import Measured, archived
 from planners.objective import Wanted
 from planners.records import Interval, Proposal, Recommendation, Request
 from planners.sampling import as_recipe, distinct, generator, next_in_stream, sobol_stream, visited
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _NORMAL_95 = 1.6449
 _LEAST_READINGS = 2
+_MOST_PLACES = 64
+"""Most archived recipes around and between which candidates are looked for."""
 
 Ranking = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Unit points [N, d] -> values [N], higher is better."""
@@ -66,12 +68,19 @@ class Fitted(ABC):
         """The acquisition function, given the measured unit points [G, d]."""
 
 
+def known_places(request: Request, measured: Measured) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where there were readings [k, d], and of what first output [k]: the present's own, then the nearest archived."""
+    unit, first = archived(request)
+    nearest = slice(_MOST_PLACES)
+    return np.concatenate([measured.unit, unit[nearest]]), np.concatenate([measured.readings[:, 0], first[nearest]])
+
+
 @dataclass(frozen=True)
 class Modelled(ABC):
     """A Sobol initial design, then the maximum of an acquisition function over candidates.
 
-    The initial design goes on until `request.initial` different recipes are done or pending and two of them gave a
-    reading: before that there is nothing to fit.
+    The initial design goes on until `request.initial` different recipes are done, pending or archived and two of them
+    gave a reading: before that there is nothing to fit.
     """
 
     spread: int = 768
@@ -91,8 +100,9 @@ class Modelled(ABC):
         measured = Measured.of(request)
         seen = visited(request)
         started = len(set(distinct(seen).tolist()))
-        if started < request.initial or len(measured) < _LEAST_READINGS:
-            return designs.initial_proposal(request, self.name, started, len(measured))
+        before = len(archived(request)[0])
+        if started + before < request.initial or len(measured) + before < _LEAST_READINGS:
+            return designs.initial_proposal(request, self.name, started + before, len(measured) + before)
         from planners.heavy import one_thread
 
         with one_thread():
@@ -116,14 +126,16 @@ class Modelled(ABC):
 
         rng = generator(request.seed, len(request.observations), len(request.pending), 1)
         fitted = self.fit(request, Data.of(request), rng)
-        ranking, acquisition = fitted.ranking(request, measured.unit), fitted.acquisition
+        places, first = known_places(request, measured)
+        # Before the first reading of its own, a campaign compares with the best that an archive holds.
+        ranking = fitted.ranking(request, measured.unit if len(measured) else places[:1])
+        acquisition = fitted.acquisition
         if request.price is not None:
             if not fitted.logarithmic:
                 raise PlannerError(f"strategy {self.name!r} does not weigh what an experiment costs")
             ranking = per_price(request, request.price, ranking)
             acquisition += f", per {request.price.unit}"
-        first = measured.readings[:, 0]
-        points = pool(request, measured.unit, first, spread=self.spread, local=self.local, rng=rng)
+        points = pool(request, places, first, spread=self.spread, local=self.local, rng=rng)
         if len(points) == 0:
             point, looked = next_in_stream(request, sobol_stream(request), self.name)
             value, compared = float(ranking(point[None, :])[0]), looked

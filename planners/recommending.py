@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from planners.errors import PlannerError
-from planners.evidence import Measured
+from planners.evidence import Measured, archived
 from planners.modelled import Belief
 from planners.objective import Wanted
 from planners.records import Recommendation, Request
@@ -58,7 +58,7 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
 
 
 def _fit(strategy: "Modelled | None", request: Request, measured: Measured) -> "Fitted | None":
-    if strategy is None or len(measured) < 2:
+    if strategy is None or len(measured) + len(archived(request)[0]) < 2:
         return None
     from planners.surrogate import Data
 
@@ -97,6 +97,7 @@ def _search(
     """The unmeasured point of highest expected utility, a failure counting as the worst reading; None: none is left."""
     from planners.acquisition import maximise
     from planners.candidates import pool
+    from planners.modelled import known_places
 
     rng = generator(request.seed, len(request.observations), 3)
     worst = float(np.min(request.objective.score_rows(measured.readings)))
@@ -113,9 +114,8 @@ def _search(
         best = int(np.argmax(values))
         belief = fitted.believe(points[best : best + 1])
         return points[best], Belief(belief.mean, belief.sd, belief.chance, values[best : best + 1])
-    points = pool(
-        request, measured.unit, measured.readings[:, 0], spread=strategy.spread, local=strategy.local, rng=rng
-    )
+    places, first = known_places(request, measured)
+    points = pool(request, places, first, spread=strategy.spread, local=strategy.local, rng=rng)
     if len(points) == 0:
         return None
     point, value, _ = maximise(request, ranking, points, rng)

@@ -1,8 +1,8 @@
 """What goes into a planner and what comes out: frozen records, raw units throughout."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -83,17 +83,40 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """Experiments of an earlier campaign, of another batch or of another rig, in the variables of the present one.
+
+    How far it is to be trusted is learnt: to a model every archive is a feature of its own, zero in the present, with a
+    gain that is fitted like that of any input. Where readings of the present contradict it, the difference is a smooth
+    function over the recipes (as in Kennedy & O'Hagan, Biometrika 87:1, 2000); where they agree, both are pooled.
+
+    Raises:
+        PlannerError: no name.
+    """
+
+    name: str
+    observations: tuple[Observation, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise PlannerError("an archive needs a name")
+
+
+@dataclass(frozen=True)
 class Request:
     """Everything that a proposal depends on.
 
     `pending` holds experiments proposed but not told; `initial` is the number of different recipes of the initial
     design; `feasible` says which recipes the rig may run now (None: all of the space). `candidates`, when given, are
     the only recipes that there are: proposals come from them, and none twice. `price`, when given, is weighed by the
-    strategies whose acquisition is the logarithm of an improvement; others refuse it.
+    strategies whose acquisition is the logarithm of an improvement; others refuse it. Strategies with a model also
+    learn from `archives`, whose recipes count as part of the initial design but are not taken as run; others ignore
+    them.
 
     Raises:
         PlannerError: a recipe with another number of coordinates than the space; candidates outside of it, or none;
-            readings of other outputs than the objective's; a negative seed or fewer than one initial point.
+            an archived recipe outside of it, or two archives of one name; readings of other outputs than the
+            objective's; a negative seed or fewer than one initial point.
     """
 
     space: SearchSpace
@@ -105,13 +128,21 @@ class Request:
     feasible: Feasible | None = None
     candidates: tuple[tuple[float, ...], ...] | None = None
     price: Price | None = None
+    archives: tuple[Archive, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.space.sources != len(self.archives):
+            object.__setattr__(self, "space", replace(self.space, sources=len(self.archives)))
         if self.seed < 0:
             raise PlannerError(f"the seed must be zero or positive, not {self.seed}")
         if self.initial < 1:
             raise PlannerError(f"the initial design needs at least one point, not {self.initial}")
-        for kind, recipes in (("observation", [o.x for o in self.observations]), ("pending recipe", self.pending)):
+        archived = [o.x for archive in self.archives for o in archive.observations]
+        for kind, recipes in (
+            ("observation", [o.x for o in self.observations]),
+            ("pending recipe", self.pending),
+            ("archived recipe", archived),
+        ):
             for recipe in recipes:
                 if len(recipe) != self.space.dimension:
                     raise PlannerError(
@@ -120,8 +151,14 @@ class Request:
                     )
                 if not bool(np.all(np.isfinite(recipe))):
                     raise PlannerError(f"{kind} {recipe}: every coordinate must be finite")
+        names = [archive.name for archive in self.archives]
+        if len(set(names)) < len(names):
+            raise PlannerError(f"two archives have one name: {', '.join(names)}")
+        outside = np.flatnonzero(~self.space.contains(archived))
+        if len(outside):
+            raise PlannerError(f"archived recipe {archived[int(outside[0])]} lies outside of the search space")
         wanted = self.objective.outputs
-        for observation in self.observations:
+        for observation in self.known():
             if observation.values is None and not observation.failed and wanted != OUTPUTS:
                 raise PlannerError(f"an observation at {observation.x} has no values of {', '.join(wanted)}")
             if observation.values is not None and len(observation.values) != len(wanted):
@@ -134,6 +171,12 @@ class Request:
             strange = np.flatnonzero(~self.space.contains(self.candidates))
             if len(strange):
                 raise PlannerError(f"candidate {self.candidates[int(strange[0])]} lies outside of the search space")
+
+    def known(self) -> Iterator[Observation]:
+        """Every observation: those of the present campaign, then those of the archives in their order."""
+        yield from self.observations
+        for archive in self.archives:
+            yield from archive.observations
 
 
 @dataclass(frozen=True)

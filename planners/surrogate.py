@@ -40,7 +40,8 @@ _LABEL_SHARPNESS = 4.0
 class Data:
     """Observations as arrays: features [n, D] (`SearchSpace.encode`), readings [n, m] with NaN where absent, noise of
     the first output [n], what the objective says of its outputs (see `Wanted`), and how far each first output is from
-    what is wanted [n] (infinite where absent; None: all alike)."""
+    what is wanted [n] (infinite where absent; None: all alike). The first `present` rows are those of the present
+    campaign, the others come from archives (None: all are of the present)."""
 
     unit: NDArray[np.float64]
     readings: NDArray[np.float64]
@@ -48,10 +49,11 @@ class Data:
     other_noise: tuple[float, ...]
     spread_floor: tuple[float, ...]
     shortfall: NDArray[np.float64] | None = None
+    present: int | None = None
 
     @classmethod
     def of(cls, request: Request) -> "Data":
-        observations, objective = request.observations, request.objective
+        observations, objective = tuple(request.known()), request.objective
         outputs = len(objective.outputs)
         readings = np.array([complete_readings(o, outputs) for o in observations], dtype=np.float64)
         readings = readings.reshape(-1, outputs)
@@ -60,12 +62,13 @@ class Data:
         if seen.any():
             shortfall[seen] = objective.shortfall(readings[seen, 0])
         return cls(
-            request.space.encode(request.space.to_unit([o.x for o in observations])),
+            _features(request),
             readings,
             np.array([reading_noise(o, objective) for o in observations], dtype=np.float64),
             objective.other_noise,
             objective.spread_floor,
             shortfall,
+            len(request.observations),
         )
 
     @property
@@ -77,6 +80,15 @@ class Data:
     def succeeded(self) -> NDArray[np.bool_]:
         """Which rows gave a reading of the first output: [n]."""
         return ~np.isnan(self.readings[:, 0])
+
+
+def _features(request: Request) -> NDArray[np.float64]:
+    """What a surrogate sees of every known observation [n, D]."""
+    space = request.space
+    parts = [space.encode(space.to_unit([o.x for o in request.observations]))]
+    for number, archive in enumerate(request.archives):
+        parts.append(space.encode(space.to_unit([o.x for o in archive.observations]), source=number))
+    return np.concatenate(parts)
 
 
 class EnsembleSurrogate(EnsembleModel):
@@ -176,13 +188,14 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
 
 
 def _rows_for_scales(data: Data, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows that scales are fitted to: all while they are few; else half of them nearest to what is wanted, half by
-    chance."""
+    """Rows that scales are fitted to: all while they are few; else half of them nearest to what is wanted, those of the
+    present campaign before archived ones, and half by chance."""
     count = len(data.unit)
     if count <= _SCALE_ROWS:
         return np.arange(count)
     shortfall = np.zeros(count) if data.shortfall is None else data.shortfall
-    order = np.lexsort((rng.random(count), shortfall))
+    archived = np.arange(count) >= (count if data.present is None else data.present)
+    order = np.lexsort((rng.random(count), shortfall, archived))
     near, rest = order[: _SCALE_ROWS // 2], order[_SCALE_ROWS // 2 :]
     return np.sort(np.concatenate([near, rng.choice(rest, _SCALE_ROWS - len(near), replace=False)]))
 

@@ -13,6 +13,8 @@ from planners.records import Request
 if TYPE_CHECKING:
     from planners.modelled import Belief
 
+_NONE_YET = "no reading of its own yet"
+
 
 def proposal_reason(
     request: Request,
@@ -32,7 +34,6 @@ def proposal_reason(
     first = predicted.get(objective.outputs[0])
     if isinstance(objective, Objective):
         target_ev = objective.target_peak_ev
-        gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - target_ev)))
         if first is not None:
             off_mev = 1000.0 * (first.mean - target_ev)
             expects += (
@@ -41,16 +42,20 @@ def proposal_reason(
             )
         else:
             expects += f" expects the best score for the target of {target_ev:.4f} eV"
-        best = f"the nearest reading so far is {gap_mev:.1f} meV off"
+        best = _NONE_YET
+        if len(measured):
+            gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - target_ev)))
+            best = f"the nearest reading so far is {gap_mev:.1f} meV off"
     else:
         name, wanted = objective.outputs[0], goal_words(objective)
         if first is not None:
             expects += f" expects {name} {first.mean:.4g} (90 % within {first.low:.4g} to {first.high:.4g}), {wanted}"
         else:
             expects += f" expects the best score for {name}, {wanted}"
-        readings = measured.readings[:, 0]
-        nearest = readings[int(np.argmin(objective.shortfall(readings)))]
-        best = f"the best reading so far is {nearest:.4g}"
+        readings, best = measured.readings[:, 0], _NONE_YET
+        if len(measured):
+            nearest = readings[int(np.argmin(objective.shortfall(readings)))]
+            best = f"the best reading so far is {nearest:.4g}"
     return (
         f"{expects}, with a {100 * chance:.0f} % chance of a reading{_inside_words(objective, belief)}; "
         f"{_purpose(objective, belief, measured)} ({best}); {_distance(request, point, measured)}; "
@@ -70,6 +75,8 @@ def _inside_words(objective: Wanted, belief: "Belief") -> str:
 
 def _purpose(objective: Wanted, belief: "Belief", measured: Measured) -> str:
     """Exploit where the expected utility is above that of every reading, else explore."""
+    if not len(measured):
+        return "begins: what is known comes from archives"
     reached = float(np.max(objective.score_rows(measured.readings)))
     if float(belief.utility[0]) > reached:
         return "exploits: on average a better score than any so far"
@@ -78,6 +85,8 @@ def _purpose(objective: Wanted, belief: "Belief", measured: Measured) -> str:
 
 def _distance(request: Request, point: NDArray[np.float64], measured: Measured) -> str:
     """The input in which the point differs most from the nearest recipe that gave a reading, and by how much."""
+    if not len(measured):
+        return "nothing was run yet"
     gaps = np.abs(measured.unit - point)
     nearest = gaps[int(np.argmin(gaps.max(axis=1)))]
     furthest = int(np.argmax(nearest))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator import units
+from orchestrator.config.archives import Archive
 from orchestrator.config.inputs import Fixed, Input
 from orchestrator.config.quantities import (
     Energy,
@@ -204,6 +205,7 @@ class CampaignConfig(Section):
     constraints: tuple[Inequality, ...] = Field(default=(), max_length=30)
     objective: ObjectiveConfig
     planner: PlannerConfig = Field(default_factory=PlannerConfig)
+    archives: Mapping[Name, Archive] = Field(default_factory=dict, max_length=8)
     budget: Budget
     settle: Settle = Field(default_factory=Settle)
     measure: Measure = Field(default_factory=Measure)

@@ -104,6 +104,10 @@ class Shelf:
         entry = jobs.get(name)
         phase: RunPhase = "ended" if run.ended else "interrupted" if entry is None else entry[2]
         header = {key: value for key, value in run.header.items() if key not in ("campaign_text", "rig_text")}
+        if "archives" in header:
+            header["archives"] = [
+                {key: value for key, value in archive.items() if key != "rows"} for archive in header["archives"]
+            ]
         return RunDetail(
             info=_info(name, None if entry is None else entry[0], run, phase, events[0].utc),
             header=header,

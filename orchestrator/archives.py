@@ -1,0 +1,224 @@
+"""Earlier experiments that a campaign file names, for the planner to learn from.
+
+They are read once, when a run begins, and stand in its first event: so a resumed or replayed run needs neither the
+journals nor the tables that they came from, and a proposal stays a function of what the journal says.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import units
+from orchestrator.canonical import canonical
+from orchestrator.config.archives import ArchiveColumn, RunsArchive, TableArchive
+from orchestrator.errors import ConfigError, LumiflowError
+
+if TYPE_CHECKING:
+    from orchestrator.config import CampaignConfig, LoadedCampaign
+    from planners import Archive
+
+MAX_ROWS = 5000
+MAX_BYTES = 20_000_000
+
+Row = list[float | bool | None]
+"""An experiment: its recipe in the order of the inputs, then peak_ev, fwhm_ev, quantum_yield, peak_sd_ev, failed."""
+
+_DIMENSIONS: Mapping[str, units.Dimension] = {
+    "residence_time": units.TIME,
+    "total_flow": units.FLOW,
+    "temperature": units.TEMPERATURE,
+    "molar_fraction": units.FRACTION,
+    "concentration": units.CONCENTRATION,
+    "volume_fraction": units.FRACTION,
+}
+
+
+def gather(loaded: LoadedCampaign) -> list[dict[str, Any]]:
+    """The archives of a campaign as its journal keeps them: name, sources, digest of the rows, rows, and how many
+    experiments lay outside of the inputs' ranges.
+
+    Raises ConfigError for a file that cannot be read, that lacks an input of the campaign, or that says too much.
+    """
+    found: list[dict[str, Any]] = []
+    total = 0
+    for name, entry in loaded.config.archives.items():
+        reading = _Reading(loaded, name)
+        if isinstance(entry, RunsArchive):
+            rows = [row for place, file in enumerate(entry.files) for row in reading.run(file, place)]
+            sources = list(entry.files)
+        else:
+            rows, sources = reading.table(entry), [entry.file]
+        inside = [row for row in rows if _inside(row, loaded.config)]
+        if not inside:
+            raise reading.problem((), f"none of its {len(rows)} experiments lies within the ranges of the inputs")
+        total += len(inside)
+        digest = hashlib.sha256(canonical(inside).encode()).hexdigest()
+        found.append(
+            {"name": name, "files": sources, "rows_sha256": digest, "rows": inside, "outside": len(rows) - len(inside)}
+        )
+    if total > MAX_ROWS:
+        problem = loaded.campaign_source.problem(("archives",), f"more than {MAX_ROWS} experiments in all")
+        raise ConfigError([problem])
+    return found
+
+
+def of_header(header: Mapping[str, Any]) -> tuple[Archive, ...]:
+    """The archives of a run as its planner takes them, from the first event of its journal."""
+    from planners import Archive, Observation
+
+    def told(row: Sequence[Any]) -> Observation:
+        *recipe, peak_ev, fwhm_ev, quantum_yield, peak_sd_ev, failed = row
+        return Observation(tuple(recipe), peak_ev, fwhm_ev, quantum_yield, peak_sd_ev, bool(failed))
+
+    return tuple(Archive(each["name"], tuple(map(told, each["rows"]))) for each in header.get("archives", ()))
+
+
+def _inside(row: Row, config: CampaignConfig) -> bool:
+    recipe = [value for value in row[: len(config.inputs)] if value is not None]
+    return all(entry.low <= value <= entry.high for value, entry in zip(recipe, config.inputs.values(), strict=True))
+
+
+class _Reading:
+    """One archive being read, with the place in the campaign file that its problems are shown at."""
+
+    def __init__(self, loaded: LoadedCampaign, name: str) -> None:
+        self._loaded = loaded
+        self._name = name
+        self._folder = loaded.campaign_path.parent
+
+    def problem(self, path: Sequence[str | int], message: str) -> ConfigError:
+        return ConfigError([self._loaded.campaign_source.problem(("archives", self._name, *path), message)])
+
+    def run(self, file: str, place: int) -> list[Row]:
+        """The experiments of an earlier run that were told to its planner."""
+        from orchestrator.fold import fold
+        from orchestrator.header import loaded_from
+        from orchestrator.journal import Journal
+
+        path = self._folder / file
+        where = ("files", place)
+        if not path.is_file():
+            raise self.problem(where, "there is no such journal")
+        try:
+            with Journal.open(path, readonly=True) as journal:
+                state = fold(tuple(journal.events()))
+            earlier = loaded_from(state.header).config
+        except (LumiflowError, KeyError) as error:
+            raise self.problem(where, f"no run can be read from it: {error}") from None
+        recipe_of = _matched(self._loaded.config, earlier)
+        if isinstance(recipe_of, str):
+            raise self.problem(where, recipe_of)
+        rows: list[Row] = []
+        for experiment in state.experiments:
+            if experiment.told:
+                recipe = [experiment.recipe[key] if key is not None else value for key, value in recipe_of]
+                numbers = (experiment.peak_ev, experiment.fwhm_ev, experiment.quantum_yield, experiment.peak_sd_ev)
+                rows.append([*recipe, *(numbers if experiment.accepted else (None,) * 4), not experiment.accepted])
+        return rows
+
+    def table(self, entry: TableArchive) -> list[Row]:
+        """The experiments of a table."""
+        config = self._loaded.config
+        missing = [name for name in config.inputs if name not in entry.inputs]
+        strange = [name for name in entry.inputs if name not in config.inputs]
+        if missing or strange:
+            words = f"no column for {', '.join(missing)}" if missing else f"no input is named {', '.join(strange)}"
+            raise self.problem(("inputs",), words)
+        columns = [
+            (("inputs", name), entry.inputs[name], _DIMENSIONS.get(wanted.kind))
+            for name, wanted in config.inputs.items()
+        ]
+        readings = [
+            (("peak",), entry.peak, units.ENERGY),
+            (("fwhm",), entry.fwhm, units.ENERGY_DIFFERENCE),
+            (("yield",), entry.quantum_yield, units.FRACTION),
+            (("peak_sd",), entry.peak_sd, units.ENERGY_DIFFERENCE),
+        ]
+        rows: list[Row] = []
+        for line, cells in self._lines(entry):
+            recipe = [self._number(path, column, dimension, cells, line) for path, column, dimension in columns]
+            if None in recipe:
+                raise self.problem(("file",), f"line {line} leaves an input blank")
+            numbers = [
+                None if column is None else self._number(path, column, dimension, cells, line)
+                for path, column, dimension in readings
+            ]
+            rows.append([*recipe, *numbers, numbers[0] is None])
+        return rows
+
+    def _lines(self, entry: TableArchive) -> list[tuple[int, dict[str, str]]]:
+        path = self._folder / entry.file
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise self.problem(("file",), f"the table is larger than {MAX_BYTES // 1_000_000} MB")
+            text = path.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise self.problem(("file",), f"the table cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise self.problem(("file",), "the table is not UTF-8 text") from None
+        try:
+            reader = csv.reader(text.splitlines(), delimiter=entry.delimiter, strict=True)
+            names = [name.strip() for name in next(reader, [])]
+            lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        except csv.Error as error:
+            raise self.problem(("file",), f"not a table: {error}") from None
+        for line, cells in lines:
+            if len(cells) != len(names):
+                raise self.problem(("file",), f"line {line} has {len(cells)} cells for {len(names)} columns")
+        return [(line, dict(zip(names, cells, strict=True))) for line, cells in lines]
+
+    def _number(
+        self,
+        path: Sequence[str],
+        column: ArchiveColumn,
+        dimension: units.Dimension | None,
+        cells: Mapping[str, str],
+        line: int,
+    ) -> float | None:
+        """A cell in the base unit; None where it is blank."""
+        cell = cells.get(column.column)
+        if cell is None:
+            raise self.problem((*path, "column"), f"the table has no such column; it has {', '.join(cells)}")
+        cell = cell.strip()
+        if not cell:
+            return None
+        try:
+            number = float(cell)
+            if column.unit and dimension is None:
+                raise self.problem((*path, "unit"), "a ratio has no unit")
+            if dimension is not None and (column.unit or not dimension.bare):
+                number = units.parse_quantity(f"{cell} {column.unit}".strip(), dimension)
+        except units.QuantityError as error:
+            raise self.problem((*path, "unit"), f"{error.message} (line {line} of the table: {cell})") from None
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.problem(("file",), f"line {line}, column {column.column}: {cell!r} is not a number")
+        return number
+
+
+def _matched(config: CampaignConfig, earlier: CampaignConfig) -> list[tuple[str | None, float]] | str:
+    """For each input its name in an earlier campaign, or the value that was fixed there; or what does not match."""
+    chosen = {_meaning(entry): name for name, entry in earlier.inputs.items()}
+    fixed = {_meaning(entry): entry.value for entry in earlier.fixed.values()}
+    found: list[tuple[str | None, float]] = []
+    for name, entry in config.inputs.items():
+        meaning = _meaning(entry)
+        if meaning not in chosen and meaning not in fixed:
+            return f"it neither chose nor fixed what {name} is here"
+        found.append((chosen.get(meaning), fixed.get(meaning, math.nan)))
+    here = {_meaning(entry) for entry in config.inputs.values()}
+    beside = [name for meaning, name in chosen.items() if meaning not in here]
+    if beside:
+        return f"it also varied {', '.join(beside)}, which this campaign does not"
+    return found
+
+
+def _meaning(entry: Any) -> tuple[Any, ...]:
+    """What an input or a fixed quantity is, whatever it is called."""
+    said = entry.model_dump(include={"kind", "of", "to", "among"})
+    return (said["kind"], said.get("of"), said.get("to"), frozenset(said.get("among") or ()))

@@ -1,0 +1,132 @@
+"""Earlier experiments that a campaign file names: read once, kept in the journal, told to the planner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator import archives, planning
+from orchestrator.config import LoadedCampaign, load_campaign
+from orchestrator.errors import ConfigError
+from orchestrator.fold import fold
+from orchestrator.header import Overrides, header_of, loaded_from
+from orchestrator.journal import Journal
+from orchestrator.runner import RunOptions, run_campaign
+from orchestrator.show import Show
+from tests.orchestrator.rehearsal import rehearse, small
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = """\
+    kind: table
+    file: earlier.csv
+    inputs:
+      iodide_fraction: {column: x_I}
+      cs_to_pb: {column: ratio}
+      residence_time: {column: t, unit: min}
+      temperature: {column: T, unit: K}
+    peak: {column: peak, unit: nm}
+    peak_sd: {column: sd, unit: meV}
+    fwhm: {column: width, unit: meV}
+"""
+ROWS = """\
+x_I,ratio,t,T,peak,sd,width
+0.5,1.3,1.0,393.15,551.04,2,90
+0.9,1.3,2.0,393.15,,,
+0.5,9.9,2.0,393.15,551.04,2,90
+"""
+
+
+def campaign(folder: Path, archive: str) -> LoadedCampaign:
+    """The quickstart with an archive of its own, in a folder of its own."""
+    text = (ROOT / "configs" / "campaigns" / "quickstart.yaml").read_text(encoding="utf-8")
+    path = folder / "campaign.yaml"
+    path.write_text(f"{text}\narchives:\n  before:\n{archive}", encoding="utf-8")
+    return load_campaign(path, ROOT / "configs" / "rigs" / "perovskite-bench.yaml")
+
+
+def test_a_table_is_read_in_its_own_units_and_a_row_without_a_peak_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    (found,) = archives.gather(campaign(tmp_path, TABLE))
+    assert found["name"] == "before"
+    assert found["outside"] == 1
+    good, failed = found["rows"]
+    assert good[:4] == pytest.approx([0.5, 1.3, 60.0, 120.0])
+    assert good[4:] == [pytest.approx(2.25, abs=1e-4), pytest.approx(0.09), None, pytest.approx(0.002), False]
+    assert failed[4:] == [None, None, None, None, True]
+
+
+def test_the_journal_keeps_what_was_read_and_the_planner_is_told(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    loaded = campaign(tmp_path, TABLE)
+    header = header_of(loaded, Overrides(), hardware=False, archives=archives.gather(loaded))
+    (archive,) = archives.of_header(header)
+    assert [o.failed for o in archive.observations] == [False, True]
+    assert archive.observations[0].peak_ev == pytest.approx(2.25, abs=1e-4)
+    assert len(header["archives"][0]["rows_sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("archive", "words"),
+    [
+        (TABLE.replace("earlier.csv", "absent.csv"), "cannot be read"),
+        (TABLE.replace("column: ratio", "column: raito"), "no such column"),
+        (TABLE.replace("unit: min", "unit: nm"), "time"),
+        (TABLE.replace("      temperature: {column: T, unit: K}\n", ""), "no column for temperature"),
+        (TABLE.replace("unit: min", 'unit: ""'), "unit"),
+        ("    kind: runs\n    files: [absent.sqlite]\n", "no such journal"),
+    ],
+)
+def test_an_archive_that_cannot_be_read_is_refused_at_its_place_in_the_file(
+    tmp_path: Path, archive: str, words: str
+) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        archives.gather(campaign(tmp_path, archive))
+    (problem,) = refused.value.problems
+    assert words in str(refused.value)
+    assert problem.line > 50
+
+
+def test_a_second_campaign_learns_from_the_journal_of_the_first(tmp_path: Path) -> None:
+    run = rehearse(small(3), tmp_path / "first.sqlite")
+    loaded = campaign(tmp_path, "    kind: runs\n    files: [first.sqlite]\n")
+    found = archives.gather(loaded)
+    assert len(found[0]["rows"]) + found[0]["outside"] == len(run.state.told)
+    header = header_of(loaded, Overrides(), hardware=False, archives=found)
+    with Journal.open(tmp_path / "first.sqlite", readonly=True) as journal:
+        state = fold(tuple(journal.events()))
+    names = tuple(loaded.config.inputs)
+    first = archives.of_header(header)[0].observations[0]
+    assert first.x == tuple(state.told[0].recipe[name] for name in names)
+
+
+def test_a_run_that_varied_something_else_is_no_archive(tmp_path: Path) -> None:
+    rehearse(small(1), tmp_path / "first.sqlite")
+    text = (ROOT / "configs" / "campaigns" / "blue-2.60.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "blue.yaml"
+    path.write_text(text + "\narchives:\n  before:\n    kind: runs\n    files: [first.sqlite]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="neither chose nor fixed what chloride_fraction is"):
+        archives.gather(load_campaign(path, ROOT / "configs" / "rigs" / "perovskite-bench.yaml"))
+
+
+def test_a_run_keeps_its_archives_and_goes_on_without_the_files(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    loaded = campaign(tmp_path, TABLE)
+    short = loaded.campaign_text.replace("experiments: 25", "experiments: 1").replace("initial: 8", "initial: 1")
+    loaded.campaign_path.write_text(short, encoding="utf-8")
+    options = RunOptions(
+        loaded.campaign_path,
+        rig=loaded.rig_path,
+        overrides=Overrides(strategy="sobol"),
+        journal=tmp_path / "run.sqlite",
+        report=False,
+    )
+    run_campaign(options, Show(as_json=True), ask=None)
+    (tmp_path / "earlier.csv").unlink()
+    with Journal.open(tmp_path / "run.sqlite", readonly=True) as journal:
+        state = fold(tuple(journal.events()))
+    assert state.header["archives"][0]["outside"] == 1
+    request = planning.request(loaded_from(state.header).config, loaded.rig, state)
+    assert [archive.name for archive in request.archives] == ["before"]
+    assert request.space.sources == 1
