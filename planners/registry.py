@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from planners.ax import Ax
+from planners.baybe import BayBE
+from planners.bofire import BoFire
 from planners.designs import latin_design, random_design, sobol_design
 from planners.ensemble import Ensemble
 from planners.errors import PlannerError, did_you_mean
@@ -27,6 +30,9 @@ _BUILDERS: dict[str, Callable[..., Strategy]] = {
     "genetic": Genetic,
     "cma_es": CmaEs,
     "nelder_mead": NelderMead,
+    "baybe": BayBE,
+    "ax": Ax,
+    "bofire": BoFire,
     "latin": latin_design,
     "sobol": sobol_design,
     "random": random_design,

@@ -42,6 +42,8 @@ SMALL: dict[str, dict[str, int]] = {
     "random": {},
     "sobol": {},
 }
+GUESTS = ("baybe", "ax", "bofire")
+"""Strategies of other projects, which tests/planners/test_guests.py tries where they are installed."""
 NAMES = tuple(SMALL)
 
 
@@ -50,7 +52,7 @@ def small(name: str) -> Strategy:
 
 
 def test_the_names_are_the_ones_promised() -> None:
-    assert set(strategy_names()) == set(NAMES)
+    assert set(strategy_names()) == {*NAMES, *GUESTS}
     assert [small(name).name for name in NAMES] == list(NAMES)
 
 
