@@ -42,6 +42,7 @@ bench-daemon: $(VENV)/.dev
 bench-planners: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.pools --seeds $(SEEDS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.twins --seeds $(TWIN_SEEDS) --document docs/benchmarks.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.speed
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.twin_reactor import LEAST_LIGHT, Batch, TwinReactor
-from tests.benchmarks.twin_runs import TARGETS_EV, Run, one_run, salt_for
+from tests.benchmarks.twin_runs import TARGETS_EV, Run, earlier, one_run, salt_for
 from tests.benchmarks.twin_tables import reached, tables
 from tests.benchmarks.twins import known_runs
 
@@ -80,3 +80,11 @@ def test_runs_of_other_code_and_half_written_lines_are_not_taken(tmp_path: Path)
     path.write_text("\n".join(lines) + '\n{"code": "new", "ru')
     assert list(known_runs(path, "new").values()) == [WON]
     assert path.read_text().endswith("}\n")
+
+
+def test_an_archive_holds_half_of_its_experiments_with_each_salt_and_is_the_same_every_time() -> None:
+    (archive,) = earlier(5, "iodide", "archive", 1)
+    assert len(archive.observations) == 125
+    assert earlier(5, "iodide", "archive", 1) == (archive,)
+    assert earlier(5, "iodide", "archive_of_another_batch", 1) != (archive,)
+    assert earlier(5, "iodide", "cold", 1) == ()

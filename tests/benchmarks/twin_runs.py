@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy.stats import qmc
 
-from planners import Interval, Objective, Observation, PlannerError, Request, Strategy, strategy
-from tests.benchmarks.twin_reactor import Salt, TwinReactor
+from planners import Archive, Interval, Objective, Observation, PlannerError, Request, Strategy, strategy
+from tests.benchmarks.twin_reactor import Batch, Salt, TwinReactor
 
-Condition = Literal["cold", "drift"]
+Condition = Literal["cold", "drift", "archive", "archive_of_another_batch"]
 
 TARGETS_EV = tuple(round(1.9 + 0.1 * step, 1) for step in range(11))
 MOST_IODIDE_EV = 2.45
@@ -21,8 +22,15 @@ TOLERANCE_EV = 0.001
 INITIAL = 8
 DRIFT_EV = 0.0002
 """How much higher the spectrometer reads with every experiment, in the condition `drift`."""
-LOOKS: dict[str, tuple[int, ...]] = {"cold": (5, 10, 15, 25), "drift": (5, 10, 15, 25)}
+LOOKS: dict[str, tuple[int, ...]] = {
+    "cold": (5, 10, 15, 25),
+    "drift": (5, 10, 15, 25),
+    "archive": (1, 3, 5, 10),
+    "archive_of_another_batch": (1, 3, 5, 10),
+}
 """After how many experiments the recommendation is asked for; the last is the budget."""
+ARCHIVE_SIZE = 250
+"""Experiments of the archive, half of them with each salt; a campaign can use the half that has its own salt."""
 _NORMAL_90 = 3.2897
 
 
@@ -68,13 +76,22 @@ def one_run(arm: str, inputs: Literal[5, 8], condition: Condition, target_ev: fl
     objective = Objective(target_ev, TOLERANCE_EV)
     looks = LOOKS[condition]
     rng = np.random.default_rng([seed, round(1000.0 * target_ev), inputs])
+    archives = earlier(inputs, reactor.salt, condition, seed)
     told: list[Observation] = []
     truths, readings, covered, nll, seconds = [], [], [], [], []
     nearest, volume_ml, reactor_h = math.inf, 0.0, 0.0
     last = None
     first: dict[float, int] = {}
     while len(told) < looks[-1]:
-        request = Request(reactor.space, objective, tuple(told), seed=seed, initial=INITIAL, feasible=reactor.feasible)
+        request = Request(
+            reactor.space,
+            objective,
+            tuple(told),
+            seed=seed,
+            initial=INITIAL,
+            feasible=reactor.feasible,
+            archives=archives,
+        )
         began = time.perf_counter()
         proposal = planner.propose(request)
         if proposal.phase == "model":
@@ -117,6 +134,18 @@ def one_run(arm: str, inputs: Literal[5, 8], condition: Condition, target_ev: fl
         round(reactor_h, 3),
         tuple(seconds),
     )
+
+
+def earlier(inputs: Literal[5, 8], salt: Salt, condition: Condition, seed: int) -> tuple[Archive, ...]:
+    """What a campaign knows beforehand: nothing, or Sobol recipes run with its salt, maybe on another batch."""
+    if not condition.startswith("archive"):
+        return ()
+    rng = np.random.default_rng([seed, inputs, salt == "iodide", 0xA2C])
+    batch = Batch.drawn(rng) if condition == "archive_of_another_batch" else Batch()
+    reactor = TwinReactor(inputs, salt, batch)
+    recipes = reactor.space.from_unit(qmc.Sobol(inputs, rng=rng).random(512))
+    recipes = recipes[reactor.feasible(recipes)][: ARCHIVE_SIZE // 2]
+    return (Archive("earlier", tuple(reactor.observe(tuple(map(float, x)), rng) for x in recipes)),)
 
 
 def _recommended(planner: Strategy, request: Request, told: tuple[Observation, ...]) -> tuple[float, ...] | None:

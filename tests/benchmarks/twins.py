@@ -12,6 +12,7 @@ import ast
 import datetime
 import hashlib
 import importlib.metadata
+import importlib.util
 import itertools
 import json
 import os
@@ -29,6 +30,8 @@ from tests.benchmarks.twin_tables import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 ARMS = ("random", "sobol", "forest", "gp_scalar", "gp", "ensemble")
+GUESTS = {"baybe": "baybe", "ax": "ax-platform", "bofire": "bofire"}
+"""Strategies of other projects, and the distributions that bring them; compared where they are installed."""
 LIBRARIES = ("botorch", "gpytorch", "numpy", "scikit-learn", "scipy", "torch")
 BEGIN, END = "<!-- results: written by tests/benchmarks/twins.py -->", "<!-- end of the twins' results -->"
 Job = tuple[str, int, str, float, int]
@@ -39,8 +42,13 @@ def fingerprint() -> str:
     files = [*sorted((ROOT / "planners").glob("*.py")), *sorted((ROOT / "simulators").glob("*.py"))]
     files += [ROOT / "tests" / "benchmarks" / name for name in ("twin_reactor.py", "twin_runs.py")]
     parts = [f"{path.name}: {ast.dump(ast.parse(path.read_bytes()))}" for path in files]
-    parts += [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES]
+    parts += [f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *guests().values())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def guests() -> dict[str, str]:
+    """The guests that are installed here."""
+    return {arm: name for arm, name in GUESTS.items() if importlib.util.find_spec(arm) is not None}
 
 
 def known_runs(path: Path, code: str) -> dict[Job, Run]:
@@ -75,7 +83,7 @@ def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Run]:
 
 def section(runs: Sequence[Run], seeds: int) -> str:
     """The results as they stand in the document."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES if name != "gpytorch")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *guests().values()))
     head = (
         f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
         f"{platform.python_version()}, {os.cpu_count()} cores, {versions}; settings as shipped, {seeds} seeds asked "
@@ -89,7 +97,7 @@ def main() -> None:
     """Run what is missing, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--arms", nargs="*", default=list(ARMS))
+    parser.add_argument("--arms", nargs="*", default=[*ARMS, *guests()])
     parser.add_argument("--inputs", type=int, nargs="*", default=[5, 8], choices=(5, 8))
     parser.add_argument("--conditions", nargs="*", default=list(LOOKS), choices=list(LOOKS))
     parser.add_argument("--targets", type=float, nargs="*", default=list(TARGETS_EV))
