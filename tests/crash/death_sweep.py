@@ -8,8 +8,8 @@ are served on TCP by a process of their own, which looks every 10 ms whether a h
 Guardian and daemon are real processes on real sockets. Times count from the moment before the signal is sent: SIGKILL;
 SIGSTOP; a control loop that something blocks. Bars: heaters off within 3 s, pumps stopped within 5 s.
 
-Every resumption of the daemon's campaign fills the line again. When a syringe runs low by the daemon's record, its
-operator ends the campaign, fills the syringes, says so (``refill``) and submits the campaign anew.
+Every resumption of the daemon's campaign fills the line again. When a syringe runs low, by its scale, the operator ends
+the campaign, fills the syringes, says so (``refill``) and submits the campaign anew.
 """
 
 from __future__ import annotations
@@ -127,8 +127,10 @@ class Campaigning:
     def to_work(self) -> None:
         """Submit the campaign, or resume it; once its pumps run, the heater is switched on past it."""
         rig = self._state(lambda rig: rig["state"] in ("idle", "paused"))
-        if any(each["left_ul"] < self._refill_below * each["volume_ul"] for each in rig["syringes"].values()):
-            self._refill(list(rig["syringes"]))
+        full_ul = {name: each["volume_ul"] for name, each in rig["syringes"].items()}
+        left_ul = self._served.left_ul(_PATIENCE_S)
+        if any(left_ul[name] < self._refill_below * full_ul[name] for name in full_ul):
+            self._refill(left_ul)
         if not self._submitted:
             text = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
             self._ask({"verb": "submit", "campaign": text})
@@ -139,16 +141,16 @@ class Campaigning:
             raise SystemExit("the campaign does not begin")
         self._served.heat(120.0)
 
-    def _refill(self, pumps: list[str]) -> None:
+    def _refill(self, left_ul: dict[str, float]) -> None:
         """End the campaign, fill the syringes, and say so."""
         if self._submitted:
             self._ask({"verb": "abort"})
             self._state(lambda rig: rig["job"] is None and rig["state"] in ("idle", "paused"))
             self._submitted = False
-        counted = {name: each["left_ul"] for name, each in self._state(lambda rig: True)["syringes"].items()}
-        left = self._served.refill(_PATIENCE_S)
-        for pump in pumps:
-            print(f"{pump}: {left[pump]:.0f} µL were left, {counted[pump]:.0f} by the record", file=sys.stderr)
+        counted = self._state(lambda rig: True)["syringes"]
+        self._served.left_ul(_PATIENCE_S, refill=True)
+        for pump, left in left_ul.items():
+            print(f"{pump}: {left:.0f} µL left, {counted[pump]['left_ul']:.0f} by the record", file=sys.stderr)
             self._ask({"verb": "refill", "pump": pump})
         self.refills += 1
 

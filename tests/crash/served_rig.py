@@ -4,8 +4,8 @@
 
 It writes the rig file that names its ports, then one line of JSON for every change: ``[t_s, what, value]`` with the
 machine's monotonic clock, ``heater`` and its output, ``pump`` by name and its flow in µL/min, looked at every 10 ms. A
-line on its standard input sets the heater to so many °C, by nobody's order; ``refill`` fills every syringe and is
-answered with what was left in each in µL, as ``left``. It ends when its standard input does.
+line on its standard input sets the heater to so many °C, by nobody's order; ``left`` is answered with what is left in
+each syringe in µL, ``refill`` with the same after all were filled. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -66,12 +66,14 @@ async def _serve(rig_file: Path, written: Path) -> None:
 
     def told() -> None:
         line = sys.stdin.readline()
-        if line == "refill\n":
+        if line in ("left\n", "refill\n"):
             now_s = loop.time()
-            left = {name: pump.content_ul(now_s) for name, pump in served.stage.world.network.pumps.items()}
+            pumps = served.stage.world.network.pumps
+            if line == "refill\n":
+                for pump in pumps.values():
+                    pump.set_content(now_s, pump.spec.syringe_volume_ul)
+            left = {name: pump.content_ul(now_s) for name, pump in pumps.items()}
             print(json.dumps([now_s, "left", left]), flush=True)
-            for pump in served.stage.world.network.pumps.values():
-                pump.set_content(now_s, pump.spec.syringe_volume_ul)
         elif line:
             served.stage.world.block.command(loop.time(), float(line), True)
         else:
@@ -123,12 +125,12 @@ class ServedRig:
         """Switch the heater on, past everybody."""
         self._tell(f"{temperature_c:g}")
 
-    def refill(self, patience_s: float) -> dict[str, float]:
-        """Fill every syringe; returns what was left in each, µL. Raises TimeoutError."""
+    def left_ul(self, patience_s: float, *, refill: bool = False) -> dict[str, float]:
+        """What is left in each syringe, µL, after filling them for ``refill``. Raises TimeoutError."""
         self.state.pop("left", None)
-        self._tell("refill")
+        self._tell("refill" if refill else "left")
         if not self.wait(lambda rig: "left" in rig.state, patience_s):
-            raise TimeoutError("the syringes are not filled")
+            raise TimeoutError("nobody says what is left in the syringes")
         return dict(self.state["left"][1])
 
     def _tell(self, words: str) -> None:
