@@ -7,29 +7,41 @@ looked for in LUMIFLOW_DATA, or in ../shared/data beside the repository.
 import argparse
 import datetime
 import importlib.metadata
+import math
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.pool import Outcome, PoolResult, replay_pool
 
 ROOT = Path(__file__).resolve().parents[2]
-POOLS = {"silver-nanoprisms.yaml": "agnp.csv", "cspbbr3-platelets.yaml": "lmu_cspbbr3.csv"}
+POOLS = {
+    "agnp.csv": "silver-nanoprisms.yaml",
+    "lmu_cspbbr3.csv": "cspbbr3-platelets.yaml",
+    "summit/baumgartner_aniline_cn_crosscoupling.csv": "baumgartner-couplings.yaml",
+    **{f"summit/reizman_suzuki_case_{case}.csv": "reizman-suzuki.yaml" for case in (1, 2, 3, 4)},
+    "olympus/benzylation/data.csv": "benzylation.yaml",
+    "olympus/snar/data.csv": "snar.yaml",
+    "olympus/colors_bob/data.csv": "colors.yaml",
+    "olympus/fullerenes/data.csv": "fullerenes.yaml",
+}
+OURS = "ensemble"
 BEGIN, END = "<!-- results: written by tests/benchmarks/pools.py -->", "<!-- end of results -->"
 
 
 def data_folder() -> Path:
     """Where the tables are; ends the program if they are not there."""
     folder = Path(os.environ.get("LUMIFLOW_DATA", ROOT.parent / "shared" / "data"))
-    missing = [name for name in POOLS.values() if not (folder / name).is_file()]
+    missing = [name for name in POOLS if not (folder / name).is_file()]
     if missing:
         sys.exit(f"{folder} does not hold {', '.join(missing)}; name the folder in LUMIFLOW_DATA")
     return folder
 
 
 def run(seeds: int, jobs: int, results: Path) -> list[PoolResult]:
-    """Both pools, from where the results files end."""
+    """All pools, from where the results files end."""
     folder = data_folder()
 
     def heard(count: int, of: int, outcome: Outcome) -> None:
@@ -41,11 +53,34 @@ def run(seeds: int, jobs: int, results: Path) -> list[PoolResult]:
             ROOT / "configs" / "pools" / spec,
             seeds=seeds,
             jobs=jobs,
-            results=results / f"{Path(spec).stem}.jsonl",
+            results=results / f"{table.replace('/', '-').removesuffix('.csv')}.jsonl",
             heard=heard,
         )
-        for spec, table in POOLS.items()
+        for table, spec in POOLS.items()
     ]
+
+
+def paired(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line for each goal, step and other arm: experiments of the ensemble over the other's, as the geometric mean
+    over seeds that both have solved, and how likely so large a difference is by chance (Wilcoxon's signed ranks)."""
+    from scipy.stats import wilcoxon
+
+    mine = {(o.goal, o.seed): o.reached for o in outcomes if o.arm == OURS}
+    lines = []
+    for arm, goal in dict.fromkeys((o.arm, o.goal) for o in outcomes if o.arm != OURS):
+        for step in range(len(next(o.reached for o in outcomes if (o.arm, o.goal) == (arm, goal)))):
+            both = [
+                (mine[goal, o.seed][step], o.reached[step])
+                for o in outcomes
+                if (o.arm, o.goal) == (arm, goal) and (goal, o.seed) in mine
+            ]
+            logs = [math.log(ours / theirs) for ours, theirs in both if ours and theirs]
+            if any(logs):
+                ratio, chance = math.exp(sum(logs) / len(logs)), wilcoxon(logs).pvalue
+                lines.append(
+                    f"{goal}, step {step + 1}: {OURS} / {arm} {ratio:.2f} ({len(logs)} pairs, p = {chance:.2g})"
+                )
+    return lines
 
 
 def section(found: list[PoolResult], seeds: int) -> str:
@@ -63,7 +98,9 @@ def section(found: list[PoolResult], seeds: int) -> str:
     for result in found:
         title, _, body = result.text().partition("\n\n")
         tables = body.split("\n\n")[0]
-        lines += ["", f"### {result.pool.name}", "", title, "", tables]
+        name = result.results.stem
+        lines += ["", f"### {result.pool.name} ({name})", "", title, "", tables, ""]
+        lines += [f"- {line}" for line in paired(result.outcomes)]
     return "\n".join(lines)
 
 
