@@ -32,6 +32,7 @@ from typing import Any
 from orchestrator.daemon.client import client_of
 from orchestrator.errors import LumiflowError
 from orchestrator.guardian.__main__ import guardian_command
+from orchestrator.guardian.beat import SILENCE_LIMIT_S
 from orchestrator.guardian.diary import FILE, rescues
 from tests.crash.served_rig import ROOT, ServedRig
 from tests.orchestrator.rehearsal import CONFIGS
@@ -65,9 +66,11 @@ def holder_command(rig: Path) -> list[str]:
     return [sys.executable, "-m", "orchestrator.safety_test.holder", "bench", str(rig), *work]
 
 
-def start_guardian(folder: Path, rig: Path, restarts: int, daemon: list[str]) -> subprocess.Popen[bytes]:
+def start_guardian(
+    folder: Path, rig: Path, restarts: int, daemon: list[str], *, silence_s: float = SILENCE_LIMIT_S
+) -> subprocess.Popen[bytes]:
     """A guardian over what ``daemon`` starts, with the served rig in its hands."""
-    command = guardian_command(folder, {"bench": rig}, daemon)
+    command = guardian_command(folder, {"bench": rig}, daemon, silence_s=silence_s)
     at = command.index("--")
     command[at:at] = ["--restarts", str(restarts), "--restarts-within", "1e9"]
     return subprocess.Popen(

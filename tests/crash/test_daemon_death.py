@@ -44,7 +44,8 @@ def served(tmp_path: Path) -> Iterator[ServedRig]:
 
 
 def held(served: ServedRig, folder: Path, restarts: int) -> subprocess.Popen[bytes]:
-    return start_guardian(folder, served.rig, restarts, holder_command(served.rig))
+    """Under a guardian that a busy machine does not make act: silence is not what is shown here."""
+    return start_guardian(folder, served.rig, restarts, holder_command(served.rig), silence_s=PATIENCE_S)
 
 
 def kinds(folder: Path) -> list[str]:
@@ -79,7 +80,7 @@ def test_a_third_ctrl_c_ends_a_daemon_that_hangs_and_the_guardian_has_heater_and
     served: ServedRig, tmp_path: Path
 ) -> None:
     campaigning = Campaigning(served, tmp_path)
-    guardian = start_guardian(tmp_path, served.rig, 0, campaigning.command)
+    guardian = start_guardian(tmp_path, served.rig, 0, campaigning.command, silence_s=PATIENCE_S)
     try:
         campaigning.to_work()
         daemon = daemon_pid(guardian.pid)
@@ -161,7 +162,8 @@ def test_what_a_killed_guardian_and_daemon_left_hot_is_made_safe_before_anything
 
 def test_a_declared_flush_cools_the_rig_and_is_cut_short_by_who_cannot_wait(tmp_path: Path) -> None:
     served = ServedRig.start(tmp_path, flush=True)
-    guardian = start_guardian(tmp_path, served.rig, 0, [*holder_command(served.rig)[:-1], "300"])
+    command = [*holder_command(served.rig)[:-1], "300"]
+    guardian = start_guardian(tmp_path, served.rig, 0, command, silence_s=PATIENCE_S)
     try:
         # Hot enough that the flush, which ends at 60 °C, goes on for a while.
         assert served.wait(lambda rig: at_work(rig) and rig.state["heater"][1] < 0.9, PATIENCE_S)
