@@ -221,4 +221,7 @@ def _matched(config: CampaignConfig, earlier: CampaignConfig) -> list[tuple[str 
 def _meaning(entry: Any) -> tuple[Any, ...]:
     """What an input or a fixed quantity is, whatever it is called."""
     said = entry.model_dump(include={"kind", "of", "to", "among"})
-    return (said["kind"], said.get("of"), said.get("to"), frozenset(said.get("among") or ()))
+    among = tuple(said.get("among") or ())
+    # The value of a choice is a place in its list; a sum is the same in any order.
+    listed = among if said["kind"] == "pump_choice" else frozenset(among)
+    return (said["kind"], said.get("of"), said.get("to"), listed)
