@@ -220,7 +220,7 @@ class NewEraPump:
     async def status(self) -> PumpStatus:
         """State, volumes since ``connect`` and the latched alarm."""
         await self.verify()
-        return await self._read()
+        return await self._read(look=True)
 
     def clear_alarm(self) -> None:
         """Forget the latched alarm; the pump has been seen to."""
@@ -314,8 +314,8 @@ class NewEraPump:
     async def _set_diameter(self) -> None:
         await self._motor.set("DIA", format_number(self._diameter_mm), parse_number)
 
-    async def _read(self) -> PumpStatus:
-        motion = await self._motor.motion()
+    async def _read(self, *, look: bool = False) -> PumpStatus:
+        motion = await self._motor.motion(look=look)
         return PumpStatus(
             motion.state, motion.infused_ul, motion.withdrawn_ul, self._wire.alarm, interruptions=self._interruptions
         )

@@ -81,15 +81,15 @@ class NewEraMotor:
     async def _prompt(self) -> PumpState:
         return _STATES[(await self._wire.ask("", latch=True)).prompt]
 
-    async def motion(self) -> Motion:
-        """State and volumes; an alarm is latched."""
+    async def motion(self, *, look: bool = False) -> Motion:
+        """State and volumes; an alarm is latched. ``look``: see :meth:`NewEraWire.ask`."""
         loop = asyncio.get_running_loop()
         asked_s = loop.time()
-        state, counted_ul = await self._dispensed()
+        state, counted_ul = await self._dispensed(look)
         agreed = self._wire.safe
         for _ in range(0 if agreed else AGREEING_READS):
             before, before_ul, before_s, asked_s = state, counted_ul, asked_s, loop.time()
-            state, counted_ul = await self._dispensed()
+            state, counted_ul = await self._dispensed(look)
             most_ul = self._fastest_ul_s * (loop.time() - before_s) + _COUNTER_STEP_UL
             grown_ul = [now - then for now, then in zip(counted_ul, before_ul, strict=True)]
             if state is before and all(-1e-9 <= grown <= most_ul for grown in grown_ul):
@@ -102,8 +102,8 @@ class NewEraMotor:
         infused_ul, withdrawn_ul = (was + now for was, now in zip(self._banked_ul, counted_ul, strict=True))
         return Motion(state, infused_ul, withdrawn_ul, counted_ul)
 
-    async def _dispensed(self) -> tuple[PumpState, tuple[float, float]]:
-        reply = await self._wire.ask("DIS", latch=True, parse=parse_dispensed_ul)
+    async def _dispensed(self, look: bool) -> tuple[PumpState, tuple[float, float]]:
+        reply = await self._wire.ask("DIS", latch=True, parse=parse_dispensed_ul, look=look)
         return _STATES[reply.prompt], parse_dispensed_ul(reply.data)
 
     # ---- settings -------------------------------------------------------------------------------------------------

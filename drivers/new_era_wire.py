@@ -60,8 +60,12 @@ class NewEraWire:
         frame_safe: bool | None = None,
         read_safe: bool | None = None,
         parse: Callable[[str], object] | None = None,
+        look: bool = False,
     ) -> Reply:
         """One command and its answer, repeated where silence or garbage comes back.
+
+        A ``look`` is not repeated on a line that is known to be bad, by as many failures in a row as would make it so
+        for one question, whoever asked: pumps that compete for it should not each find that out anew.
 
         ``attempts`` of 1 is for what must not be done twice: it is repeated only where the pump itself said that it
         did nothing. A pending alarm answers in the command's place, and is thereby acknowledged: with ``acknowledge``
@@ -78,11 +82,17 @@ class NewEraWire:
             try:
                 reply = await self._exchange(request, safe_in, bare, parse)
             except (WireTimeoutError, ProtocolError) as error:
-                garbled += isinstance(error, ProtocolError)
+                bad = isinstance(error, ProtocolError)
+                garbled += bad
                 failures += 1
-                if failures - garbled >= attempts or failures >= (attempts if attempts == 1 else GARBLED_ATTEMPTS):
+                self.line.garbled += bad
+                self.line.failures += 1
+                silent = failures - garbled >= attempts
+                spoilt = look and self.line.garbled > 0 and self.line.failures >= GARBLED_ATTEMPTS
+                if silent or spoilt or failures >= (attempts if attempts == 1 else GARBLED_ATTEMPTS):
                     raise self.fault(type(error), error.message, command, error.answered) from error
                 continue
+            self.line.garbled = self.line.failures = 0
             if reply.error is not None:
                 refusals.append(reply.error)
                 if (safe_out and safe_in) or _believed(refusals):

@@ -233,6 +233,8 @@ class Line:
     exchange. ``open`` and ``close`` count their callers: the last one to close closes the port.
 
     ``neighbours``: those of its devices that an order for another one may reach unnoticed; they enter and leave it.
+    ``failures`` and ``garbled``: how many questions in a row, whoever asked, had no sound answer, and how many of them
+    garbage; those who ask count them.
     """
 
     def __init__(self, transport: Transport, *, timeout_s: float = 0.5, quiet_s: float = 0.5) -> None:
@@ -246,6 +248,8 @@ class Line:
         self._broken = False
         self._users = 0
         self.neighbours: list[Neighbour] = []
+        self.failures = 0
+        self.garbled = 0
 
     @property
     def name(self) -> str:

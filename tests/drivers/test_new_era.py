@@ -17,6 +17,7 @@ from drivers import (
     NewEraPump,
     OutOfRangeError,
     PortError,
+    ProtocolError,
     PumpState,
     ReadBackError,
     WireTimeoutError,
@@ -306,6 +307,35 @@ def test_a_garbled_answer_is_asked_for_again() -> None:
         await pump.connect()
         for _ in range(8):
             assert (await pump.status()).state is PumpState.STOPPED
+
+    run_virtual(main())
+
+
+def test_pumps_that_share_a_bad_line_find_that_out_together_and_are_stopped_with_patience_all_the_same() -> None:
+    answers: list[bytes] = []
+    bad = 0
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        answers.append(data)
+        return [(0.0, data[:-2] + bytes([data[-2] ^ 1]) + data[-1:] if len(answers) <= bad else data)]
+
+    async def main() -> None:
+        nonlocal bad
+        twin = NewEraTwin({address: SteppingPump() for address in range(4)})
+        line = Line(MemoryTransport(FaultyWire(twin, bend)))
+        pumps = [NewEraPump(line, address, 4.61, safe_mode_timeout_s=200, name=f"p{address}") for address in range(4)]
+        for pump in pumps:
+            await pump.connect()
+        answers.clear()
+        bad = 1000
+        looks = await asyncio.gather(*(pump.status() for pump in pumps), return_exceptions=True)
+        assert all(isinstance(look, ProtocolError) for look in looks)
+        assert len(answers) <= 6 + len(pumps), "each would have asked six times by itself"
+        answers.clear()
+        bad = 5
+        await pumps[0].stop()
+        assert len(answers) > bad
+        assert (await pumps[1].status()).state is PumpState.STOPPED
 
     run_virtual(main())
 
