@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ def test_a_hardware_run_ends_well_on_a_served_rig(tmp_path: Path, rig: str) -> N
         )
         result = json.loads(done.stdout.splitlines()[-1])
         assert (done.returncode, result["stop_reason"], result["safe"]) == (1, "budget_experiments", True), done.stderr
+        time.sleep(2.0)  # the twins' state is written once a second
         states = served.states()
         heated = [state for state in states for heater in state["heaters"].values() if heater["output_fraction"] > 0.1]
         assert heated
