@@ -11,6 +11,7 @@ from typing import Final
 
 from drivers.errors import ProtocolError, ReadBackError, RefusedError, WireTimeoutError
 from drivers.new_era_frames import (
+    ALARMS,
     choose_rate,
     format_number,
     parse_dispensed_ul,
@@ -82,7 +83,19 @@ class NewEraMotor:
         return _STATES[(await self._wire.ask("", latch=True)).prompt]
 
     async def motion(self, *, look: bool = False) -> Motion:
-        """State and volumes; an alarm is latched. ``look``: see :meth:`NewEraWire.ask`."""
+        """State and volumes; an alarm is latched. ``look``: see :meth:`NewEraWire.ask`.
+
+        A power blip is told once, and that answer can be lost. Where nobody else's order can have reached the pump,
+        counters that have fallen without a clear under way tell of it too: it is latched.
+        """
+        was_ul, cleared = self._counted_ul, self._clearing is not None
+        motion = await self._read_motion(look)
+        fallen = any(now < was for now, was in zip(motion.counted_ul, was_ul, strict=True))
+        if fallen and not cleared and self._wire.undisturbed and self._wire.alarm is None:
+            self._wire.alarm = ALARMS["R"]
+        return motion
+
+    async def _read_motion(self, look: bool) -> Motion:
         loop = asyncio.get_running_loop()
         asked_s = loop.time()
         state, counted_ul = await self._dispensed(look)
@@ -241,7 +254,7 @@ class NewEraMotor:
         """As :meth:`motion`, where another's order may have cleared the counters of a pump at rest: what they showed
         before still counts."""
         shown_ul = self._counted_ul
-        motion = await self.motion()
+        motion = await self._read_motion(look=False)
         if motion.state is not PumpState.STOPPED:
             return motion
         rows = zip(self._banked_ul, shown_ul, motion.counted_ul, strict=True)

@@ -50,6 +50,11 @@ class NewEraWire:
         """Ask and parse; what does not parse is asked for again."""
         return parse((await self.ask(command, parse=parse, latch=latch)).data)
 
+    @property
+    def undisturbed(self) -> bool:
+        """Whether no damaged order for another pump can be taken for this one's: a checksum, or nobody else there."""
+        return self.safe or all(neighbour is self._owner for neighbour in self.line.neighbours)
+
     async def ask(
         self,
         command: str,

@@ -276,6 +276,33 @@ def test_a_power_blip_while_a_new_flow_is_ordered_does_not_lose_the_order() -> N
     with_pump(scenario)
 
 
+@pytest.mark.parametrize("safe_mode_timeout_s", [255, None])
+@pytest.mark.parametrize("order", ["status", "infuse", "stop"])
+def test_a_power_blip_whose_only_answer_is_lost_shows_in_the_counters(
+    order: str, safe_mode_timeout_s: int | None
+) -> None:
+    async def scenario(pump: RecoveringPump, plant: SteppingPump, twin: NewEraTwin, wire: WireFaults) -> None:
+        await pump.infuse(60.0, 600.0)
+        await asyncio.sleep(100.0)
+        assert (await pump.status()).infused_ul == pytest.approx(100.0, abs=0.5)
+        wire.dropped = 1.0
+        twin.power_cycle(3)
+        asyncio.get_running_loop().call_later(0.1, setattr, wire, "dropped", 0.0)
+        if order == "infuse":
+            assert await pump.infuse(60.0, 300.0) == 60.0
+        elif order == "stop":
+            await pump.stop()
+        after = await pump.status()
+        assert wire.dropped_replies > 0
+        assert after.alarm is None
+        assert after.state is (PumpState.STOPPED if order == "stop" else PumpState.INFUSING)
+        moved_ul = plant.displaced_ul(asyncio.get_running_loop().time())
+        assert moved_ul - 0.5 <= after.infused_ul <= moved_ul + 8.0
+        assert pump.lost_motion
+
+    with_pump(scenario, safe_mode_timeout_s=safe_mode_timeout_s)
+
+
 def test_a_blip_of_a_stopped_pump_does_not_start_it() -> None:
     async def scenario(pump: RecoveringPump, plant: SteppingPump, twin: NewEraTwin, wire: WireFaults) -> None:
         await pump.infuse(60.0, 600.0)
