@@ -2,7 +2,7 @@
 
 `VirtualTimeLoop` is an ordinary selector loop with another clock. `loop.time()` stands still while callbacks run; when
 nothing is ready it jumps to the next timer. A day of reactor time then takes as long as its callbacks take, and the
-order of events depends on nothing but the program.
+order of events depends on nothing but the program: timers of one instant fire in the order in which they were set.
 
 Threads. `loop.run_in_executor` is a strict hand-off: the loop's thread stands still until the worker either returns or
 calls `clock.sleep(duration_s)` of a `VirtualClock`; the end of that sleep is a timer of the loop, which hands control
@@ -19,18 +19,21 @@ happen again, and it raises `VirtualTimeDeadlockError` with the tasks that wait.
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import heapq
 import math
 import selectors
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 from orchestrator.hand_off import Job, Worker, WorkerAbandonedError, current
+from orchestrator.loop_parts import IdleSelector, OrderedTimer, Ready
 from orchestrator.paced_time import PacedLoop, run_paced
 
 __all__ = [
@@ -50,8 +53,6 @@ __all__ = [
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
-_Ready = list[tuple[selectors.SelectorKey, int]]
-
 VIRTUAL_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -63,35 +64,6 @@ class VirtualTimeDeadlockError(RuntimeError):
         super().__init__(f"virtual time stands still at {time_s:.6g} s with nothing scheduled. Waiting: {tasks}")
         self.time_s = time_s
         self.waiting = waiting
-
-
-class _Selector(selectors.BaseSelector):
-    """The real selector of the platform; the loop decides what to do when it has nothing to say."""
-
-    def __init__(self, idle: Callable[[selectors.BaseSelector, float], _Ready]) -> None:
-        self._real = selectors.DefaultSelector()
-        self._idle = idle
-
-    def select(self, timeout: float | None = None) -> _Ready:
-        ready = self._real.select(0)
-        if ready or timeout == 0:
-            return ready
-        return self._idle(self._real, math.inf if timeout is None else timeout)
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.modify(fileobj, events, data)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
-
-    def close(self) -> None:
-        self._real.close()
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -112,13 +84,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             raise ValueError(f"start_s must be finite, got {start_s!r}")
         self._now_s = float(start_s)
         self._signals: set[int] = set()
+        self._turns = 0
         self._idle_workers: list[Worker] = []
         self._worker_count = 0
         self._jobs: dict[Job, None] = {}
         self._drained: asyncio.Future[None] | None = None
         self._lanes: WeakKeyDictionary[ThreadPoolExecutor, deque[Job]] = WeakKeyDictionary()
         self.set_speed(speed)
-        super().__init__(_Selector(self._when_idle))
+        super().__init__(IdleSelector(self._when_idle))
         self._clock_resolution = math.ulp(self._now_s)
 
     # -- time ---------------------------------------------------------------------------------------------------
@@ -132,6 +105,22 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual seconds per wall second, or None for as fast as possible."""
         return self._speed
 
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As in asyncio; of timers of the same instant the one that was set first fires first."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        self._turns += 1
+        timer = OrderedTimer(self._turns, when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True  # how the loop knows that a cancelled one is still in the heap
+        return timer
+
     def set_speed(self, speed: float | None) -> None:
         """Change the pace from now on (call it in the loop's thread). Raises ValueError as the constructor does."""
         if speed is not None and not (math.isfinite(speed) and speed > 0):
@@ -140,7 +129,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._anchor_wall_s = time.monotonic()
         self._anchor_s = self._now_s
 
-    def _when_idle(self, real: selectors.BaseSelector, timeout_s: float) -> _Ready:
+    def _when_idle(self, real: selectors.BaseSelector, timeout_s: float) -> Ready:
         """Nothing is ready: jump to the next timer, wait for the wall where paced, or for the world outside."""
         if timeout_s == math.inf:
             if len(real.get_map()) > 1 or self._signals:  # one descriptor is the loop's own self-pipe

@@ -56,6 +56,25 @@ def test_a_timer_fires_at_exactly_its_own_instant() -> None:
     assert run_virtual(main(), start_s=0.7) == [12_345.1, 12_345.2, 12_345.3, 1e7 + 0.1]
 
 
+@pytest.mark.parametrize("others", [0, 1, 7, 50])
+def test_timers_of_one_instant_fire_in_the_order_in_which_they_were_set_whoever_else_waits(others: int) -> None:
+    async def main() -> list[int]:
+        loop, _ = running()
+        seen: list[int] = []
+        cancelled = []
+        for turn in range(40):
+            for other in range(others):
+                timer = loop.call_at(float(other % 9), lambda: None)
+                cancelled.append(timer) if other % 2 else None
+            loop.call_at(5.0, seen.append, turn)
+        for timer in cancelled:
+            timer.cancel()
+        await asyncio.sleep(10.0)
+        return seen
+
+    assert run_virtual(main()) == list(range(40))
+
+
 def test_time_stands_still_while_callbacks_run() -> None:
     async def main() -> bool:
         loop, _ = running()
