@@ -226,6 +226,8 @@ class Campaign:
         return None
 
     async def _take_blank(self) -> None:
+        # Solvent flows long before anybody counts it: should nobody live to do so, the next sitting debits this.
+        await self._log.append("filling", {"expected_ul": self._upkeep.fill_ul})
         await self._upkeep.fill()
         await self._log.append("blank_taken", await self._upkeep.blank())
         self._blank_taken = True
@@ -313,10 +315,11 @@ class Campaign:
             raise journal_error
         await self._interlocks.stop(self._tripped)
         used, lost = await self._last_count()
-        await self._log.append("safe_done", {"ok": well})
         if stop.reason == "suspended":
+            await self._log.append("safe_done", {"ok": well, "reagent_ul": used})
             await self._let_go()
             return
+        await self._log.append("safe_done", {"ok": well})
         for _ in targets_of(self._config):
             recommended = await self._decider.recommend(self.state)
             if recommended is not None:

@@ -111,6 +111,8 @@ def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
         sittings=state.sittings + 1,
         earlier_ul=state.reagent_ul,
         counted_ul={},
+        debited_ul=added(state.debited_ul, state.filling_ul),
+        filling_ul={},
         stop_reason=None,
         stop_detail="",
         safe=None,
@@ -124,10 +126,18 @@ def _connected(state: RunState, data: Data, t_s: float) -> RunState:
     return replace(state, devices={str(name): str(identity) for name, identity in data["devices"].items()})
 
 
+def _filling(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, filling_ul=data["expected_ul"])
+
+
+def _idle(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, counted_ul=data["reagent_ul"])
+
+
 def _blank_taken(state: RunState, data: Data, t_s: float) -> RunState:
     blank = Blank(data["integration_s"], data["dark"], data["blank"], data["wavelengths"])
     counted = {**state.counted_ul, **data.get("reagent_ul", {})}
-    return replace(state, blank=blank, counted_ul=counted, reference_s=t_s)
+    return replace(state, blank=blank, counted_ul=counted, filling_ul={}, reference_s=t_s)
 
 
 def _reference_checked(state: RunState, data: Data, t_s: float) -> RunState:
@@ -161,6 +171,7 @@ def _refused(state: RunState, data: Data, t_s: float) -> RunState:
 
 
 def _dosing(state: RunState, data: Data, t_s: float) -> RunState:
+    state = replace(state, counted_out=False)
     return _changed(
         state,
         data["n"],
@@ -255,7 +266,11 @@ def _safe_step(state: RunState, data: Data, t_s: float) -> RunState:
 
 
 def _safe_done(state: RunState, data: Data, t_s: float) -> RunState:
-    return replace(state, safe=bool(data["ok"]))
+    """A sitting that is only suspended ends here, with the pumps' last count."""
+    state = replace(state, safe=bool(data["ok"]))
+    if "reagent_ul" not in data:
+        return state
+    return replace(state, counted_ul=data["reagent_ul"], filling_ul={}, counted_out=True)
 
 
 def _stopping(state: RunState, data: Data, t_s: float) -> RunState:
@@ -299,6 +314,8 @@ def _changed(state: RunState, n: int, **changes: Any) -> RunState:
 
 _HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
     "run_started": _run_started,
+    "filling": _filling,
+    "idle": _idle,
     "resumed": _resumed,
     "connected": _connected,
     "blank_taken": _blank_taken,

@@ -59,11 +59,12 @@ class Performer:
         self._root_cause = root_cause
 
     async def doubt(self, experiment: Experiment) -> None:
-        """Nobody saw how this experiment ended: its reagent counts as spent, the line is flushed, it runs again."""
-        await self._log.append(
-            "in_doubt",
-            {"n": experiment.n, "attempt": experiment.attempts, "debited_ul": dict(experiment.expected_ul)},
-        )
+        """Nobody saw how this experiment ended: its reagent counts as spent, the line is flushed, it runs again.
+
+        Where the sitting that broke it off has counted to its end, nothing is left to debit.
+        """
+        debited = {} if self._log.state.counted_out else dict(experiment.expected_ul)
+        await self._log.append("in_doubt", {"n": experiment.n, "attempt": experiment.attempts, "debited_ul": debited})
 
     async def perform(self, experiment: Experiment) -> Stop | None:
         """Carry one proposal to told, or refuse it. Returns a stop when there is too little reagent for it.

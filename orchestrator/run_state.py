@@ -103,7 +103,9 @@ class RunState:
     """A run as its journal tells it, finished or not.
 
     Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
-    `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what experiments in doubt were debited.
+    `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what was debited because nobody counted it.
+    `filling_ul`: the solvent of a blank that is under way. `counted_out`: the sitting ended with a count, so an
+    experiment that it broke off is in it.
     `header`: the data of `run_started`. `targets_done`: of several targets those that are done with, and why.
     `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
     has said its last word. `references`: the lamp's own line through solvent, each time it was looked at;
@@ -118,6 +120,8 @@ class RunState:
     counted_ul: Volumes = field(default_factory=dict)
     earlier_ul: Volumes = field(default_factory=dict)
     debited_ul: Volumes = field(default_factory=dict)
+    filling_ul: Volumes = field(default_factory=dict)
+    counted_out: bool = False
     sittings: int = 0
     references: tuple[Data, ...] = ()
     reference_s: float | None = None

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from orchestrator.runner import RunResult
 
 STAGES = {
-    "connected": "filling the line with solvent for dark and blank",
+    "connected": "connecting the devices",
+    "filling": "filling the line with solvent for dark and blank",
     "blank_taken": "asking the planner",
     "proposed": "checking the proposal",
     "dosing": "heating, dosing and waiting for steady state",

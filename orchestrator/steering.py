@@ -205,6 +205,7 @@ async def rest(rig: Rig, steering: Steering, wish: Wish, append: Append, forbids
 
         if not await make_safe(rig, report, forbids_flush=forbids_flush):
             raise RuntimeError("the rig did not come to its safe idle")
+        await append("idle", {"reagent_ul": (await rig.count_what_answers())[0]})  # a pause may outlast the program
     else:
         await append("held", {"by": wish.by, "keep_temperature": wish.keep_temperature, "asked_s": wish.asked_s})
         await stop_pumps(rig)

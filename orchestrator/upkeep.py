@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orchestrator.rig import Rig
 
 MEASURING_ALLOWANCE_S = 300.0
+_BLANK_S = 60.0
+"""How long reading dark and blank takes, generously."""
 BLANK_SHARE = 0.5
 """The line is filled for the blank at this share of the rig's highest total flow."""
 
@@ -45,12 +47,22 @@ class Upkeep:
         """Keep the line moving, as slowly as the rig allows."""
         await self._rig.flow({self._pump: self._flow_ul_min(0.0)}, self.bound_s)
 
+    @property
+    def fill_ul(self) -> dict[str, float]:
+        """What filling the line and reading the blank take, by pump."""
+        flow, fill_s = self._filling()
+        return {self._pump: flow * (BOUND_MARGIN * fill_s + _BLANK_S) / 60.0}
+
     async def fill(self) -> None:
         """Fill the line with solvent for the blank. Nothing is heated for it."""
-        flow = self._flow_ul_min(BLANK_SHARE * self._rig.config.limits.total_flow_ul_min[1])
-        fill_s = 2.0 * dead_time_s(self._rig.config, flow)
+        flow, fill_s = self._filling()
         await self._rig.flow({self._pump: flow}, BOUND_MARGIN * (fill_s + MEASURING_ALLOWANCE_S))
         await asyncio.sleep(fill_s)
+
+    def _filling(self) -> tuple[float, float]:
+        """Flow in µL/min and how long."""
+        flow = self._flow_ul_min(BLANK_SHARE * self._rig.config.limits.total_flow_ul_min[1])
+        return flow, 2.0 * dead_time_s(self._rig.config, flow)
 
     async def blank(self) -> dict[str, Any]:
         """Read dark and blank through the solvent that fills the cell."""

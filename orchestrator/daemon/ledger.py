@@ -34,6 +34,7 @@ class Ledger:
 
     `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `waits`: a
     person wants nothing to begin. `ended`: job to the data of its end; `cancelled`: jobs taken out of the queue.
+    `rescued_utc`: of the newest rescue by the guardian whose flush has been entered, "" before any.
     """
 
     queue: tuple[Job, ...] = ()
@@ -45,6 +46,7 @@ class Ledger:
     missing_ul: Volumes = field(default_factory=dict)
     waits: bool = False
     boots: int = 0
+    rescued_utc: str = ""
 
     def queued(self, job: str) -> Job | None:
         """The job of this name if it has not begun."""
@@ -120,6 +122,10 @@ def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:
     return replace(ledger, missing_ul={**ledger.missing_ul, data["pump"]: data["missing_ul"]})
 
 
+def _rescued(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    return replace(ledger, missing_ul=added(ledger.missing_ul, data["infused_ul"]), rescued_utc=data["utc"])
+
+
 def _begun(ledger: Ledger, data: Data, utc: str) -> Ledger:
     job = ledger.jobs[data["job"]]
     return replace(ledger, queue=tuple(entry for entry in ledger.queue if entry.job != job.job), present=job)
@@ -153,6 +159,7 @@ _VERBS: dict[str, Handler] = {
 }
 _HANDLERS: dict[str, Handler] = {
     "booted": _booted,
+    "rescued": _rescued,
     "command": _command,
     "begun": _begun,
     "ended": _ended,

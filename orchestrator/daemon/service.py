@@ -20,11 +20,13 @@ from orchestrator.daemon.ears import Ears
 from orchestrator.daemon.facade import DaemonState, RunDetail, RunInfo
 from orchestrator.daemon.feed import Feed
 from orchestrator.daemon.portrait import rig_state
+from orchestrator.daemon.present import Place
 from orchestrator.daemon.runs import Shelf
-from orchestrator.daemon.station import Place, Station
+from orchestrator.daemon.station import Station
 from orchestrator.daemon.verbs import carry_out
-from orchestrator.errors import UnknownRun
+from orchestrator.errors import JournalError, UnknownRun
 from orchestrator.guardian import Heart
+from orchestrator.guardian.diary import FILE, Rescue, rescues
 from orchestrator.sitting import installed_version
 from orchestrator.virtual_time import UtcClock, run_real
 
@@ -64,8 +66,10 @@ class Daemon:
 
     async def start(self, *, paused: bool = False) -> None:
         """Take up every rig where its journal stands; ``paused``: nothing begins until a person says so."""
-        for station in self.stations.values():
-            await station.start(self.boot_id, self.version, paused=paused)
+        rescued = await asyncio.get_running_loop().run_in_executor(None, self._rescues)
+        for name, station in self.stations.items():
+            mine = tuple(rescue for rescue in rescued if rescue.rig == name)
+            await station.start(self.boot_id, self.version, paused=paused, rescues=mine)
         _log.info("daemon %s is up with %s", self.boot_id, ", ".join(self.stations))
 
     async def close(self) -> None:
@@ -126,6 +130,15 @@ class Daemon:
         return path
 
     # -- small things -----------------------------------------------------------------------------------------------
+
+    def _rescues(self) -> tuple[Rescue, ...]:
+        """What the guardian has done while no daemon was there to see it."""
+        path = self.loaded.guardian_folder / FILE
+        try:
+            return rescues(path)
+        except JournalError as error:
+            _log.error("what the guardian has flushed is not known, the syringes may hold less: %s", error)
+            return ()
 
     def _station(self, name: str) -> Station:
         config = self.loaded.config.rigs[name]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ from orchestrator.daemon.commands import Actor, Outcome
 from orchestrator.daemon.ears import Ears
 from orchestrator.daemon.facade import StationState
 from orchestrator.daemon.ledger import Job, Ledger
+from orchestrator.daemon.present import Place, Present, lost_journal, root_trip, run_state, trip_words
 from orchestrator.daemon.rig_journal import RigJournal
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
-from orchestrator.fold import advance, fold
+from orchestrator.fold import advance
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal
 from orchestrator.journal_store import Event
@@ -31,43 +32,13 @@ from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
 
 if TYPE_CHECKING:
-    from orchestrator.config import RigConfig
     from orchestrator.daemon.feed import Feed, Topic
     from orchestrator.daemon.telemetry import Reading
+    from orchestrator.guardian.diary import Rescue
 
 Data = Mapping[str, Any]
 
 _log = logging.getLogger("lumiflow.station")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A rig and where its things are kept. ``text``: of the rig file. ``hardware``: real devices.
-
-    ``queue``: how many campaigns may wait.
-    """
-
-    name: str
-    rig: RigConfig
-    text: str
-    file: Path
-    runs: Path
-    journal: Path
-    hardware: bool
-    queue: int
-
-
-@dataclass
-class _Sitting:
-    """The campaign that sits, or that the daemon's end has interrupted (``live`` False)."""
-
-    job: Job
-    run: RunState
-    live: bool
-    seen: int = 0
-    stage: str = ""
-    wish: Wish | None = None
-    waiting: bool = False
 
 
 class Station:
@@ -88,7 +59,7 @@ class Station:
         self._next_id = next_id
         self._bench = make_bench(Ears(self, asyncio.get_running_loop()))
         self._journal = RigJournal(place.journal)
-        self._sitting: _Sitting | None = None
+        self._sitting: Present | None = None
         self._fault: str | None = "the rig is not connected yet" if place.hardware else None
         self._lost = False
         self._commands = asyncio.Lock()
@@ -97,13 +68,19 @@ class Station:
 
     # -- life ---------------------------------------------------------------------------------------------------
 
-    async def start(self, boot_id: str, version: str, *, paused: bool) -> None:
-        """Take up what the journal says; nothing begins where a person is to look first. Raises JournalError."""
+    async def start(self, boot_id: str, version: str, *, paused: bool, rescues: Sequence[Rescue] = ()) -> None:
+        """Take up what the journal says; nothing begins where a person is to look first. Raises JournalError.
+
+        ``rescues``: all that the guardian has ever done for this rig, oldest first.
+        """
         await self._write("booted", {"boot_id": boot_id, "version": version, "paused": paused})
+        for rescue in rescues:
+            if rescue.utc > self.ledger.rescued_utc:
+                await self._write("rescued", {"utc": rescue.utc, "infused_ul": dict(rescue.infused_ul)})
         present = self.ledger.present
         if present is not None:
             run = await asyncio.get_running_loop().run_in_executor(None, run_state, self.journal_of(present.job))
-            self._sitting = _Sitting(present, run, live=False)
+            self._sitting = Present(present, run, live=False)
             if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
                 await self._latch(root_trip(run))
             if run.ended:
@@ -234,7 +211,7 @@ class Station:
         if self._closing or busy or not ledger.queue:
             return
         job = ledger.queue[0]
-        self._sitting = _Sitting(job, RunState(), live=True)  # before anything is awaited: one at a time
+        self._sitting = Present(job, RunState(), live=True)  # before anything is awaited: one at a time
         try:
             await self._write("begun", {"job": job.job, "missing_ul": dict(ledger.missing_ul)})
         except JournalError as error:
@@ -248,7 +225,7 @@ class Station:
         sitting = self._sitting
         if sitting is None or sitting.live:
             return
-        self._sitting = _Sitting(sitting.job, sitting.run, live=True, wish=first)
+        self._sitting = Present(sitting.job, sitting.run, live=True, wish=first)
         await self._hand_over(sitting.job, resume=self.journal_of(sitting.job.job).exists(), first=first)
 
     async def _hand_over(self, job: Job, *, resume: bool, first: Wish | None) -> None:
@@ -374,7 +351,7 @@ class Station:
             self._sitting = replace(sitting, live=False, wish=None, waiting=False)
             if finished.lost:
                 _log.error("%s: %s", self.place.name, finished.detail)
-                await self._latch(_lost_journal(finished.detail))
+                await self._latch(lost_journal(finished.detail))
             self.changed()
             return
         run = finished.state or sitting.run
@@ -413,28 +390,6 @@ class Station:
         task = asyncio.ensure_future(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def root_trip(run: RunState) -> Mapping[str, Any]:
-    """The root cause of the newest sitting's trips; what came behind it names it and is left out."""
-    return [trip for trip in run.trips if "behind" not in trip][-1]
-
-
-def run_state(path: Path) -> RunState:
-    """A run as its journal tells it; an empty one where there is no such file. Raises JournalError."""
-    if not path.is_file():
-        return RunState()
-    with Journal.open(path, readonly=True) as journal:
-        return fold(journal.events())
-
-
-def trip_words(trip: Data) -> str:
-    """A trip in one line."""
-    return f"{trip['interlock']} on {trip['device']}: {trip['value']} {trip['unit']}".rstrip()
-
-
-def _lost_journal(detail: str) -> Data:
-    return {"interlock": "journal lost", "device": "disk", "value": detail, "limit": "none", "unit": ""}
 
 
 def _after_death(station: Station) -> Verdict:

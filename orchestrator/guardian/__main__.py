@@ -20,7 +20,7 @@ from orchestrator.errors import EXIT_FAULT, EXIT_REFUSED, EXIT_TARGET_REACHED, L
 from orchestrator.guardian.beat import SILENCE_LIMIT_S
 from orchestrator.guardian.diary import Diary
 from orchestrator.guardian.pulse import Restarts
-from orchestrator.guardian.rescue import Report, Unrecorded, rescue
+from orchestrator.guardian.rescue import Report, Rescued, Unrecorded, rescue
 from orchestrator.guardian.service import ServiceManager
 from orchestrator.guardian.watcher import STOP_WITHIN_S, Guardian, Orders
 from orchestrator.virtual_time import run_real
@@ -55,7 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 async def _guard(options: argparse.Namespace, rigs: Mapping[str, RigConfig], command: Sequence[str]) -> int:
-    async def rescuer(name: str, report: Report, hurry: asyncio.Event) -> bool:
+    async def rescuer(name: str, report: Report, hurry: asyncio.Event) -> Rescued:
         return await rescue(steel_rig(rigs[name], Unrecorded()), report, hurry=hurry)
 
     _load_in_advance()

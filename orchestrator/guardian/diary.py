@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,13 +25,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rescue:
-    """A rig that the guardian brought to its safe state: when (UTC), why, whether all went well, and the steps."""
+    """A rig that the guardian brought to its safe state: when (UTC), why, whether all went well, and the steps.
+
+    ``infused_ul``: what that took to flush the line, by pump.
+    """
 
     rig: str
     utc: str
     cause: str
     well: bool
     steps: tuple[Mapping[str, Any], ...]
+    infused_ul: Mapping[str, float] = field(default_factory=dict)
 
 
 class Diary:
@@ -66,10 +70,14 @@ class Diary:
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def close(self) -> None:
-        """Wait a while for what is being written, and let the file go."""
+    async def settle(self) -> None:
+        """Wait a while for what is being written."""
         if self._writing:
             await asyncio.wait(self._writing, timeout=_LAST_WORDS_S)
+
+    async def close(self) -> None:
+        """Wait a while for what is being written, and let the file go."""
+        await self.settle()
         if self._journal is not None and not self._writing:
             self._journal.close()
 
@@ -117,5 +125,6 @@ def rescues(path: Path) -> tuple[Rescue, ...]:
             steps.setdefault(rig, []).append(event.data)
         elif event.kind == "made_safe":
             taken = tuple(steps.pop(rig, ()))
-            found.append(Rescue(rig, event.utc, causes.pop(rig, ""), bool(event.data["well"]), taken))
+            flushed = event.data.get("infused_ul", {})
+            found.append(Rescue(rig, event.utc, causes.pop(rig, ""), bool(event.data["well"]), taken, flushed))
     return tuple(found)

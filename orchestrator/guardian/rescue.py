@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.devices import JSON, RigHeater
 from orchestrator.rig import Rig, make_safe
@@ -52,10 +52,18 @@ class Unrecorded:
         return b""
 
 
+@dataclass(frozen=True)
+class Rescued:
+    """How a rescue ended: whether all of it was confirmed, and what it infused to flush the line, in µL by pump."""
+
+    well: bool
+    infused_ul: Mapping[str, float] = field(default_factory=dict)
+
+
 async def rescue(
     rig: Rig, report: Report, *, hurry: asyncio.Event | None = None, how: Persistence | None = None
-) -> bool:
-    """Bring a rig, none of whose devices is connected, to its safe state. Returns whether all of it was confirmed.
+) -> Rescued:
+    """Bring a rig, none of whose devices is connected, to its safe state.
 
     Heaters off; every pump stopped; then the rig file's own sequence from its start (a flush is left out once ``hurry``
     is set). ``report`` hears of each thing that succeeded and of each that had to be given up. Never raises for what a
@@ -70,9 +78,14 @@ async def rescue(
     await asyncio.wait(first, timeout=how.sequence_s)
     sequence = await _declared(rig, report, hurry)
     confirmed = await asyncio.gather(*first)
+    infused_ul: dict[str, float] = {}
+    for (name, pump), stopped in zip(rig.pumps.items(), confirmed[len(heaters) :], strict=True):
+        if stopped:  # it counts since it was connected, a moment ago
+            with contextlib.suppress(Exception):
+                infused_ul[name] = (await pump.status()).infused_ul
     with contextlib.suppress(Exception):  # the rig is safe by now, or has been reported not to be
         await rig.close()
-    return sequence and all(confirmed)
+    return Rescued(sequence and all(confirmed), {name: ul for name, ul in infused_ul.items() if ul > 0.0})
 
 
 async def _insist(what: str, act: Callable[[], Awaitable[str]], report: Report, how: Persistence) -> bool:

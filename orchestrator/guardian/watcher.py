@@ -15,7 +15,7 @@ from orchestrator.guardian.beat import HERE_PERIOD_S, SILENCE_LIMIT_S, Messages,
 from orchestrator.guardian.child import Child
 from orchestrator.guardian.diary import Diary, unsafe_rigs
 from orchestrator.guardian.pulse import Pulse, Restarts
-from orchestrator.guardian.rescue import Report
+from orchestrator.guardian.rescue import Report, Rescued
 from orchestrator.guardian.service import ServiceManager
 
 LOOK_S: Final = 0.05
@@ -23,9 +23,9 @@ DEATH_S: Final = 3.0
 """So long a killed process may take to be gone; its ports are then tried all the same."""
 STOP_WITHIN_S: Final = 900.0
 
-Rescuer = Callable[[str, Report, asyncio.Event], Awaitable[bool]]
-"""Brings the rig of this name to its safe state: (name, report, hurry) to whether all of it was confirmed. A flush is
-left out, or cut short, once ``hurry`` is set."""
+Rescuer = Callable[[str, Report, asyncio.Event], Awaitable[Rescued]]
+"""Brings the rig of this name to its safe state: (name, report, hurry) to how that ended. A flush is left out, or cut
+short, once ``hurry`` is set."""
 
 _IN_GOOD_ORDER: Final = (0, EXIT_REFUSED)
 
@@ -84,6 +84,7 @@ class Guardian:
         paused = await self.make_safe_what_is_not() is not None
         loop = asyncio.get_running_loop()
         while not self._ending():
+            await self._diary.settle()  # the daemon reads there what its syringes have lost
             command = [*self._orders.command, *(["--paused"] if paused else [])]
             try:
                 child = self._child = Child(command)
@@ -169,12 +170,12 @@ class Guardian:
             self._diary.note("safe_step", rig=rig, step=step, ok=ok, detail=detail, after_s=after_s)
 
         try:
-            well = await self._rescuer(rig, report, self._hurry)
+            rescued = await self._rescuer(rig, report, self._hurry)
         except Exception as error:  # noqa: BLE001 - a defect of one rig's rescue must not spare the others
             report("rescue", False, f"{type(error).__name__}: {error}")
-            well = False
-        self._diary.note("made_safe", rig=rig, well=well)
-        return well
+            rescued = Rescued(well=False)
+        self._diary.note("made_safe", rig=rig, well=rescued.well, infused_ul=dict(rescued.infused_ul))
+        return rescued.well
 
     async def _stay_alive(self) -> None:
         period_s = 1.0 if self._service.watchdog_s is None else self._service.watchdog_s / 4.0

@@ -95,7 +95,7 @@ def test_another_seed_gives_another_journal(finished: Rehearsed, tmp_path: Path)
     assert len(other.state.told) == 3
 
 
-def cut_after(path: Path, source: Rehearsed, kind: str, n: int, whole: Path) -> None:
+def cut_after(path: Path, source: Rehearsed, kind: str, n: int | None, whole: Path) -> None:
     """A journal that ends right after an event, as a kill at that moment leaves it."""
     import shutil
     import sqlite3
@@ -140,6 +140,17 @@ def test_on_steel_an_experiment_in_doubt_is_debited_flushed_and_run_again(finish
     assert recipes == [e.data["recipe"] for e in finished.events if e.kind == "proposed"]
     assert resumed.state.spent_ul["pb"] > resumed.state.reagent_ul["pb"]
     assert_left_safe(resumed)
+
+
+def test_on_steel_solvent_that_flowed_for_a_blank_nobody_read_is_debited(finished: Rehearsed, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.sqlite", tmp_path / "cut.sqlite"
+    rehearse(small(), whole)
+    cut_after(cut, finished, "filling", None, whole)
+    resumed = rehearse(small(), cut, resume="in doubt")
+    needed_ul = next(e for e in finished.events if e.kind == "blank_taken").data["reagent_ul"]["solvent"]
+    debited_ul = resumed.state.spent_ul["solvent"] - resumed.state.reagent_ul["solvent"]
+    assert needed_ul > 100.0
+    assert needed_ul <= debited_ul <= 2.0 * needed_ul
 
 
 def test_an_interrupted_run_ends_by_the_operator_in_the_safe_state(tmp_path: Path) -> None:

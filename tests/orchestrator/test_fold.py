@@ -85,6 +85,24 @@ def test_volumes_add_up_over_sittings_whose_pumps_count_from_zero() -> None:
     assert state.by_stock(state.spent_ul) == {"cs_oleate": 32.0}
 
 
+def test_solvent_that_nobody_lived_to_count_is_debited_by_the_next_sitting() -> None:
+    filling = ("filling", {"expected_ul": {"solvent": 900.0}})
+    blank = {"integration_s": 0.1, "dark": "d", "blank": "b", "wavelengths": "w", "reagent_ul": {"solvent": 700.0}}
+    assert told(STARTED, filling).spent_ul == {}
+    assert told(STARTED, filling, ("resumed", {}), filling, ("resumed", {})).spent_ul == {"solvent": 1800.0}
+    assert told(STARTED, filling, ("blank_taken", blank), ("resumed", {})).spent_ul == {"solvent": 700.0}
+
+
+def test_a_pause_and_a_suspended_sitting_leave_their_count() -> None:
+    idle = ("idle", {"reagent_ul": {"solvent": 40.0}})
+    assert told(STARTED, idle, ("resumed", {})).spent_ul == {"solvent": 40.0}
+    filling = ("filling", {"expected_ul": {"solvent": 900.0}})
+    suspended = ("safe_done", {"ok": True, "reagent_ul": {"solvent": 50.0}})
+    state = told(STARTED, filling, PROPOSED, DOSING, suspended, ("resumed", {}))
+    assert (state.spent_ul, state.counted_out) == ({"solvent": 50.0}, True)
+    assert not told(STARTED, PROPOSED, suspended, ("resumed", {}), DOSING).counted_out
+
+
 def test_the_best_is_the_accepted_one_nearest_to_the_target() -> None:
     proposals = [("proposed", {"n": n, "kind": "explore", "recipe": {"x": float(n)}}) for n in (1, 2, 3)]
     unfit = ("analysed", {"n": 3, "peak_ev": 2.25, "accepted": False, "flags": ["saturated"]})

@@ -105,8 +105,8 @@ def saved(change: Callable[[Rig], None], how: Persistence, **edits: str) -> tupl
         change(rig)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        well = await rescue(rig, lambda *words: said.append(words), how=how)
-        return well, loop.time() - began_s
+        rescued = await rescue(rig, lambda *words: said.append(words), how=how)
+        return rescued.well, loop.time() - began_s
 
     well, took_s = run_virtual(scenario())
     return well, said, took_s
@@ -160,6 +160,25 @@ def test_a_device_that_never_answers_is_given_up_and_said_and_the_others_are_saf
     assert took_s < 100.0
 
 
+def test_a_rescue_counts_what_it_took_to_flush_a_hot_line() -> None:
+    async def scenario() -> tuple[float, float]:
+        rig = rig_on_twins()
+        await rig.heater.connect()
+        await rig.heater.set_temperature(100.0)
+        await asyncio.sleep(900.0)
+        syringe = rig.faults.world.syringe("solvent")
+        loop = asyncio.get_running_loop()
+        before_ul = syringe.infused_ul(loop.time())
+        rescued = await rescue(rig, lambda *words: None)
+        assert rescued.well
+        assert set(rescued.infused_ul) == {"solvent"}
+        return rescued.infused_ul["solvent"], syringe.infused_ul(loop.time()) - before_ul
+
+    counted_ul, moved_ul = run_virtual(scenario())
+    assert moved_ul > 100.0
+    assert counted_ul == pytest.approx(moved_ul, abs=1.0)
+
+
 # -- diary -------------------------------------------------------------------------------------------------------
 
 
@@ -194,10 +213,11 @@ def test_rescues_are_read_back_with_cause_and_steps(tmp_path: Path) -> None:
         tmp_path,
         ("rescue", {"rig": "a", "cause": "killed"}),
         ("safe_step", step),
-        ("made_safe", {"rig": "a", "well": True}),
+        ("made_safe", {"rig": "a", "well": True, "infused_ul": {"solvent": 81.5}}),
     )
     (found,) = rescues(tmp_path / "guardian.sqlite")
     assert (found.rig, found.cause, found.well, found.steps) == ("a", "killed", True, (step,))
+    assert found.infused_ul == {"solvent": 81.5}
     assert rescues(tmp_path / "nothing.sqlite") == ()
 
 

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.config import LoadedCampaign
 from orchestrator.journal import Event, Journal
 from orchestrator.replay import replay_run
+from orchestrator.run_state import added
 from orchestrator.show import Show
 from orchestrator.steering import Steering, Wish
 from tests.orchestrator.rehearsal import Rehearsed, Watch, rehearse, small
@@ -53,6 +54,12 @@ class Operator:
 GO_ON = Wish("continue", "ada")
 
 
+def moved(run: Rehearsed) -> dict[str, float]:
+    """What the plungers have moved in all, in µL by pump."""
+    end_s = run.events[-1].t_s
+    return {name: run.rig.faults.world.syringe(name).infused_ul(end_s) for name in run.rig.pumps}
+
+
 def numbers(run: Rehearsed, kind: str) -> list[int]:
     return [event.data["n"] for event in run.events if event.kind == kind]
 
@@ -68,7 +75,7 @@ def test_a_pause_finishes_the_experiment_idles_the_rig_safely_and_goes_on(tmp_pa
     run = operator.run(tmp_path / "run.sqlite")
     at = run.kinds.index("paused")
     assert run.kinds[at - 1] == "told"
-    assert run.kinds[at + 1 : at + 7] == ["idle_step"] * 4 + ["continued", "blank_taken"]
+    assert run.kinds[at + 1 : at + 9] == ["idle_step"] * 4 + ["idle", "continued", "filling", "blank_taken"]
     assert "trip" not in run.kinds
     assert numbers(run, "told") == [1, 2, 3]
     assert operator.waits == 1
@@ -78,8 +85,9 @@ def test_a_pause_finishes_the_experiment_idles_the_rig_safely_and_goes_on(tmp_pa
 
 def test_time_on_twins_stands_still_while_a_campaign_waits(tmp_path: Path) -> None:
     run = Operator(("dosing", 2), Wish("pause", "ada"), [GO_ON]).run(tmp_path / "run.sqlite")
-    last_idle = max(i for i, kind in enumerate(run.kinds) if kind == "idle_step")
-    assert run.events[last_idle + 1].t_s == run.events[last_idle].t_s
+    at = run.kinds.index("idle")
+    assert run.events[at + 1].kind == "continued"
+    assert run.events[at + 1].t_s == run.events[at].t_s
 
 
 def test_a_hold_puts_the_experiment_in_doubt_and_runs_it_again(tmp_path: Path) -> None:
@@ -145,9 +153,12 @@ def test_a_suspended_campaign_is_safe_and_resumes(tmp_path: Path) -> None:
     run = Operator(("settled", 2), Wish("suspend", "daemon")).run(path)
     assert run.kinds[-1] == "safe_done"
     assert run.state.safe is True
+    moved_ul = moved(run)
+    assert run.state.spent_ul == pytest.approx(moved_ul, abs=3.0)
     again = rehearse(written(3), path, resume="in doubt")
     assert numbers(again, "told") == [1, 2, 3]
     assert numbers(again, "in_doubt") == [2]
+    assert again.state.spent_ul == pytest.approx(added(moved_ul, moved(again)), abs=5.0)
 
 
 def test_a_cut_leaves_the_record_as_it_stands_and_the_twins_take_it_up(tmp_path: Path) -> None:

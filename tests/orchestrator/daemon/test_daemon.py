@@ -9,8 +9,10 @@ import pytest
 from orchestrator.daemon.ledger import fold_rig
 from orchestrator.errors import JournalError, UnknownRun
 from orchestrator.fold import fold
+from orchestrator.guardian.diary import Diary
 from orchestrator.journal import Event, Journal
 from orchestrator.run_state import RunState
+from orchestrator.virtual_time import run_real
 from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life
 
 
@@ -237,6 +239,29 @@ def test_syringes_are_counted_across_campaigns_until_they_are_refilled(tmp_path:
     assert 50_000.0 > left[0] > left[1] == left[2]
     assert left[3:] == [45_000.0, 50_000.0]
     assert run_of(tmp_path, "quickstart-0002").header["missing_ul"]["pb"] == pytest.approx(50_000.0 - left[0])
+
+
+def test_what_the_guardian_flushed_while_the_daemon_was_dead_is_missing_from_the_syringe_once(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path, "bench", "other")
+    left: list[float] = []
+
+    async def look(desk: Desk) -> None:
+        left.append((await desk.rig()).syringes["solvent"].left_ul)
+        assert (await desk.rig("other")).syringes["solvent"].left_ul == 100_000.0
+
+    async def guard(infused_ul: float) -> None:
+        diary = Diary(tmp_path / "runs" / "guardian")
+        diary.note("rescue", rig="bench", cause="killed")
+        diary.note("made_safe", rig="bench", well=True, infused_ul={"solvent": infused_ul})
+        await diary.close()
+
+    life(path, look)
+    run_real(guard(400.0))
+    life(path, look)
+    life(path, look)
+    run_real(guard(50.0))
+    life(path, look)
+    assert [left[0] - each for each in left] == [0.0, 400.0, 400.0, 450.0]
 
 
 def test_a_campaign_ends_when_the_syringes_hold_too_little_by_the_rigs_own_record(tmp_path: Path) -> None:

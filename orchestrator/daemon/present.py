@@ -1,0 +1,72 @@
+"""What a rig's station speaks of: the place where the rig's things are, its present campaign, its trips in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.daemon.ledger import Job
+from orchestrator.fold import fold
+from orchestrator.journal import Journal
+from orchestrator.run_state import RunState
+from orchestrator.steering import Wish
+
+if TYPE_CHECKING:
+    from orchestrator.config import RigConfig
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rig and where its things are kept. ``text``: of the rig file. ``hardware``: real devices.
+
+    ``queue``: how many campaigns may wait.
+    """
+
+    name: str
+    rig: RigConfig
+    text: str
+    file: Path
+    runs: Path
+    journal: Path
+    hardware: bool
+    queue: int
+
+
+@dataclass
+class Present:
+    """The campaign that sits, or that the daemon's end has interrupted (``live`` False)."""
+
+    job: Job
+    run: RunState
+    live: bool
+    seen: int = 0
+    stage: str = ""
+    wish: Wish | None = None
+    waiting: bool = False
+
+
+def root_trip(run: RunState) -> Mapping[str, Any]:
+    """The root cause of the newest sitting's trips; what came behind it names it and is left out."""
+    return [trip for trip in run.trips if "behind" not in trip][-1]
+
+
+def run_state(path: Path) -> RunState:
+    """A run as its journal tells it; an empty one where there is no such file. Raises JournalError."""
+    if not path.is_file():
+        return RunState()
+    with Journal.open(path, readonly=True) as journal:
+        return fold(journal.events())
+
+
+def trip_words(trip: Data) -> str:
+    """A trip in one line."""
+    return f"{trip['interlock']} on {trip['device']}: {trip['value']} {trip['unit']}".rstrip()
+
+
+def lost_journal(detail: str) -> Data:
+    """The trip of a run whose journal could not be written."""
+    return {"interlock": "journal lost", "device": "disk", "value": detail, "limit": "none", "unit": ""}
