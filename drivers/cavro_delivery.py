@@ -131,7 +131,8 @@ class CavroDelivery:
     async def status(self) -> PumpStatus:
         """State, volumes since ``connect`` over all strokes, and the latched alarm.
 
-        ``withdrawn_ul`` is what refills drew from the reservoir. A single syringe is WITHDRAWING while it refills.
+        ``withdrawn_ul`` is what refills drew from the reservoir. A single syringe is WITHDRAWING while it refills. Of
+        two, the one that is full is started here if its turn has come and a busy host has not got round to it.
         """
         for module in self._modules:
             # The lock is let go in between: a hand-over may be due.
@@ -142,7 +143,11 @@ class CavroDelivery:
                     if self._alarm is None:
                         await self._give_up(error.alarm if isinstance(error, DeviceAlarmError) else error.message)
         async with self._lock:
-            infuses = any(module.outstanding > 0 for module in self._modules)
+            infuses = self._infuses
+            if not infuses and self._bound_ul is not None and len(self._modules) > 1:
+                with suppress(DriverError):  # the task that leads the strokes meets it again, and deals with it
+                    await self._step()
+                infuses = self._infuses
             if infuses:
                 state = PumpState.INFUSING
             else:
@@ -270,6 +275,10 @@ class CavroDelivery:
         if not module.initialised:
             return True
         return module.position < self._settings.stroke and (len(self._modules) > 1 or self._left_ul() > 0.0)
+
+    @property
+    def _infuses(self) -> bool:
+        return any(module.outstanding > 0 for module in self._modules)
 
     def _left_ul(self) -> float:
         """What is neither given nor ordered to be given."""

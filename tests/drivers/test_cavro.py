@@ -432,6 +432,20 @@ def test_the_hand_over_itself_takes_a_hundredth_of_a_second() -> None:
     play_pair(scenario)
 
 
+def test_a_look_starts_the_full_syringe_of_a_pair_whose_host_was_too_busy_for_the_hand_over() -> None:
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pair.infuse(600.0, 3000.0)
+        keeper = next(task for task in asyncio.all_tasks() if task.get_name() == "strokes of lead")
+        await asyncio.sleep(50.0)
+        keeper.cancel()
+        await asyncio.sleep(100.0)
+        assert plant.flow_ul_min == 0.0
+        assert (await pair.status()).state is PumpState.INFUSING
+        assert plant.flow_ul_min == pytest.approx(600.0, rel=0.005)
+
+    play_pair(scenario)
+
+
 def test_a_pair_changes_flow_and_bound_on_the_way() -> None:
     async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
         await pair.infuse(600.0, 3000.0)
