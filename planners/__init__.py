@@ -3,7 +3,8 @@
 from planners.errors import PlannerError
 from planners.explained import Band, Change, Effect, Explanation, Input
 from planners.explaining import explain
-from planners.objective import OUTPUTS, Objective, OneOutput, Wanted
+from planners.objective import OUTPUTS, Objective, PeakAimed, Wanted
+from planners.one_output import OneOutput
 from planners.records import (
     Archive,
     Feasible,
@@ -33,6 +34,7 @@ __all__ = [
     "Observation",
     "OneOutput",
     "OutOfReach",
+    "PeakAimed",
     "PlannerError",
     "Price",
     "Proposal",

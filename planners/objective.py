@@ -1,8 +1,9 @@
-"""What the chemist wants, as one number: the utility of a peak, a width and a yield, or of one output of any kind."""
+"""What the chemist wants, as one number: the utility of a peak, a width and a yield."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,8 +67,12 @@ class Wanted(Protocol):
         """Utility [...] of readings [..., m] in which outputs may be absent (NaN)."""
         ...
 
-    def away(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distance of the first output from its target [n]; zero for an extreme."""
+    def away(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance of readings [..., m] from the target, in the unit of the tolerance [...]; zero for an extreme."""
+        ...
+
+    def reached(self, readings: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether readings [..., m] are all that is wanted [...]; never for an extreme."""
         ...
 
     def shortfall(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,44 +85,24 @@ class Wanted(Protocol):
 
 
 @dataclass(frozen=True)
-class Objective:
-    """Emit at `target_peak_ev`, narrow and bright.
-
-    With r = |peak - target| / tolerance, the utility (higher is better, at most `fwhm_weight + yield_weight`) is
-
-        U = -h(r) + [fwhm_weight * s / (s + fwhm) + yield_weight * yield] / max(1, r)
-
-    where s = `fwhm_scale_ev` and h is Huber's function, r^2/2 up to r = 1 and r - 1/2 beyond. Far from the target the
-    peak decides alone: the quality term fades as 1/r while the distance grows as r. Within the tolerance h is flat and
-    its worst loss is 1/2, so width and yield decide by their weights. U falls with r for any width and yield.
+class PeakAimed(ABC):
+    """What all objectives of a campaign that aims at a peak have in common: a target, a tolerance, and three outputs.
 
     Raises:
-        PlannerError: a value that is not finite, a target, tolerance or width scale that is not positive, or a
-            negative weight.
+        PlannerError: a target or tolerance that is not positive and finite.
     """
 
     target_peak_ev: float
     tolerance_ev: float
-    fwhm_weight: float = 0.25
-    fwhm_scale_ev: float = 0.1
-    yield_weight: float = 0.25
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("target_peak_ev", self.target_peak_ev),
-            ("tolerance_ev", self.tolerance_ev),
-            ("fwhm_scale_ev", self.fwhm_scale_ev),
-        ):
+        self._positive(target_peak_ev=self.target_peak_ev, tolerance_ev=self.tolerance_ev)
+
+    @staticmethod
+    def _positive(**values: float) -> None:
+        for name, value in values.items():
             if not (math.isfinite(value) and value > 0):
                 raise PlannerError(f"objective: {name} must be positive and finite, not {value!r}")
-        for name, value in (("fwhm_weight", self.fwhm_weight), ("yield_weight", self.yield_weight)):
-            if not (math.isfinite(value) and value >= 0):
-                raise PlannerError(f"objective: {name} must be zero or positive and finite, not {value!r}")
-
-    @property
-    def best_possible(self) -> float:
-        """The utility of a peak on target with no width and a yield of one."""
-        return self.fwhm_weight + self.yield_weight
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -162,30 +147,28 @@ class Objective:
         """See `Wanted`."""
         return self.score(readings[..., 0], readings[..., 1], readings[..., 2])
 
-    def away(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See `Wanted`."""
-        return np.abs(first - self.target_peak_ev)
+    def away(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Wanted`: of the peak."""
+        return np.asarray(np.abs(readings[..., 0] - self.target_peak_ev), dtype=np.float64)
+
+    def reached(self, readings: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """See `Wanted`: a peak within the tolerance."""
+        return np.asarray(self.away(readings) <= self.tolerance_ev, dtype=np.bool_)
 
     def shortfall(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
         """See `Wanted`."""
-        return self.away(first)
+        return np.asarray(np.abs(first - self.target_peak_ev), dtype=np.float64)
 
     def resolution(self, readings: NDArray[np.float64]) -> float:
         """See `Wanted`: the utility counts tolerances."""
         return 1.0
 
+    @abstractmethod
     def utility(self, peak_ev: _Array, fwhm_ev: _Array, quantum_yield: _Array) -> _Array:
-        """U elementwise, for numpy arrays and torch tensors alike (the formula uses only what both have)."""
-        distance = abs(peak_ev - self.target_peak_ev) / self.tolerance_ev
-        near = distance.clip(None, 1.0)
-        loss = near * (distance - near * 0.5)
-        narrow = self.fwhm_weight * self.fwhm_scale_ev / (fwhm_ev.clip(0.0, None) + self.fwhm_scale_ev)
-        bright = quantum_yield.clip(0.0, None) * self.yield_weight
-        utility: _Array = (narrow + bright) / distance.clip(1.0, None) - loss
-        return utility
+        """The utility elementwise, for numpy arrays and torch tensors alike."""
 
     def score(self, peak_ev: ArrayLike, fwhm_ev: ArrayLike, quantum_yield: ArrayLike) -> NDArray[np.float64]:
-        """U of raw values, broadcast together. A width or yield that is NaN earns nothing, a NaN peak gives NaN."""
+        """The utility of readings: a width or yield that is NaN earns nothing, a NaN peak gives NaN."""
         peak = np.asarray(peak_ev, dtype=np.float64)
         fwhm = np.asarray(fwhm_ev, dtype=np.float64)
         bright = np.asarray(quantum_yield, dtype=np.float64)
@@ -196,101 +179,44 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class OneOutput:
-    """One output on target, as small or as large as possible: in its own unit, whatever it is.
+class Objective(PeakAimed):
+    """Emit at `target_peak_ev`, narrow and bright.
 
-    The utility is -h(|y - target| / tolerance) with Huber's h as in `Objective`, or -y, or y. `noise` is the known
-    standard deviation of one reading; zero leaves it to be fitted.
+    With r = |peak - target| / tolerance, the utility (higher is better, at most `fwhm_weight + yield_weight`) is
+
+        U = -h(r) + [fwhm_weight * s / (s + fwhm) + yield_weight * yield] / max(1, r)
+
+    where s = `fwhm_scale_ev` and h is Huber's function, r^2/2 up to r = 1 and r - 1/2 beyond. Far from the target the
+    peak decides alone: the quality term fades as 1/r while the distance grows as r. Within the tolerance h is flat and
+    its worst loss is 1/2, so width and yield decide by their weights. U falls with r for any width and yield.
 
     Raises:
-        PlannerError: no name, an unknown goal, a target or tolerance that is absent, not finite or not asked for, or a
-            negative noise.
+        PlannerError: a value that is not finite, a target, tolerance or width scale that is not positive, or a
+            negative weight.
     """
 
-    output: str
-    goal: Goal
-    value: float | None = None
-    within: float = 0.0
-    noise: float = 0.0
+    fwhm_weight: float = 0.25
+    fwhm_scale_ev: float = 0.1
+    yield_weight: float = 0.25
 
     def __post_init__(self) -> None:
-        if not self.output:
-            raise PlannerError("objective: an output needs a name")
-        if self.goal not in get_args(Goal):
-            raise PlannerError(f"objective: goal {self.goal!r} is not one of {', '.join(get_args(Goal))}")
-        if self.goal == "target":
-            if self.value is None or not math.isfinite(self.value):
-                raise PlannerError(f"objective: value must be finite, not {self.value!r}")
-            if not (math.isfinite(self.within) and self.within > 0):
-                raise PlannerError(f"objective: within must be positive and finite, not {self.within!r}")
-        elif self.value is not None or self.within:
-            raise PlannerError(f"objective: to {self.goal} an output takes no value and no tolerance")
-        if not (math.isfinite(self.noise) and self.noise >= 0):
-            raise PlannerError(f"objective: noise must be zero or positive and finite, not {self.noise!r}")
+        super().__post_init__()
+        self._positive(fwhm_scale_ev=self.fwhm_scale_ev)
+        for name, value in (("fwhm_weight", self.fwhm_weight), ("yield_weight", self.yield_weight)):
+            if not (math.isfinite(value) and value >= 0):
+                raise PlannerError(f"objective: {name} must be zero or positive and finite, not {value!r}")
 
     @property
-    def outputs(self) -> tuple[str, ...]:
-        """See `Wanted`."""
-        return (self.output,)
+    def best_possible(self) -> float:
+        """The utility of a peak on target with no width and a yield of one."""
+        return self.fwhm_weight + self.yield_weight
 
-    @property
-    def least(self) -> tuple[float, ...]:
-        """See `Wanted`."""
-        return (-math.inf,)
-
-    @property
-    def target(self) -> float | None:
-        """See `Wanted`."""
-        return self.value
-
-    @property
-    def tolerance(self) -> float:
-        """See `Wanted`."""
-        return self.within
-
-    @property
-    def first_noise(self) -> tuple[float, float]:
-        """See `Wanted`: without a stated noise, a fifth of the tolerance."""
-        return (self.noise or 0.2 * self.within, 0.0)
-
-    @property
-    def other_noise(self) -> tuple[float, ...]:
-        """See `Wanted`."""
-        return ()
-
-    @property
-    def spread_floor(self) -> tuple[float, ...]:
-        """See `Wanted`."""
-        return (max(4.0 * self.within, 1e-9),)
-
-    def worth(self, outputs: _Array) -> _Array:
-        """See `Wanted`."""
-        first: _Array = outputs[..., 0]
-        if self.value is None:
-            return first * (1.0 if self.goal == "maximise" else -1.0)
-        distance = abs(first - self.value) / self.within
+    def utility(self, peak_ev: _Array, fwhm_ev: _Array, quantum_yield: _Array) -> _Array:
+        """U elementwise, for numpy arrays and torch tensors alike (the formula uses only what both have)."""
+        distance = abs(peak_ev - self.target_peak_ev) / self.tolerance_ev
         near = distance.clip(None, 1.0)
-        utility: _Array = near * (distance - near * 0.5) * -1.0
+        loss = near * (distance - near * 0.5)
+        narrow = self.fwhm_weight * self.fwhm_scale_ev / (fwhm_ev.clip(0.0, None) + self.fwhm_scale_ev)
+        bright = quantum_yield.clip(0.0, None) * self.yield_weight
+        utility: _Array = (narrow + bright) / distance.clip(1.0, None) - loss
         return utility
-
-    def score_rows(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See `Wanted`."""
-        return np.asarray(self.worth(readings), dtype=np.float64)
-
-    def away(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See `Wanted`."""
-        return np.zeros_like(first) if self.value is None else np.abs(first - self.value)
-
-    def shortfall(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See `Wanted`."""
-        if self.value is not None:
-            return self.away(first)
-        short = first.max() - first if self.goal == "maximise" else first - first.min()
-        return np.asarray(short, dtype=np.float64)
-
-    def resolution(self, readings: NDArray[np.float64]) -> float:
-        """See `Wanted`: a tolerance, or the standard deviation of the readings."""
-        if self.value is not None:
-            return 1.0
-        known = readings[:, 0][~np.isnan(readings[:, 0])]
-        return max(float(np.std(known)) if len(known) else 0.0, self.spread_floor[0])

@@ -26,7 +26,7 @@ def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> 
     objective = request.objective
     if objective.target is None or len(points) == 0:
         return None
-    readings = np.array([o.readings[0] for o in request.observations if not o.failed])
+    readings = np.array([o.readings for o in request.observations if not o.failed]).reshape(-1, len(objective.outputs))
     if np.any(objective.away(readings) <= objective.tolerance):
         return None
     belief = fitted.believe(points)

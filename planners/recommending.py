@@ -44,7 +44,7 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     utility = belief.utility
     aimed = request.objective.target is not None
     inside = _probability_inside(request.objective, belief)
-    near = (request.objective.away(belief.mean[:, 0]) <= request.objective.tolerance) & aimed
+    near = request.objective.reached(belief.mean)
     confirmed = near & (measured.count > 1) & (measured.failures == 0) & (inside >= _CONFIDENT)
     for rows in (np.flatnonzero(confirmed), np.flatnonzero(near)):
         if len(rows):
@@ -85,7 +85,7 @@ def _combined(objective: Wanted, measured: Measured, model: Belief | None) -> Be
 def _probability_inside(objective: Wanted, belief: Belief) -> NDArray[np.float64]:
     if objective.target is None:
         return np.zeros(len(belief.mean))
-    gap = belief.mean[:, 0] - objective.target
+    gap = objective.away(belief.mean)
     sd = belief.sd[:, 0]
     probability = ndtr((objective.tolerance - gap) / sd) - ndtr((-objective.tolerance - gap) / sd)
     return np.asarray(probability, dtype=np.float64)

@@ -95,7 +95,7 @@ def test_a_sobol_order_spreads_over_the_list() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_finds_the_best_of_a_list_before_chance_would(name: str) -> None:
-    distance = [OBJECTIVE.away(np.array([o.peak_ev or math.inf]))[0] for o in map(observe, LISTED)]
+    distance = [OBJECTIVE.away(np.array([[o.peak_ev or math.inf]]))[0] for o in map(observe, LISTED)]
     best = LISTED[int(np.argmin(distance))]
     assert best in replayed(small(name), OBJECTIVE, 10)
 
