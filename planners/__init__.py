@@ -1,8 +1,10 @@
 """Planners: pure numerics that choose the next experiment and, at the end, the recipe. No input or output at all."""
 
+from planners.desirability import Desirability, Desirable
 from planners.errors import PlannerError
 from planners.explained import Band, Change, Effect, Explanation, Input
 from planners.explaining import explain
+from planners.in_order import InOrder, Step
 from planners.objective import OUTPUTS, Objective, PeakAimed, Wanted
 from planners.one_output import OneOutput
 from planners.records import (
@@ -25,9 +27,12 @@ __all__ = [
     "Archive",
     "Band",
     "Change",
+    "Desirability",
+    "Desirable",
     "Effect",
     "Explanation",
     "Feasible",
+    "InOrder",
     "Input",
     "Interval",
     "Objective",
@@ -41,6 +46,7 @@ __all__ = [
     "Recommendation",
     "Request",
     "SearchSpace",
+    "Step",
     "Strategy",
     "Variable",
     "Wanted",

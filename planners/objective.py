@@ -2,7 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +19,9 @@ _Array = TypeVar("_Array", NDArray[np.float64], "Tensor")
 
 OUTPUTS = ("peak_ev", "fwhm_ev", "quantum_yield")
 """The raw outputs of a campaign, in the order of every output axis."""
+
+OUTPUT_WORDS: Mapping[str, str] = MappingProxyType({"peak_ev": "peak", "fwhm_ev": "width", "quantum_yield": "yield"})
+"""What they are called in sentences."""
 
 Goal = Literal["target", "minimise", "maximise"]
 
@@ -166,6 +171,10 @@ class PeakAimed(ABC):
     @abstractmethod
     def utility(self, peak_ev: _Array, fwhm_ev: _Array, quantum_yield: _Array) -> _Array:
         """The utility elementwise, for numpy arrays and torch tensors alike."""
+
+    def words(self, readings: NDArray[np.float64]) -> str:
+        """What readings [3] come to beside the peak, where there is more to say of it; may be empty."""
+        return ""
 
     def score(self, peak_ev: ArrayLike, fwhm_ev: ArrayLike, quantum_yield: ArrayLike) -> NDArray[np.float64]:
         """The utility of readings: a width or yield that is NaN earns nothing, a NaN peak gives NaN."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners.evidence import Measured
-from planners.objective import Objective, Wanted
+from planners.objective import PeakAimed, Wanted
 from planners.records import Request
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def proposal_reason(
     predicted, chance = belief.intervals(0, objective), float(belief.chance[0])
     expects = described
     first = predicted.get(objective.outputs[0])
-    if isinstance(objective, Objective):
+    if isinstance(objective, PeakAimed):
         target_ev = objective.target_peak_ev
         if first is not None:
             off_mev = 1000.0 * (first.mean - target_ev)
@@ -42,6 +42,7 @@ def proposal_reason(
             )
         else:
             expects += f" expects the best score for the target of {target_ev:.4f} eV"
+        expects += _more(objective, belief.mean[0])
         best = _NONE_YET
         if len(measured):
             gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - target_ev)))
@@ -61,6 +62,12 @@ def proposal_reason(
         f"{_purpose(objective, belief, measured)} ({best}); {_distance(request, point, measured)}; "
         f"best of {compared} candidates."
     )
+
+
+def _more(objective: PeakAimed, readings: NDArray[np.float64]) -> str:
+    """What readings [3] come to beside the peak, to go on a sentence with."""
+    words = objective.words(readings)
+    return f", {words}" if words else ""
 
 
 def _inside_words(objective: Wanted, belief: "Belief") -> str:
@@ -112,12 +119,12 @@ def measured_reason(
     count = int(measured.count[row])
     times = f"{count} times" if count > 1 else "once"
     mean = belief.mean[row, 0]
-    if isinstance(objective, Objective):
+    if isinstance(objective, PeakAimed):
         off_mev = 1000.0 * abs(mean - objective.target_peak_ev)
+        within = f"within the tolerance of {1000 * objective.tolerance_ev:.1f} meV with {100 * inside[row]:.0f} %"
         return (
-            f"Measured {times}: {mean:.4f} eV, {off_mev:.1f} meV from the target of "
-            f"{objective.target_peak_ev:.4f} eV, within the tolerance of {1000 * objective.tolerance_ev:.1f} meV with "
-            f"{100 * inside[row]:.0f} % probability; best of {len(measured)} measured recipes."
+            f"Measured {times}: {mean:.4f} eV, {off_mev:.1f} meV from the target of {objective.target_peak_ev:.4f} eV, "
+            f"{within} probability{_more(objective, belief.mean[row])}; best of {len(measured)} measured recipes."
         )
     chance = f" with {100 * inside[row]:.0f} % probability" if objective.target is not None else ""
     return (
@@ -131,12 +138,13 @@ def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured) -> 
     mean, chance = belief.mean[0, 0], 100 * belief.chance[0]
     target = objective.target
     gap = float(np.min(objective.shortfall(measured.readings[:, 0])))
-    if isinstance(objective, Objective):
+    if isinstance(objective, PeakAimed):
+        off_mev, words = 1000 * abs(mean - objective.target_peak_ev), _more(objective, belief.mean[0])
+        lacking = "all that is wanted" if words else f"within the tolerance of {1000 * objective.tolerance_ev:.1f} meV"
         return (
-            f"Never run: no reading is within the tolerance of {1000 * objective.tolerance_ev:.1f} meV (the nearest is "
-            f"{1000.0 * gap:.1f} meV off), and the model expects {mean:.4f} eV here, "
-            f"{1000 * abs(mean - objective.target_peak_ev):.1f} meV from the target of "
-            f"{objective.target_peak_ev:.4f} eV, with a {chance:.0f} % chance of a reading."
+            f"Never run: no reading is {lacking} (the nearest is {1000.0 * gap:.1f} meV "
+            f"off), and the model expects {mean:.4f} eV here, {off_mev:.1f} meV from the target of "
+            f"{objective.target_peak_ev:.4f} eV{words}, with a {chance:.0f} % chance of a reading."
         )
     off = "" if target is None else f" (the nearest reading is {gap:.4g} off)"
     return (
