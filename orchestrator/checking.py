@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.archives import gather
 from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
+from orchestrator.goal import sentence
 from orchestrator.preflight import PreflightReport, preflight
 from orchestrator.targets import targets_of
 from orchestrator.yaml_source import parse, read_text
@@ -109,6 +110,8 @@ class Explained:
         config, rig, figures = self.loaded.config, self.loaded.rig, self.report.figures
         first, *others = (f"{t.target_ev:g} eV ± {1000 * t.tolerance_ev:g} meV" for t in targets_of(config))
         further = f", then at {', '.join(others)}" if others else ""
+        words = sentence(config)
+        further += f", {words}," if words else ""
         lines = [
             f"{config.name}: {config.description}".rstrip(": "),
             "",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import UNITS, LoadedCampaign, parse_campaign
 from orchestrator.errors import UsageRefused
+from orchestrator.goal import sentence
 from orchestrator.targets import labels, targets_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _aimed(config: CampaignConfig, target: str) -> CampaignConfig:
     """The configuration with another target, read by the same model that reads the file."""
     from pydantic import ValidationError
 
-    from orchestrator.config.campaign import PeakTarget
+    from orchestrator.config.objective import PeakTarget
 
     tolerance = f"{config.objective.peak.tolerance_ev!r} eV"
     try:
@@ -98,6 +99,9 @@ def header_of(
     }
     texts = f"{loaded.campaign_text}\0{loaded.rig_text}\0{sorted(overrides.given.items())}"
     known: dict[str, Any] = {"missing_ul": dict(missing_ul)} if missing_ul else {}
+    words = sentence(config)
+    if words:
+        known["wanted"] = words
     if archives:
         known["archives"] = [dict(archive) for archive in archives]
     return {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.archives import of_header
 from orchestrator.config import UNITS, CampaignConfig, Input, RigConfig
 from orchestrator.errors import UsageRefused
+from orchestrator.goal import objective
 from orchestrator.many_recipes import ManyRecipes, feasible_mask
 from orchestrator.plumbing import Unreachable, duration, price, pump_flows, stock_in
 from orchestrator.run_state import Experiment, RunState
@@ -16,7 +17,6 @@ from orchestrator.targets import aimed, labels
 if TYPE_CHECKING:
     from planners import (
         Interval,
-        Objective,
         Observation,
         Price,
         Proposal,
@@ -44,20 +44,6 @@ def _variable(name: str, entry: Input) -> Variable:
     if entry.choices:
         return Variable(name, scale=entry.scale, kind="discrete", unit=unit, values=entry.choices)
     return Variable(name, entry.low, entry.high, scale=entry.scale, unit=unit)
-
-
-def objective(config: CampaignConfig) -> Objective:
-    """The campaign's objective as the planner takes it."""
-    from planners import Objective
-
-    wanted = config.objective
-    return Objective(
-        target_peak_ev=wanted.peak.target_ev,
-        tolerance_ev=wanted.peak.tolerance_ev,
-        fwhm_weight=wanted.fwhm.weight,
-        fwhm_scale_ev=wanted.fwhm.scale_ev,
-        yield_weight=wanted.quantum_yield.weight,
-    )
 
 
 def build_strategy(config: CampaignConfig) -> Strategy:

@@ -151,6 +151,8 @@ class Show:
         self._units = {entry["name"]: entry["unit"] for entry in data["inputs"]}
         self._levels = {entry["name"]: entry["levels"] for entry in data["inputs"] if "levels" in entry}
         further = "".join(f", then {target['target_ev']:g} eV" for target in data.get("targets", ())[1:])
+        if data.get("wanted"):
+            further += f", {data['wanted']}"
         where = "on twins" if data["mode"] == "twin" else "ON HARDWARE"
         self._console.print(
             Text.assemble(

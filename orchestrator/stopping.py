@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator import goal
 from orchestrator.config import CampaignConfig
 from orchestrator.run_state import Experiment, RunState
 
@@ -53,19 +54,9 @@ class Group:
     def first(self) -> Experiment:
         return self.experiments[0]
 
-    def inside(self, target_ev: float, tolerance_ev: float) -> bool:
-        """True when every member's peak, with its standard error, lies inside the tolerance."""
-        return all(on_target(member, target_ev, tolerance_ev) for member in self.experiments)
-
-
-def on_target(experiment: Experiment, target_ev: float, tolerance_ev: float) -> bool:
-    """Whether an experiment was accepted with its peak and that peak's standard error inside the tolerance.
-
-    A reading on the very edge would be as likely outside as inside.
-    """
-    if not experiment.accepted or experiment.peak_ev is None:
-        return False
-    return abs(experiment.peak_ev - target_ev) + (experiment.peak_sd_ev or 0.0) <= tolerance_ev
+    def reached(self, config: CampaignConfig) -> bool:
+        """True when every member is all that is wanted."""
+        return all(goal.reached(config, member) for member in self.experiments)
 
 
 def groups(experiments: Sequence[Experiment]) -> tuple[Group, ...]:
@@ -80,11 +71,28 @@ def groups(experiments: Sequence[Experiment]) -> tuple[Group, ...]:
 
 def wanted_replicate(config: CampaignConfig, state: RunState) -> Experiment | None:
     """The experiment that should be repeated next: on target, all of its replicates so far too, but too few of them."""
-    target, tolerance = config.objective.peak.target_ev, config.objective.peak.tolerance_ev
-    for group in reversed(groups(state.experiments)):
-        if group.inside(target, tolerance) and len(group.experiments) < 1 + config.stop.reproduce:
+    for group in reversed(_good_enough(config, state)):
+        if len(group.experiments) < 1 + config.stop.reproduce:
             return group.first
     return None
+
+
+def _good_enough(config: CampaignConfig, state: RunState) -> tuple[Group, ...]:
+    """The recipes that were all that is wanted each time. Where the last of an order has no bound: the best of them,
+    once no newer experiment has bettered it for as long as the order's patience."""
+    good = tuple(group for group in groups(state.experiments) if group.reached(config))
+    if config.objective.open_step is None or not good:
+        return good
+    patience, improvement = goal.patience(config)
+    explored = [experiment for experiment in state.experiments if experiment.told and experiment.of is None]
+    values = [goal.open_value(config, experiment) for experiment in explored]
+    before, newest = values[:-patience], values[-patience:]
+    if max(before, default=-math.inf) == -math.inf or max(newest) - max(before) >= improvement:
+        return ()
+    means = {group.first.n: goal.open_mean(config, group.experiments) for group in good}
+    # Of those that are as good, the one that was repeated most: its proof is furthest on.
+    best = [group for group in good if means[group.first.n] > max(means.values()) - improvement]
+    return (max(best, key=lambda group: (len(group.experiments), means[group.first.n])),)
 
 
 def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | None:
@@ -96,14 +104,15 @@ def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> St
 def reproduced(config: CampaignConfig, state: RunState) -> Stop | None:
     """A recipe on target that was repeated often enough."""
     target, tolerance = config.objective.peak.target_ev, config.objective.peak.tolerance_ev
-    for group in groups(state.experiments):
-        if group.inside(target, tolerance) and len(group.experiments) >= 1 + config.stop.reproduce:
+    for group in _good_enough(config, state):
+        if len(group.experiments) >= 1 + config.stop.reproduce:
             peaks = [member.peak_ev for member in group.experiments if member.peak_ev is not None]
             mean = math.fsum(peaks) / len(peaks)
             return Stop(
                 "target_reproduced",
                 f"experiment {group.first.n} and {len(peaks) - 1} replicates lie within {1e3 * tolerance:g} meV of "
-                f"{target:g} eV; their mean is {1e3 * (mean - target):+.2f} meV off",
+                f"{target:g} eV; their mean is {1e3 * (mean - target):+.2f} meV off"
+                f"{goal.more_words(config, group.experiments)}",
             )
     return None
 
@@ -123,20 +132,17 @@ def spent(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | N
 
 
 def plateau(config: CampaignConfig, told: Sequence[Experiment], mine: int) -> Stop | None:
-    """No better peak for as many experiments as the file calls a plateau; the last ``mine`` were for this target."""
+    """Nothing better for as many experiments as the file calls a plateau; the last ``mine`` were for this target."""
     rule = config.stop.plateau
     if rule is None or mine <= rule.experiments:
         return None
-    target = config.objective.peak.target_ev
-
-    def best(experiments: Sequence[Experiment]) -> float:
-        errors = [abs(e.peak_ev - target) for e in experiments if e.accepted and e.peak_ev is not None]
-        return min(errors, default=math.inf)
-
-    before, now = best(told[: -rule.experiments]), best(told)
-    if math.isfinite(before) and before - now < rule.improvement_ev:
-        return Stop(
-            "plateau",
-            f"the best error has gone from {1e3 * before:.2f} to {1e3 * now:.2f} meV in {rule.experiments} experiments",
-        )
-    return None
+    before, now = (goal.best_loss(config, experiments) for experiments in (told[: -rule.experiments], told))
+    if not math.isfinite(before):
+        return None
+    if rule.desirability is not None and before - now < rule.desirability:
+        words = f"the best overall desirability has gone from {1.0 - before:.3f} to {1.0 - now:.3f}"
+    elif rule.improvement_ev is not None and before - now < rule.improvement_ev:
+        words = f"the best error has gone from {1e3 * before:.2f} to {1e3 * now:.2f} meV"
+    else:
+        return None
+    return Stop("plateau", f"{words} in {rule.experiments} experiments")

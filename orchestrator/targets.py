@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.config import CampaignConfig
-from orchestrator.config.campaign import PeakTarget
+from orchestrator.config.objective import PeakTarget
 from orchestrator.run_state import Experiment, RunState
 from orchestrator.stopping import Stop, decide_stop, plateau, reproduced, spent, wanted_replicate
 

@@ -5,7 +5,6 @@ from orchestrator.config.campaign import (
     CampaignConfig,
     Chemistry,
     Measure,
-    ObjectiveConfig,
     PlannerConfig,
     Quality,
     Settle,
@@ -23,6 +22,7 @@ from orchestrator.config.devices import Device, NewEraPumpConfig
 from orchestrator.config.faults import TwinFault
 from orchestrator.config.inputs import UNITS, Fixed, Input
 from orchestrator.config.load import LoadedCampaign, load_campaign, load_rig, parse_campaign, parse_rig
+from orchestrator.config.objective import ObjectiveConfig
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import (
     EthernetPort,

@@ -10,8 +10,8 @@ from pydantic import Field
 from orchestrator import units
 from orchestrator.config.archives import Archive
 from orchestrator.config.inputs import Fixed, Input
+from orchestrator.config.objective import ObjectiveConfig
 from orchestrator.config.quantities import (
-    Energy,
     EnergyDifference,
     Fraction,
     Line,
@@ -32,51 +32,6 @@ class Chemistry(Section):
 
     twin: Literal["cspbx3"] = "cspbx3"
     parameters: Mapping[Name, float] = Field(default_factory=dict)
-
-
-Weight = Annotated[float, Field(ge=0.0, le=100.0)]
-
-
-class PeakTarget(Section):
-    """Where the emission shall peak, as photon energy or wavelength, and how close counts as there.
-
-    With a detector of absorption it is the absorption that shall peak there.
-    """
-
-    target_ev: Energy
-    tolerance_ev: EnergyDifference
-
-
-class FurtherTarget(Section):
-    """A target to work off after the first, with the first one's tolerance if it has none of its own."""
-
-    target_ev: Energy
-    tolerance_ev: EnergyDifference | None = None
-
-
-class FwhmTerm(Section):
-    """How much a narrow line is worth, and the width at which half of that is lost."""
-
-    weight: Weight = 0.25
-    scale_ev: EnergyDifference = 0.1
-
-
-class YieldTerm(Section):
-    """How much a bright emission is worth."""
-
-    weight: Weight = 0.25
-
-
-class ObjectiveConfig(Section):
-    """What is wanted: the peak first; once it is inside the tolerance, narrow and bright as weighted.
-
-    ``then``: further targets, worked off one after the other, each to reproduced or to its share of the budget.
-    """
-
-    peak: PeakTarget
-    then: tuple[FurtherTarget, ...] = Field(default=(), max_length=50)
-    fwhm: FwhmTerm = Field(default_factory=FwhmTerm)
-    quantum_yield: YieldTerm = Field(default_factory=YieldTerm, alias="yield")
 
 
 WEIGHS_COST = ("ensemble", "gp", "gp_scalar")
@@ -167,10 +122,15 @@ class Quality(Section):
 
 
 class Plateau(Section):
-    """Give up when the best error has not improved by this much in this many experiments."""
+    """Give up when the best has not improved by this much in this many experiments.
+
+    ``improvement_ev``: of the distance from the target. ``desirability``: of the overall desirability, where that is
+    the objective.
+    """
 
     experiments: int = Field(ge=1, le=10_000)
-    improvement_ev: EnergyDifference
+    improvement_ev: EnergyDifference | None = None
+    desirability: Fraction | None = None
 
 
 class Stop(Section):

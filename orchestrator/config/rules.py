@@ -6,6 +6,7 @@ from orchestrator.config.campaign import WEIGHS_COST, CampaignConfig
 from orchestrator.config.device_roles import DetectorConfig, GasConfig, ValveConfig
 from orchestrator.config.devices import OceanOpticsConfig
 from orchestrator.config.inputs import MOST_VALUES, InputBase
+from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.rig import (
     EthernetPort,
     Flush,
@@ -18,9 +19,6 @@ from orchestrator.config.rig import (
 )
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
-
-EV_NM = 1239.841984
-"""Photon energy times wavelength, h c / e, in eV nm (CODATA 2018)."""
 
 
 def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
@@ -139,8 +137,7 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
                 problems += _check_pump_choice(document, campaign, name, each.among)
             if each.kind == "molar_ratio" and each.of == each.to:
                 problems.append(document.problem((section, name, "to"), "the ratio of a species to itself is always 1"))
-    problems += _check_objective(document, campaign, rig)
-    problems += _check_further_targets(document, campaign, rig)
+    problems += check_objective(document, campaign, rig)
     problems += _check_exposure(document, campaign, rig)
     if campaign.planner.initial > campaign.budget.experiments:
         message = f"more initial experiments than the budget of {campaign.budget.experiments} allows"
@@ -190,45 +187,6 @@ def _check_choices(document: Document, name: str, entry: InputBase) -> list[Prob
         message = f"this step makes more than {MOST_VALUES} values: leave it out"
         return [document.problem((*path, "step"), message)]
     return []
-
-
-def _check_objective(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
-    peak = campaign.objective.peak
-    window = rig.detector.emission_nm
-    wavelength = EV_NM / peak.target_ev
-    problems: list[Problem] = []
-    if not window.low <= wavelength <= window.high:
-        seen = "emission" if rig.detector.sees_emission else "absorption"
-        message = f"a target at {wavelength:.0f} nm lies outside the detector's {seen} window"
-        allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
-        problems.append(document.problem(("objective", "peak", "target"), message, allowed=allowed))
-    if not rig.detector.sees_emission and campaign.objective.quantum_yield.weight > 0.0:
-        message = f"the detector {rig.plumbing.detector!r} looks through the cell at absorption, and sees no yield"
-        problems.append(document.problem(("objective", "yield", "weight"), message, at_key=True, allowed="0"))
-    if peak.tolerance_ev >= peak.target_ev:
-        problems.append(document.problem(("objective", "peak", "tolerance"), "wider than the target itself"))
-    return problems
-
-
-def _check_further_targets(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
-    wanted, window = campaign.objective, rig.detector.emission_nm
-    seen = [wanted.peak.target_ev]
-    problems: list[Problem] = []
-    for index, each in enumerate(wanted.then):
-        path, wavelength = ("objective", "then", index), EV_NM / each.target_ev
-        if not window.low <= wavelength <= window.high:
-            message = f"a target at {wavelength:.0f} nm lies outside the detector's window"
-            allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
-            problems.append(document.problem((*path, "target"), message, allowed=allowed))
-        if any(abs(each.target_ev - other) < 1e-6 for other in seen):
-            problems.append(document.problem((*path, "target"), "this target is listed twice"))
-        if each.tolerance_ev is not None and each.tolerance_ev >= each.target_ev:
-            problems.append(document.problem((*path, "tolerance"), "wider than the target itself"))
-        seen.append(each.target_ev)
-    if len(seen) > campaign.budget.experiments:
-        message = f"{len(seen)} targets need as many experiments at the least"
-        problems.append(document.problem(("budget", "experiments"), message))
-    return problems
 
 
 def _check_exposure(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:

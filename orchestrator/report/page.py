@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from orchestrator.fold import summary
-from orchestrator.report import figures, tradeoffs, why
+from orchestrator.report import figures, tradeoffs, wanted, why
 from orchestrator.report.colour import HC_EV_NM, emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
@@ -38,6 +38,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
     result = summary(state)
     tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))
     peak = result["peak_ev"]
+    judged = wanted.judged(state)
     return _template().render(
         css=Markup(_asset("style.css")),
         script=Markup(_asset("page.js")),
@@ -53,6 +54,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         measured=_measured(state),
         recipe=_recipe(state, result["recipe"]),
         best=state.best,
+        judged=judged,
         tradeoffs=tradeoffs.front(state),
         targets=[_target(row, state) for row in result.get("targets", ())],
         progress=figures.progress(state),
@@ -65,7 +67,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         explained=explained,
         outputs=[] if explained is None or "cannot" in explained else why.outputs(state, explained),
         columns=[(figures.words(str(entry["name"])), str(entry.get("unit", ""))) for entry in state.inputs],
-        rows=[_row(e, state) for e in state.experiments],
+        rows=[_row(e, state, judged) for e in state.experiments],
         facts=_facts(material),
         host=[(key, _plain(value)) for _, key, value in material.host],
         texts=[
@@ -147,13 +149,15 @@ def _width_nm(peak_ev: float | None, fwhm_mev: float | None) -> float | None:
     return HC_EV_NM / (peak_ev - half) - HC_EV_NM / (peak_ev + half) if peak_ev > half else None
 
 
-def _row(e: Experiment, state: RunState) -> dict[str, Any]:
+def _row(e: Experiment, state: RunState, judged: wanted.Judged | None) -> dict[str, Any]:
     target, tolerance = state.target_of(e), state.aim(e.target, "tolerance_ev")
     if e.refused is not None:
         outcome, tone, detail = "refused", "no", e.refused
     elif e.accepted:
         inside = target is not None and tolerance is not None and abs(e.peak_ev or 0) > 0
         hit = inside and abs((e.peak_ev or 0.0) - (target or 0.0)) <= (tolerance or 0.0)
+        if judged is not None and e.target == state.target:
+            hit = judged.reached[e.n]
         outcome, tone, detail = ("on target", "yes", "") if hit else ("measured", "", "")
     elif e.told:
         outcome, tone, detail = "no value", "no", e.quality or ", ".join(e.flags)
@@ -210,6 +214,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     facts = [
         ("Mode", {"twin": "digital twin, virtual time", "hardware": "hardware"}.get(header.get("mode", ""), "")),
         ("Strategy", header.get("strategy", "")),
+        ("Wanted", header.get("wanted", "")),
         ("Held against cost", {"per_ul": "µL of reagents", "per_minute": "minutes"}.get(header.get("cost", ""), "")),
         ("Seed", header.get("seed", "")),
         ("Lumiflow", header.get("lumiflow_version", "")),

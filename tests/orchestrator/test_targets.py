@@ -203,7 +203,7 @@ def test_a_target_on_the_command_line_stands_in_place_of_all() -> None:
 @pytest.mark.parametrize(
     ("targets", "experiments", "path", "words"),
     [
-        (("1.2 eV",), 12, "objective.then[0].target", "outside the detector's window"),
+        (("1.2 eV",), 12, "objective.then[0].target", "outside the detector's emission window"),
         (("2.25 eV",), 12, "objective.then[0].target", "listed twice"),
         (("551.0408817777778 nm",), 12, "objective.then[0].target", "listed twice"),
         (("2.4 eV, tolerance: 5 K",), 12, "objective.then[0].tolerance", "an energy difference is wanted"),

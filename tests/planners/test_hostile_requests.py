@@ -7,7 +7,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from planners import Objective, Observation, OneOutput, PlannerError, Request, SearchSpace, Variable, strategy
+from planners import (
+    Desirability,
+    Desirable,
+    InOrder,
+    Objective,
+    Observation,
+    OneOutput,
+    PeakAimed,
+    PlannerError,
+    Request,
+    SearchSpace,
+    Step,
+    Variable,
+    strategy,
+)
 
 SMALL = {
     "ensemble": {"members": 8, "hidden": 16, "steps": 4, "spread": 32, "local": 32},
@@ -24,6 +38,11 @@ VARIABLES = (
     lambda name: Variable(name, kind="discrete", values=(0.1, 10.0, 1e4)),
     lambda name: Variable(name, kind="categorical", levels=("toluene", "hexane", "none")),
     lambda name: Variable(name, kind="categorical", levels=("only",)),
+)
+PEAKS: tuple[PeakAimed, ...] = (
+    Objective(2.25, 0.005),
+    Desirability(2.25, 0.005, 0.04, 0.6, Desirable(0.08, 0.16), Desirable(0.7, 0.1)),
+    InOrder(2.25, 0.005, (Step("fwhm_ev", 0.11), Step("quantum_yield"))),
 )
 NUMBERS = st.one_of(
     st.floats(-3.0, 3.0),
@@ -42,7 +61,7 @@ def requests(draw: st.DrawFn) -> Request:
     chosen = draw(st.lists(st.sampled_from(recipes), max_size=12))
     listed = draw(st.booleans())
     if draw(st.booleans()):
-        goal: Objective | OneOutput = Objective(2.25, 0.005)
+        goal: PeakAimed | OneOutput = draw(st.sampled_from(PEAKS))
         told = [
             Observation(x, draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(st.booleans()))
             for x in chosen

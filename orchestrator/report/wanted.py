@@ -1,0 +1,156 @@
+"""What the readings come to by an objective that has more to say than where the peak is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from orchestrator import goal
+from orchestrator.errors import LumiflowError
+from orchestrator.report.figures import WIDTH, counted, described
+from orchestrator.report.svg import Plot, linear_ticks, number
+from orchestrator.run_state import Experiment, RunState
+
+if TYPE_CHECKING:
+    from orchestrator.config import CampaignConfig
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the objective: what is wanted, what was measured, and what that comes to."""
+
+    name: str
+    wanted: str
+    measured: str
+    verdict: str
+    good: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An objective's view of a run. ``reached``: by experiment, whether it was all that is wanted."""
+
+    sentence: str
+    parts: tuple[Part, ...]
+    of: str
+    reached: Mapping[int, bool]
+    figure: Markup | None
+
+
+def judged(state: RunState) -> Judged | None:
+    """The view of the present target's objective; None where the peak, or nothing that is understood, is wanted."""
+    from orchestrator.header import loaded_from
+    from orchestrator.targets import present
+
+    if not state.header.get("wanted"):
+        return None
+    try:
+        config = present(loaded_from(state.header).config, state)
+    except (LumiflowError, KeyError, TypeError, ValueError):
+        return None
+    chosen, of = _chosen(config, state)
+    return Judged(
+        sentence=goal.sentence(config),
+        parts=_parts(config, chosen) if chosen else (),
+        of=of,
+        reached={e.n: goal.reached(config, e) for e in state.experiments},
+        figure=_figure(config, state),
+    )
+
+
+def _chosen(config: CampaignConfig, state: RunState) -> tuple[Sequence[Experiment], str]:
+    """The experiments of the recommended recipe; else the best one."""
+    seen = [e for e in state.experiments if e.accepted]
+    advice = state.recommendation
+    same = [] if advice is None else [e for e in seen if dict(e.recipe) == dict(advice.recipe)]
+    if same:
+        return same, "the recommended recipe" + (f", mean of {len(same)} experiments" if len(same) > 1 else "")
+    if not seen:
+        return (), ""
+    best = min(seen, key=lambda e: (goal.best_loss(config, [e]), e.n))
+    return [best], f"experiment {best.n}"
+
+
+def _parts(config: CampaignConfig, chosen: Sequence[Experiment]) -> tuple[Part, ...]:
+    import numpy as np
+
+    from planners import Desirability, InOrder
+
+    wanted, readings = goal.objective(config), goal.readings(chosen)
+    peak, fwhm, bright = (None if np.isnan(value) else float(value) for value in readings)
+    if peak is None:
+        return ()
+    off = Part(
+        "peak",
+        f"{number(wanted.target_peak_ev)} eV ± {number(1e3 * wanted.tolerance_ev)} meV",
+        f"{peak:.4f} eV",
+        f"{1e3 * (peak - wanted.target_peak_ev):+.1f} meV".replace("-", "−"),
+        abs(peak - wanted.target_peak_ev) <= wanted.tolerance_ev,
+    )
+    if isinstance(wanted, Desirability):
+        found = wanted.parts(peak, fwhm, bright)
+        ranges = {"fwhm_ev": wanted.fwhm, "quantum_yield": wanted.quantum_yield}
+        rows = [Part(off.name, off.wanted, off.measured, f"{found['peak_ev']:.2f}", off.good)]
+        for output, value in (("fwhm_ev", fwhm), ("quantum_yield", bright)):
+            each = ranges[output]
+            if each is not None:
+                span = f"{amount(output, each.none_at)} (0) to {amount(output, each.full_at)} (1)"
+                said = f"{found[output]:.2f}"
+                rows.append(Part(_NAMES[output], span, amount(output, value), said, found[output] > 0.0))
+        enough = f"at least {wanted.enough:.2f}"
+        rows.append(Part("overall", enough, "", f"{found['overall']:.2f}", found["overall"] >= wanted.enough))
+        return tuple(rows)
+    if isinstance(wanted, InOrder):
+        rows = [off]
+        for step in wanted.steps:
+            value = fwhm if step.output == "fwhm_ev" else bright
+            narrow = step.output == "fwhm_ev"
+            if step.bound is None:
+                rows.append(
+                    Part(
+                        _NAMES[step.output],
+                        "as small as possible" if narrow else "as high as possible",
+                        amount(step.output, value),
+                        "",
+                        value is not None,
+                    )
+                )
+                continue
+            met = value is not None and bool(step.met(np.array(value)))
+            bound = f"at {'most' if narrow else 'least'} {amount(step.output, step.bound)}"
+            rows.append(Part(_NAMES[step.output], bound, amount(step.output, value), "met" if met else "not met", met))
+        return tuple(rows)
+    return (off,)
+
+
+_NAMES = {"fwhm_ev": "width (FWHM)", "quantum_yield": "relative yield"}
+
+
+def amount(output: str, value: float | None) -> str:
+    """A width or a yield for people."""
+    if value is None:
+        return "unread"
+    return f"{1e3 * value:.0f} meV" if output == "fwhm_ev" else f"{100.0 * value:.0f} %"
+
+
+def _figure(config: CampaignConfig, state: RunState) -> Markup | None:
+    """The overall desirability over experiment number, and what is enough."""
+    from orchestrator.report.colour import emission_colour
+
+    said = config.objective.desirability
+    seen = [e for e in state.experiments if e.accepted and e.peak_ev is not None]
+    if said is None or not seen:
+        return None
+    last = max(e.n for e in state.experiments)
+    plot = Plot(WIDTH, 260, top=20).scales((0.4, last + 0.6), (-0.03, 1.03))
+    plot.band((0.4, last + 0.6), (said.enough, 1.03), "goal")
+    plot.y_axis("overall desirability", linear_ticks(0.0, 1.0, 6))
+    plot.x_axis("experiment", counted(last), lambda tick: f"{tick:.0f}")
+    for e in seen:
+        value = 1.0 - goal.best_loss(config, [e])
+        tip = f"{described(e, state.target_of(e))}, desirability {value:.2f}"
+        plot.dot((e.n, value), "circle" if e.of is None else "diamond", tip, emission_colour(e.peak_ev or 0.0))
+    return plot.render("Overall desirability over experiment number")

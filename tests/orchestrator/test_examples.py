@@ -1,0 +1,37 @@
+"""Every example of an objective reaches its goal on the twins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import LoadedCampaign, load_campaign
+from orchestrator.report import render_report
+from tests.orchestrator.rehearsal import CONFIGS, rehearse
+
+QUICK = {"members": 16, "hidden": 32, "steps": 10, "spread": 64, "local": 64}
+"""A small fraction of the default ensemble."""
+
+
+def example(name: str) -> LoadedCampaign:
+    loaded = load_campaign(CONFIGS / "campaigns" / f"{name}.yaml")
+    planner = loaded.config.planner.model_copy(update={"settings": QUICK})
+    return replace(loaded, config=loaded.config.model_copy(update={"planner": planner}))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("desirable-2.20", ("overall desirability", "40 % (0) to 85 % (1)", "at least 0.80")),
+        ("in-order-2.15", ("width of at most 85 meV", "as high as possible", "met")),
+    ],
+)
+def test_an_example_reaches_its_goal_and_its_report_says_how(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
+    journal = tmp_path / "run.sqlite"
+    ended = rehearse(example(name), journal)
+    assert ended.state.stop_reason == "target_reproduced", ended.state.stop_detail
+    page = render_report(journal, {"cannot": "nobody asked"})
+    for each in ("What was wanted of it", *words):
+        assert each in page
