@@ -71,7 +71,9 @@ class Campaign:
         self._decider = decider
         self._header = header
         self._interlocks = interlocks or Interlocks(rig)
-        self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config))
+        shape = self._config.objective.shape
+        target = None if shape is None else shape.spectrum.light
+        self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config), target)
         self._upkeep = Upkeep(rig, self._detector, self._config)
         self._performer = Performer(
             self._config,

@@ -84,8 +84,8 @@ class Explained:
         return {
             "campaign": config.name,
             "rig": self.loaded.rig.name,
-            "target_ev": config.objective.peak.target_ev,
-            "tolerance_ev": config.objective.peak.tolerance_ev,
+            "target_ev": config.objective.aim.target_ev,
+            "tolerance_ev": config.objective.aim.tolerance_ev,
             "targets": [{"target_ev": t.target_ev, "tolerance_ev": t.tolerance_ev} for t in targets_of(config)],
             "strategy": config.planner.strategy,
             "experiments": config.budget.experiments,
@@ -110,12 +110,12 @@ class Explained:
         config, rig, figures = self.loaded.config, self.loaded.rig, self.report.figures
         first, *others = (f"{t.target_ev:g} eV ± {1000 * t.tolerance_ev:g} meV" for t in targets_of(config))
         further = f", then at {', '.join(others)}" if others else ""
-        words = sentence(config)
+        words, what = sentence(config), "a peak at" if config.objective.shape is None else "light around"
         further += f", {words}," if words else ""
         lines = [
             f"{config.name}: {config.description}".rstrip(": "),
             "",
-            f"Looks for a peak at {first}{further} on {rig.name}, choosing",
+            f"Looks for {what} {first}{further} on {rig.name}, choosing",
         ]
         for name, entry in config.inputs.items():
             lines.append(f"  {name:<20} {_span(entry)}{' (log)' if entry.scale == 'log' else ''}")

@@ -41,6 +41,9 @@ def summary(state: RunState) -> dict[str, Any]:
     error_mev (peak minus target), fwhm_mev, yield, reactor_s, reagent_ul (by stock, debits included). The recipe is the
     recommended one; without a recommendation, that of the best experiment. What is not known is None.
 
+    A campaign with a target spectrum adds displacement_mev, how far the recipe's light is displaced on average, and
+    overlap, the share that both have in common.
+
     With several targets those are of the one that the run is at or ended with, and `targets` holds one object for each:
     target_ev, tolerance_ev, outcome (None while it is not done with), experiments, and recipe to yield as above.
     """
@@ -77,6 +80,10 @@ def _found(state: RunState, target: int) -> dict[str, Any]:
         peak, fwhm, quantum_yield = (_known(advice, name) for name in ("peak_ev", "fwhm_ev", "quantum_yield"))
     elif best is not None:
         recipe, peak, fwhm, quantum_yield = best.recipe, best.peak_ev, best.fwhm_ev, best.quantum_yield
+    measured = None if advice is None else advice.measured
+    shape: Mapping[str, Any] | None = measured if measured and "distance_ev" in measured else None
+    if advice is None and best is not None:
+        shape = best.shape
     target_ev = state.aim(target, "target_ev")
     if error is None and peak is not None and target_ev is not None:
         error = peak - target_ev
@@ -89,6 +96,7 @@ def _found(state: RunState, target: int) -> dict[str, Any]:
         "error_mev": None if error is None else 1e3 * error,
         "fwhm_mev": None if fwhm is None else 1e3 * fwhm,
         "yield": quantum_yield,
+        **({} if shape is None else {"displacement_mev": 1e3 * shape["distance_ev"], "overlap": shape["overlap"]}),
     }
 
 
@@ -215,6 +223,7 @@ def _analysed(state: RunState, data: Data, t_s: float) -> RunState:
         fwhm_sd_ev=data.get("fwhm_sd_ev"),
         quantum_yield=data.get("quantum_yield"),
         quantum_yield_sd=data.get("quantum_yield_sd"),
+        shape=data.get("shape"),
         flags=tuple(data.get("flags", ())),
         accepted=bool(data["accepted"]),
         quality=data.get("reason", ""),

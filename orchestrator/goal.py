@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from orchestrator.run_state import Experiment
-    from planners import PeakAimed
+    from planners import PeakAimed, Shape
 
 
-def objective(config: CampaignConfig) -> PeakAimed:
+def objective(config: CampaignConfig) -> PeakAimed | Shape:
     """The campaign's objective as the planner takes it."""
-    from planners import Desirability, Desirable, InOrder, Objective, Step
+    from planners import Desirability, Desirable, InOrder, Objective, Shape, Step
+    from planners.shape import LIGHT_SHARES, light_outputs
 
     wanted = config.objective
-    target_ev, tolerance_ev = wanted.peak.target_ev, wanted.peak.tolerance_ev
+    if wanted.shape is not None:
+        return Shape(light_outputs(wanted.shape.spectrum.light.energies_ev(LIGHT_SHARES)), wanted.shape.tolerance_ev)
+    target_ev, tolerance_ev = wanted.aim.target_ev, wanted.aim.tolerance_ev
     if wanted.in_order is not None:
         steps = [
             Step("fwhm_ev" if isinstance(step, FwhmStep) else "quantum_yield", bound_of(step))
@@ -61,29 +64,36 @@ def reached(config: CampaignConfig, experiment: Experiment) -> bool:
 
     A peak on the very edge of the tolerance would be as likely outside as inside.
     """
-    peak = config.objective.peak
     if not experiment.accepted or experiment.peak_ev is None:
         return False
+    shape = config.objective.shape
+    if shape is not None:
+        error = max(
+            experiment.peak_sd_ev or 0.0, 0.0 if experiment.shape is None else experiment.shape["distance_sd_ev"]
+        )
+        return experiment.shape is not None and experiment.shape["distance_ev"] + error <= shape.tolerance_ev
+    peak = config.objective.aim
     if abs(experiment.peak_ev - peak.target_ev) + (experiment.peak_sd_ev or 0.0) > peak.tolerance_ev:
         return False
-    return _plain(config) or bool(objective(config).reached(readings([experiment])))
+    return _plain(config) or bool(objective(config).reached(readings(config, [experiment])))
 
 
 def more_words(config: CampaignConfig, experiments: Sequence[Experiment]) -> str:
     """What the means of accepted experiments come to beside the peak, to go on a sentence with; may be empty."""
-    words = "" if _plain(config) else objective(config).words(readings(experiments))
+    words = "" if _plain(config) else objective(config).words(readings(config, experiments))
     return f"; {words}" if words else ""
 
 
 def best_loss(config: CampaignConfig, experiments: Sequence[Experiment]) -> float:
-    """How far the best of these is from what is wanted: its peak from the target in eV, or its overall desirability
-    from 1. Infinite where none was accepted."""
+    """How far the best of these is from what is wanted: its peak or light from the target in eV, or its overall
+    desirability from 1. Infinite where none was accepted."""
     seen = [experiment for experiment in experiments if experiment.accepted and experiment.peak_ev is not None]
     if config.objective.desirability is None:
-        target_ev = config.objective.peak.target_ev
-        return min((abs((each.peak_ev or 0.0) - target_ev) for each in seen), default=math.inf)
+        target_ev = config.objective.aim.target_ev
+        misses = (each.miss_ev(target_ev) for each in seen)
+        return min((miss for miss in misses if miss is not None), default=math.inf)
     wanted = objective(config)
-    return min((1.0 - max(float(wanted.score_rows(readings([each]))), 0.0) for each in seen), default=math.inf)
+    return min((1.0 - max(float(wanted.score_rows(readings(config, [each]))), 0.0) for each in seen), default=math.inf)
 
 
 def patience(config: CampaignConfig) -> tuple[int, float]:
@@ -111,6 +121,9 @@ def sentence(config: CampaignConfig) -> str:
     wanted = config.objective
     if wanted.in_order is not None:
         return "then, in this order, " + ", ".join(_step_words(step) for step in wanted.in_order)
+    if wanted.shape is not None:
+        of = "the target spectrum" if wanted.shape.file is None else wanted.shape.file
+        return f"with light displaced from that of {of} by at most {1e3 * wanted.shape.tolerance_ev:g} meV on average"
     said = wanted.desirability
     if said is None:
         return ""
@@ -133,7 +146,8 @@ def _step_words(step: FwhmStep | YieldStep) -> str:
 
 
 def _plain(config: CampaignConfig) -> bool:
-    return config.objective.desirability is None and config.objective.in_order is None
+    wanted = config.objective
+    return wanted.desirability is None and wanted.in_order is None and wanted.shape is None
 
 
 def _open(config: CampaignConfig) -> FwhmStep | YieldStep:
@@ -143,10 +157,10 @@ def _open(config: CampaignConfig) -> FwhmStep | YieldStep:
     return step
 
 
-def readings(experiments: Sequence[Experiment]) -> NDArray[np.float64]:
-    """Mean peak, width and yield of experiments; NaN where none of them has any."""
+def readings(config: CampaignConfig, experiments: Sequence[Experiment]) -> NDArray[np.float64]:
+    """Means over accepted experiments of what the planner's objective is about; NaN where none of them has any."""
     import numpy as np
 
-    columns = zip(*((each.peak_ev, each.fwhm_ev, each.quantum_yield) for each in experiments), strict=True)
+    columns = ([each.reading(output) for each in experiments] for output in objective(config).outputs)
     known = [[value for value in column if value is not None] for column in columns]
     return np.array([math.fsum(values) / len(values) if values else math.nan for values in known])

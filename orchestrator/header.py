@@ -49,7 +49,10 @@ def _aimed(config: CampaignConfig, target: str) -> CampaignConfig:
 
     from orchestrator.config.objective import PeakTarget
 
-    tolerance = f"{config.objective.peak.tolerance_ev!r} eV"
+    if config.objective.shape is not None:
+        raise UsageRefused(f'--target "{target}": this campaign has a target spectrum; a peak cannot take its place')
+
+    tolerance = f"{config.objective.aim.tolerance_ev!r} eV"
     try:
         peak = PeakTarget.model_validate({"target": target, "tolerance": tolerance})
     except ValidationError as error:
@@ -99,6 +102,10 @@ def header_of(
     }
     texts = f"{loaded.campaign_text}\0{loaded.rig_text}\0{sorted(overrides.given.items())}"
     known: dict[str, Any] = {"missing_ul": dict(missing_ul)} if missing_ul else {}
+    shape = config.objective.shape
+    if shape is not None and shape.file is not None and shape.text is not None:
+        digest = hashlib.sha256(shape.text.encode()).hexdigest()
+        known["target_spectrum"] = {"file": shape.file, "text_sha256": digest, "text": shape.text}
     words = sentence(config)
     if words:
         known["wanted"] = words
@@ -118,8 +125,8 @@ def header_of(
         **({"cost": config.planner.cost} if config.planner.cost != "none" else {}),
         "mode": "hardware" if hardware else "twin",
         "lumiflow_version": installed_version("lumiflow"),
-        "target_ev": config.objective.peak.target_ev,
-        "tolerance_ev": config.objective.peak.tolerance_ev,
+        "target_ev": config.objective.aim.target_ev,
+        "tolerance_ev": config.objective.aim.tolerance_ev,
         **({"targets": [labels(config, index) for index in range(len(targets))]} if len(targets) > 1 else {}),
         "inputs": [
             {
@@ -145,5 +152,6 @@ def header_of(
 
 def loaded_from(data: Mapping[str, Any]) -> LoadedCampaign:
     """The campaign that a ``run_started`` event describes, overrides applied."""
-    loaded = parse_campaign(data["campaign_text"], data["campaign_file"], data["rig_text"], data["rig_file"])
+    spectrum = data.get("target_spectrum", {}).get("text")
+    loaded = parse_campaign(data["campaign_text"], data["campaign_file"], data["rig_text"], data["rig_file"], spectrum)
     return Overrides(**data.get("overrides", {})).applied(loaded)

@@ -52,6 +52,7 @@ class Status:
             lines.append(
                 f"best so far: experiment {best.n} at {best.peak_ev:.4f} eV, "
                 f"{1e3 * (best.peak_ev - state.target_ev):+.2f} meV off"
+                + (f", light displaced by {1e3 * best.shape['distance_ev']:.1f} meV" if best.shape else "")
             )
         lines += [f"interlock: {trip['interlock']} on {trip['device']}" for trip in state.trips]
         return "\n".join(lines)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orchestrator.config import Measure, Range
 from orchestrator.devices import RigSpectrometer
 from orchestrator.reference import lamp_line_rate
+from orchestrator.shape import read_shape
 from orchestrator.spectra import (
     Analysis,
     Frames,
@@ -20,6 +21,8 @@ from orchestrator.spectra import (
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from orchestrator.shape import Light
 
     Array = NDArray[np.float64]
 
@@ -65,12 +68,19 @@ class Detector:
     """The spectrometer as an instrument with a memory: its exposure, its dark model and its blank."""
 
     def __init__(
-        self, spectrometer: RigSpectrometer, layout: OpticalLayout, measure: Measure, rules: QualityRules
+        self,
+        spectrometer: RigSpectrometer,
+        layout: OpticalLayout,
+        measure: Measure,
+        rules: QualityRules,
+        target: Light | None = None,
     ) -> None:
+        """``target``: the light that measurements are compared with, where a campaign wants that."""
         self._spectrometer = spectrometer
         self._layout = layout
         self._measure = measure
         self._rules = rules
+        self._target = target
         self._range_s = _common(measure.integration_s, layout.exposure_s)
         self._integration_s = 0.0
         self._wavelengths: Array | None = None
@@ -168,15 +178,20 @@ class Detector:
             samples.append(counts)
             addresses.append(address)
         dark, dark_address = await self._dark(samples[0].size)
-        return Measurement(self._analyse(samples, [dark]), self._integration_s, tuple(addresses), dark_address)
+        return Measurement(
+            self._analyse(samples, [dark], shaped=True), self._integration_s, tuple(addresses), dark_address
+        )
 
-    def _analyse(self, samples: list[Array], darks: list[Array]) -> Analysis:
+    def _analyse(self, samples: list[Array], darks: list[Array], *, shaped: bool = False) -> Analysis:
         import numpy as np
 
         blank = None if self._blank_rate is None else self._blank_rate * self._blank_factor
         wavelengths = _known(self._wavelengths)
         frames = Frames(wavelengths, np.asarray(samples), np.asarray(darks), self._integration_s, blank)
-        return analyse(frames, self._layout, self._rules)
+        analysis = analyse(frames, self._layout, self._rules)
+        if self._target is None or not shaped or analysis.peak_ev is None:
+            return analysis
+        return replace(analysis, shape=read_shape(frames, self._layout, self._target))
 
     async def _ranged(self) -> tuple[Array, str]:
         """A spectrum whose brightest emission is near the wanted fraction of full scale, if any exposure does that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,9 @@ def request(config: CampaignConfig, rig: RigConfig, state: RunState, *, target: 
     return Request(
         space=search_space(config),
         objective=objective(config),
-        observations=tuple(_observation(names, e) for e in state.experiments if e.told or e.refused is not None),
+        observations=tuple(
+            _observation(config, names, e) for e in state.experiments if e.told or e.refused is not None
+        ),
         pending=tuple(
             tuple(e.recipe[name] for name in names) for e in state.experiments if not e.told and e.refused is None
         ),
@@ -123,13 +126,17 @@ def cost_words(config: CampaignConfig, rig: RigConfig, cost: Mapping[str, Any] |
     return f" It takes {cost['dosing_s'] / 60.0:.1f} min and {parts}."
 
 
-def _observation(names: tuple[str, ...], experiment: Experiment) -> Observation:
+def _observation(config: CampaignConfig, names: tuple[str, ...], experiment: Experiment) -> Observation:
     """What the planner hears of one experiment: its numbers if they were accepted, else that it failed."""
-    from planners import Observation
+    from planners import LIGHT_OUTPUTS, Observation
 
     x = tuple(experiment.recipe[name] for name in names)
-    if not experiment.accepted:
+    if not experiment.accepted or (config.objective.shape is not None and experiment.shape is None):
         return Observation(x, None, None, None, None, failed=True)
+    if config.objective.shape is not None:
+        light = (experiment.reading(output) for output in LIGHT_OUTPUTS)
+        values = tuple(math.nan if value is None else value for value in light)
+        return Observation(x, values=values, peak_sd_ev=experiment.peak_sd_ev)
     return Observation(
         x, experiment.peak_ev, experiment.fwhm_ev, experiment.quantum_yield, experiment.peak_sd_ev, failed=False
     )
@@ -192,7 +199,7 @@ def recommended_data(
 ) -> dict[str, Any]:
     """A recommendation as the journal keeps it, with what was measured of the same recipe."""
     index = len(state.recommendations)
-    target_ev = aimed(config, index).objective.peak.target_ev
+    target_ev = aimed(config, index).objective.aim.target_ev
     recipe = dict(zip(names, recommendation.x, strict=True))
     same = [e for e in state.experiments if e.accepted and e.recipe == recipe]
     measured = _measured(same)
@@ -232,4 +239,11 @@ def _measured(experiments: list[Experiment]) -> dict[str, Any] | None:
         "fwhm_ev": mean_and_error(widths)[0] if widths else None,
         "quantum_yield": mean_and_error(yields)[0] if yields else None,
         "n_replicates": len(peaks),
+        **_shape(experiments),
     }
+
+
+def _shape(experiments: list[Experiment]) -> dict[str, float]:
+    """Means of what spectra have in common with the target spectrum, where there is one."""
+    shapes = [e.shape for e in experiments if e.shape is not None]
+    return {key: math.fsum(each[key] for each in shapes) / len(shapes) for key in ("distance_ev", "overlap") if shapes}

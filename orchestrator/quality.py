@@ -40,6 +40,7 @@ def analysed_data(n: int, analysis: Analysis, *, drifting: bool, disturbed: tupl
         "quantum_yield_sd": analysis.quantum_yield_sd,
         "absorbance": analysis.absorbance,
         "signal_to_noise": analysis.signal_to_noise,
+        **({} if analysis.shape is None else {"shape": analysis.shape.data}),
         "flags": flags,
         "accepted": accepted,
         "reason": "" if accepted else ", ".join([*flags, *disturbed]),

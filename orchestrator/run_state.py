@@ -17,8 +17,9 @@ class Experiment:
     `cost`: what the proposal was expected to take (`reagent_ul` by pump, `dosing_s`).
     `target`: which of the campaign's targets it was for, from 1.
     `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
-    done, well or badly. `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it by pump, in all
-    attempts. `disturbed`: what disturbed the newest attempt that was given up.
+    done, well or badly. `shape`: how its light compares with a target spectrum, where the campaign has one (see
+    `orchestrator.shape.ShapeReading`). `accepted`: its numbers passed the quality gate. `reagent_ul`: used for it by
+    pump, in all attempts. `disturbed`: what disturbed the newest attempt that was given up.
     """
 
     n: int
@@ -63,6 +64,7 @@ class Experiment:
     quantum_yield: float | None = None
     quantum_yield_sd: float | None = None
     flags: tuple[str, ...] = ()
+    shape: Data | None = None
     accepted: bool = False
     quality: str = ""
     told: bool = False
@@ -73,6 +75,23 @@ class Experiment:
     def error_ev(self, target_ev: float) -> float | None:
         """Accepted peak minus target."""
         return self.peak_ev - target_ev if self.accepted and self.peak_ev is not None else None
+
+    def reading(self, output: str) -> float | None:
+        """What was accepted of one of the planner's outputs, by its name."""
+        if not self.accepted:
+            return None
+        known = {"peak_ev": self.peak_ev, "fwhm_ev": self.fwhm_ev, "quantum_yield": self.quantum_yield}
+        if output in known or self.shape is None:
+            return known.get(output)
+        value = self.shape["light"].get(output)
+        return None if value is None else float(value)
+
+    def miss_ev(self, target_ev: float) -> float | None:
+        """How far it is from what is wanted: the displacement of its light, or the distance of its accepted peak."""
+        error = self.error_ev(target_ev)
+        if error is None or self.shape is None:
+            return None if error is None else abs(error)
+        return float(self.shape["distance_ev"])
 
 
 @dataclass(frozen=True)
@@ -212,7 +231,7 @@ class RunState:
         target_ev = self.aim(target, "target_ev")
         if target_ev is None:
             return None
-        scored = [(abs(error), e.n, e) for e in self.experiments if (error := e.error_ev(target_ev)) is not None]
+        scored = [(miss, e.n, e) for e in self.experiments if (miss := e.miss_ev(target_ev)) is not None]
         return min(scored, key=lambda item: item[:2])[2] if scored else None
 
     def in_doubt(self) -> Experiment | None:

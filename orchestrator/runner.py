@@ -223,6 +223,7 @@ def _as_recorded(path: Path, options: RunOptions, loaded: LoadedCampaign, show: 
             f"{path} ran on {'hardware' if first.data['mode'] == 'hardware' else 'twins'}: resume it there"
         )
     recorded = loaded_from(first.data)
-    if (recorded.campaign_text, recorded.rig_text) != (loaded.campaign_text, loaded.rig_text):
+    read = [(each.campaign_text, each.rig_text, each.config.objective.shape) for each in (recorded, loaded)]
+    if read[0] != read[1]:
         show.say("the files have changed since; the run goes on with what they said when it began")
     return recorded

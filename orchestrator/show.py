@@ -187,9 +187,13 @@ class Show:
         error = data["peak_ev"] - self._target_ev
         bright = "   –  " if data["quantum_yield"] is None else f"{100 * data['quantum_yield']:4.0f} %"
         words = f"{data['peak_ev']:.4f} eV {1000 * error:+8.1f} meV  {1000 * data['fwhm_ev']:4.0f} meV wide {bright}"
+        miss = abs(error)
+        if data.get("shape") is not None:
+            miss = data["shape"]["distance_ev"]
+            words += f"  light {1000 * miss:.1f} meV off"
         if not data["accepted"]:
             return Text(f"{words} ({data['reason']})", style="yellow")
-        return Text(words, style="bold green" if abs(error) <= self._tolerance_ev else "")
+        return Text(words, style="bold green" if miss <= self._tolerance_ev else "")
 
 
 def _recipe_table(facts: Mapping[str, Any]) -> Table:
@@ -201,6 +205,9 @@ def _recipe_table(facts: Mapping[str, Any]) -> Table:
         table.add_row("", name, _number(entry["value"], entry["unit"]))
     if facts["peak_ev"] is not None:
         table.add_row("", "peak", Text(f"{facts['peak_ev']:.4f} eV ({facts['error_mev']:+.2f} meV)", style="bold"))
+    if "displacement_mev" in facts:
+        words = f"displaced by {facts['displacement_mev']:.1f} meV, {100 * facts['overlap']:.0f} % shared"
+        table.add_row("", "light", words)
     if facts["fwhm_mev"] is not None:
         table.add_row("", "width (FWHM)", f"{facts['fwhm_mev']:.0f} meV")
     if facts["yield"] is not None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from orchestrator.shape import ShapeReading
+
     Array = NDArray[np.float64]
 
 HC_EV_NM = 1239.841984
@@ -87,6 +89,7 @@ class Analysis:
 
     ``peak_sd_ev`` is the standard error of the mean over the repeats, never below the error of the fit.
     ``transmitted``: the share of the blank's lamp light that each repeat lets through; empty without a blank.
+    ``shape``: where the campaign wants the light of a target spectrum, how it compares.
     """
 
     peak_ev: float | None
@@ -99,6 +102,7 @@ class Analysis:
     signal_to_noise: float
     flags: tuple[str, ...]
     transmitted: tuple[float, ...] = ()
+    shape: ShapeReading | None = None
 
     @property
     def accepted(self) -> bool:

@@ -103,11 +103,14 @@ def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> St
 
 def reproduced(config: CampaignConfig, state: RunState) -> Stop | None:
     """A recipe on target that was repeated often enough."""
-    target, tolerance = config.objective.peak.target_ev, config.objective.peak.tolerance_ev
+    target, tolerance = config.objective.aim.target_ev, config.objective.aim.tolerance_ev
     for group in _good_enough(config, state):
         if len(group.experiments) >= 1 + config.stop.reproduce:
             peaks = [member.peak_ev for member in group.experiments if member.peak_ev is not None]
             mean = math.fsum(peaks) / len(peaks)
+            if config.objective.shape is not None:
+                words = goal.more_words(config, group.experiments)
+                return Stop("target_reproduced", f"experiment {group.first.n} and {len(peaks) - 1} replicates{words}")
             return Stop(
                 "target_reproduced",
                 f"experiment {group.first.n} and {len(peaks) - 1} replicates lie within {1e3 * tolerance:g} meV of "

@@ -41,7 +41,7 @@ class Done:
 
 def targets_of(config: CampaignConfig) -> tuple[PeakTarget, ...]:
     """All targets of a campaign, in their order."""
-    first = config.objective.peak
+    first = config.objective.aim
     return (
         first,
         *(

@@ -20,9 +20,11 @@ from planners.records import (
     Strategy,
 )
 from planners.registry import strategy, strategy_names, strategy_settings
+from planners.shape import LIGHT_OUTPUTS, Shape
 from planners.space import SearchSpace, Variable
 
 __all__ = [
+    "LIGHT_OUTPUTS",
     "OUTPUTS",
     "Archive",
     "Band",
@@ -46,6 +48,7 @@ __all__ = [
     "Recommendation",
     "Request",
     "SearchSpace",
+    "Shape",
     "Step",
     "Strategy",
     "Variable",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from planners.evidence import Measured
 from planners.objective import PeakAimed, Wanted
 from planners.records import Request
+from planners.shape import Shape
 
 if TYPE_CHECKING:
     from planners.modelled import Belief
@@ -47,6 +48,12 @@ def proposal_reason(
         if len(measured):
             gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - target_ev)))
             best = f"the nearest reading so far is {gap_mev:.1f} meV off"
+    elif isinstance(objective, Shape):
+        words = objective.words(belief.mean[0])
+        expects += f" expects {words or 'the best score for the light of the target'}"
+        best = _NONE_YET
+        if len(measured):
+            best = f"the nearest reading so far is {1e3 * float(objective.away(measured.readings).min()):.1f} meV off"
     else:
         name, wanted = objective.outputs[0], goal_words(objective)
         if first is not None:
@@ -73,7 +80,7 @@ def _more(objective: PeakAimed, readings: NDArray[np.float64]) -> str:
 def _inside_words(objective: Wanted, belief: "Belief") -> str:
     """The chance of a reading within the tolerance, by the mean and the spread of a reading."""
     mean, sd = float(belief.mean[0, 0]), float(belief.sd[0, 0])
-    if objective.target is None or not (math.isfinite(mean) and sd > 0):
+    if objective.target is None or isinstance(objective, Shape) or not (math.isfinite(mean) and sd > 0):
         return ""
     ends = ((objective.target + side * objective.tolerance - mean) / (sd * math.sqrt(2.0)) for side in (-1.0, 1.0))
     low, high = (0.5 * (1.0 + math.erf(end)) for end in ends)
@@ -126,6 +133,9 @@ def measured_reason(
             f"Measured {times}: {mean:.4f} eV, {off_mev:.1f} meV from the target of {objective.target_peak_ev:.4f} eV, "
             f"{within} probability{_more(objective, belief.mean[row])}; best of {len(measured)} measured recipes."
         )
+    if isinstance(objective, Shape):
+        words = f"{objective.words(belief.mean[row])}, within it with {100 * inside[row]:.0f} % probability"
+        return f"Measured {times}: {words}; best of {len(measured)} measured recipes."
     chance = f" with {100 * inside[row]:.0f} % probability" if objective.target is not None else ""
     return (
         f"Measured {times}: {objective.outputs[0]} {mean:.4g}, {goal_words(objective)}{chance}; "
@@ -145,6 +155,12 @@ def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured) -> 
             f"Never run: no reading is {lacking} (the nearest is {1000.0 * gap:.1f} meV "
             f"off), and the model expects {mean:.4f} eV here, {off_mev:.1f} meV from the target of "
             f"{objective.target_peak_ev:.4f} eV{words}, with a {chance:.0f} % chance of a reading."
+        )
+    if isinstance(objective, Shape):
+        off_mev = 1e3 * float(objective.away(measured.readings).min())
+        return (
+            f"Never run: the nearest reading is {off_mev:.1f} meV off, and the model expects "
+            f"{objective.words(belief.mean[0])}, with a {chance:.0f} % chance of a reading."
         )
     off = "" if target is None else f" (the nearest reading is {gap:.4g} off)"
     return (

@@ -15,6 +15,7 @@ from orchestrator.config.messages import closest, problems_of
 from orchestrator.config.quantities import Section
 from orchestrator.config.rig import RigConfig
 from orchestrator.config.schema import Kind, json_schema
+from orchestrator.config.target_file import Beside, with_target
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.yaml_source import Document, parse, read_text
 
@@ -56,26 +57,34 @@ def load_campaign(path: str | Path, rig: str | Path | None = None) -> LoadedCamp
     if named is None or not isinstance(named.value, str) or not named.value:
         # Without a rig there is still everything that the campaign file says wrong by itself.
         raise ConfigError(_own_problems(document, CampaignConfig, "campaign"))
+    beside = Beside(folder=campaign_path.parent)
     if rig is not None:
-        return _loaded(document, parse(read_text(Path(rig)), str(rig)), campaign_path, Path(rig))
+        return _loaded(document, parse(read_text(Path(rig)), str(rig)), campaign_path, Path(rig), beside)
     rig_path = campaign_path.parent / named.value
     if "\0" in named.value or not rig_path.is_file():
         near = closest(rig_path.name, [sibling.name for sibling in _siblings(rig_path)])
         suggestion = str(Path(named.value).with_name(near)) if near else ""
         missing = document.problem(("rig",), "there is no such rig file", suggestion=suggestion)
         raise ConfigError(_in_order([missing, *_own_problems(document, CampaignConfig, "campaign")]))
-    return _loaded(document, parse(read_text(rig_path), str(rig_path)), campaign_path, rig_path)
+    return _loaded(document, parse(read_text(rig_path), str(rig_path)), campaign_path, rig_path, beside)
 
 
-def parse_campaign(text: str, name: str, rig_text: str, rig_name: str) -> LoadedCampaign:
+def parse_campaign(
+    text: str, name: str, rig_text: str, rig_name: str, target_spectrum: str | None = None
+) -> LoadedCampaign:
     """A campaign and its rig from their texts, such as a journal keeps; the names only serve messages.
+
+    ``target_spectrum``: what stood in the file that the objective names. No other file is read.
 
     Raises ConfigError with everything that is wrong with either.
     """
-    return _loaded(parse(text, name), parse(rig_text, rig_name), Path(name), Path(rig_name))
+    beside = Beside(text=target_spectrum)
+    return _loaded(parse(text, name), parse(rig_text, rig_name), Path(name), Path(rig_name), beside)
 
 
-def _loaded(document: Document, rig_document: Document, campaign_path: Path, rig_path: Path) -> LoadedCampaign:
+def _loaded(
+    document: Document, rig_document: Document, campaign_path: Path, rig_path: Path, beside: Beside
+) -> LoadedCampaign:
     problems: list[Problem] = []
     try:
         rig: RigConfig | None = _rig(rig_document)
@@ -87,6 +96,8 @@ def _loaded(document: Document, rig_document: Document, campaign_path: Path, rig
         own += references.check_campaign(document, rig)
     if not own and rig is not None:
         config = CampaignConfig.model_validate(document.root.plain())
+        config, own = with_target(document, config, beside)
+    if not own and rig is not None:
         own += rules.check_campaign(document, config, rig)
         if not own:
             return LoadedCampaign(

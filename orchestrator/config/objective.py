@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from orchestrator import units
-from orchestrator.config.quantities import Energy, EnergyDifference, Fraction, Quantity, Section
+from orchestrator.config.quantities import Energy, EnergyDifference, Fraction, Line, Quantity, Section
+
+if TYPE_CHECKING:
+    from orchestrator.shape import TargetSpectrum
+
+MOST_TEXT = 600_000
+"""Characters of a target spectrum: some ten thousand points."""
 
 Weight = Annotated[float, Field(ge=0.0, le=100.0)]
 PositiveWeight = Annotated[float, Field(gt=0.0, le=100.0)]
@@ -112,20 +118,59 @@ class YieldStep(Section):
 OrderStep = Annotated[FwhmStep | YieldStep, Field(discriminator="kind")]
 
 
+class ShapeTarget(Section):
+    """A target spectrum, and by how much its light may be displaced on average to count as there.
+
+    ``file``: beside the campaign file, of two columns (wavelength in nm, photons or counts) or JCAMP-DX. ``text``: the
+    two columns themselves. Whoever reads a campaign file puts the file's content into ``text``.
+    """
+
+    file: Line | None = None
+    text: Annotated[str, Field(min_length=1, max_length=MOST_TEXT)] | None = None
+    tolerance_ev: EnergyDifference = 0.005
+
+    @property
+    def spectrum(self) -> TargetSpectrum:
+        """The target. Raises NoTargetError for a text that is none, and before a file was read."""
+        from orchestrator.shape import NoTargetError, target_of
+
+        if self.text is None:
+            raise NoTargetError("the target spectrum was not read")
+        return target_of(self.text)
+
+
 class ObjectiveConfig(Section):
     """What is wanted: the peak first; once it is inside the tolerance, narrow and bright as weighted.
+
+    ``shape``: in place of the peak and of all that counts beside it, the light of a target spectrum.
 
     ``then``: further targets, worked off one after the other, each to reproduced or to its share of the budget.
     ``desirability`` or ``in_order``, in place of the weights of ``fwhm`` and ``yield``: a mean of desirabilities, or
     what counts after the peak in the order in which it counts.
     """
 
-    peak: PeakTarget
+    peak: PeakTarget | None = None
+    shape: ShapeTarget | None = None
     then: tuple[FurtherTarget, ...] = Field(default=(), max_length=50)
     fwhm: FwhmTerm = Field(default_factory=FwhmTerm)
     quantum_yield: YieldTerm = Field(default_factory=YieldTerm, alias="yield")
     desirability: DesirabilityConfig | None = None
     in_order: tuple[OrderStep, ...] | None = Field(default=None, min_length=1, max_length=2)
+
+    @property
+    def aim(self) -> PeakTarget:
+        """The first peak that is wanted; that of the target spectrum, with its tolerance, where there is one.
+
+        Raises NoTargetError for an objective that has neither.
+        """
+        from orchestrator.shape import NoTargetError
+
+        if self.peak is not None:
+            return self.peak
+        if self.shape is None:
+            raise NoTargetError("the objective has no peak")
+        spectrum = self.shape.spectrum
+        return PeakTarget.model_construct(target_ev=spectrum.peak_ev, tolerance_ev=self.shape.tolerance_ev)
 
     @property
     def open_step(self) -> FwhmStep | YieldStep | None:

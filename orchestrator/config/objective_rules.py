@@ -18,6 +18,8 @@ Path = tuple[str | int, ...]
 
 def check_objective(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
     """Targets that the detector cannot see or that are listed twice, terms that exclude each other or ask in vain."""
+    if campaign.objective.shape is not None or campaign.objective.peak is None:
+        return list(_shape(document, campaign, rig))
     return [
         *_targets(document, campaign, rig),
         *_ways(document, campaign),
@@ -26,9 +28,50 @@ def check_objective(document: Document, campaign: CampaignConfig, rig: RigConfig
     ]
 
 
+def _shape(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:
+    """A target spectrum is all that is wanted, is one, and lies where the detector sees."""
+    from orchestrator.shape import MOST_OUTSIDE, NoTargetError, outside
+
+    wanted, path = campaign.objective, ("objective", "shape")
+    if wanted.shape is None:
+        yield document.problem(
+            ("objective", "peak"), "missing", at_key=True, allowed="a peak, or the shape of a spectrum"
+        )
+        return
+    for name, key in (("peak", "peak"), ("then", "then"), ("fwhm", "fwhm"), ("quantum_yield", "yield")):
+        if name in wanted.model_fields_set:
+            message = "a target spectrum says itself where the light is to be: leave this out"
+            yield document.problem(("objective", key), message, at_key=True)
+    for key, given in (("desirability", wanted.desirability), ("in_order", wanted.in_order)):
+        if given is not None:
+            message = "a target spectrum says itself where the light is to be: leave this out"
+            yield document.problem(("objective", key), message, at_key=True)
+    if not rig.detector.sees_emission:
+        message = f"the detector {rig.plumbing.detector!r} looks at absorption, and a shape is one of emission"
+        yield document.problem(path, message, at_key=True)
+    if campaign.archives:
+        message = "archives hold peaks, and no spectra to learn a shape from"
+        yield document.problem(("archives",), message, at_key=True)
+    rule = campaign.stop.plateau
+    if rule is not None and rule.improvement_ev is None:
+        yield document.problem(("stop", "plateau"), "what counts as no improvement? Add improvement", at_key=True)
+    where = (*path, "text" if wanted.shape.file is None else "file")
+    try:
+        target = wanted.shape.spectrum
+    except NoTargetError as error:
+        yield document.problem(where, str(error), at_key=wanted.shape.file is None)
+        return
+    window = rig.detector.emission_nm
+    share = outside(target, window.low, window.high)
+    if share > MOST_OUTSIDE:
+        message = f"{100.0 * share:.0f} % of its light lies outside the detector's emission window"
+        allowed = f"light from {window.low:g} nm to {window.high:g} nm"
+        yield document.problem(where, message, at_key=wanted.shape.file is None, allowed=allowed)
+
+
 def _targets(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:
     wanted = campaign.objective
-    aims: list[tuple[Path, PeakTarget | FurtherTarget]] = [(("objective", "peak"), wanted.peak)]
+    aims: list[tuple[Path, PeakTarget | FurtherTarget]] = [(("objective", "peak"), wanted.aim)]
     aims += [(("objective", "then", index), each) for index, each in enumerate(wanted.then)]
     seen: list[float] = []
     for path, aim in aims:
@@ -66,7 +109,7 @@ def _ways(document: Document, campaign: CampaignConfig) -> Iterator[Problem]:
             message = f"these weights stand beside {ways[0]}, which says itself what {key} is worth: leave them out"
             yield document.problem(("objective", key), message, at_key=True)
     if wanted.desirability is not None:
-        yield from _desirability(document, wanted.desirability, wanted.peak)
+        yield from _desirability(document, wanted.desirability, wanted.aim)
     if wanted.in_order is not None:
         yield from _order(document, wanted.in_order, several=bool(wanted.then))
 

@@ -17,12 +17,13 @@ LEAST_MEV = 0.05  # errors smaller than this are drawn here: the axis is logarit
 
 
 def progress(state: RunState) -> Markup | None:
-    """|peak - target| over experiment number on a logarithmic axis, with the best so far and what gave no value."""
+    """|peak - target|, or the displacement of the light, over experiment number on a logarithmic axis; with the best
+    so far and what gave no value."""
     target, tolerance = state.target_ev, state.tolerance_ev
     if target is None or not state.experiments:
         return None
     aims = {e.n: state.target_of(e) or target for e in state.experiments}
-    errors = {e.n: 1e3 * abs(error) for e in state.experiments if (error := e.error_ev(aims[e.n])) is not None}
+    errors = {e.n: 1e3 * miss for e in state.experiments if (miss := e.miss_ev(aims[e.n])) is not None}
     tolerance_mev = 1e3 * (tolerance or 0.0)
     shown = [max(value, LEAST_MEV) for value in (*errors.values(), tolerance_mev or 1.0)]
     low, high = min(shown) / 1.8, max(*shown, 20.0) * 1.8
@@ -173,8 +174,9 @@ QUANTITIES = (
     ("peak_ev", "peak / eV", "peak"),
     ("fwhm_ev", "FWHM / meV", "width"),
     ("quantum_yield", "yield / %", "yield"),
+    ("light_median_ev", "median of the light / eV", "median of the light"),
 )
-_FACTORS = {"peak_ev": 1.0, "fwhm_ev": 1e3, "quantum_yield": 100.0}
+_FACTORS = {"peak_ev": 1.0, "light_median_ev": 1.0, "fwhm_ev": 1e3, "quantum_yield": 100.0}
 
 
 def calibration(state: RunState) -> tuple[list[tuple[str, Markup]], str] | None:
@@ -184,14 +186,14 @@ def calibration(state: RunState) -> tuple[list[tuple[str, Markup]], str] | None:
         pairs = [
             (e, e.predicted[name], measured)
             for e in state.experiments
-            if e.accepted and name in e.predicted and (measured := _measured(e, name)) is not None
+            if e.accepted and name in e.predicted and (measured := e.reading(name)) is not None
         ]
         if not pairs:
             continue
         factor = _FACTORS[name]
         every = [factor * v for _, it, measured in pairs for v in (it["low"], it["high"], measured)]
         numbers = [e.n for e, _, _ in pairs]
-        plot = Plot(480 if name != "peak_ev" else WIDTH, 240, bottom=42)
+        plot = Plot(WIDTH if name in ("peak_ev", "light_median_ev") else 480, 240, bottom=42)
         plot.scales((min(numbers) - 0.6, max(numbers) + 0.6), padded(every))
         plot.y_axis("")
         plot.x_axis("experiment", [t for t in counted(max(numbers)) if t >= min(numbers)], lambda tick: f"{tick:.0f}")
@@ -238,6 +240,8 @@ def described(e: Experiment, target_ev: float | None) -> str:
         parts.append(f"{1e3 * (e.peak_ev - target_ev):+.1f} meV".replace("-", "−"))
     if e.fwhm_ev is not None:
         parts.append(f"FWHM {1e3 * e.fwhm_ev:.0f} meV")
+    if e.shape is not None:
+        parts.append(f"light displaced by {1e3 * e.shape['distance_ev']:.1f} meV")
     if e.quantum_yield is not None:
         parts.append(f"yield {100 * e.quantum_yield:.0f} %")
     return f"{head}: {', '.join(parts)}"
@@ -252,7 +256,3 @@ def counted(last: int, most: int = 14) -> list[float]:
     """Whole-numbered ticks from 1 to `last`, at most so many."""
     step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**6) if last / s <= most)
     return [float(n) for n in range(step, last + 1, step)]
-
-
-def _measured(e: Experiment, name: str) -> float | None:
-    return {"peak_ev": e.peak_ev, "fwhm_ev": e.fwhm_ev, "quantum_yield": e.quantum_yield}[name]

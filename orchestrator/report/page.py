@@ -38,7 +38,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
     result = summary(state)
     tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))
     peak = result["peak_ev"]
-    judged = wanted.judged(state)
+    judged = wanted.judged(material)
     return _template().render(
         css=Markup(_asset("style.css")),
         script=Markup(_asset("page.js")),

@@ -13,6 +13,11 @@ _OUTPUTS: Mapping[str, tuple[str, float, str]] = {
     "peak_ev": ("peak", 1.0, "eV"),
     "fwhm_ev": ("line width", 1e3, "meV"),
     "quantum_yield": ("quantum yield", 100.0, "%"),
+    "light_median_ev": ("median of the light", 1.0, "eV"),
+    "light_5_percent_ev": ("distance from the median to the reddest 5 % of the light", 1e3, "meV"),
+    "light_23_percent_ev": ("distance from the median to the reddest 23 % of the light", 1e3, "meV"),
+    "light_77_percent_ev": ("distance from the median to the bluest 23 % of the light", 1e3, "meV"),
+    "light_95_percent_ev": ("distance from the median to the bluest 5 % of the light", 1e3, "meV"),
 }
 _HARDLY_VARIED = 0.1
 

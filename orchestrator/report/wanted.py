@@ -10,7 +10,9 @@ from markupsafe import Markup
 
 from orchestrator import goal
 from orchestrator.errors import LumiflowError
+from orchestrator.report.colour import emission_colour
 from orchestrator.report.figures import WIDTH, counted, described
+from orchestrator.report.gather import Material
 from orchestrator.report.svg import Plot, linear_ticks, number
 from orchestrator.run_state import Experiment, RunState
 
@@ -37,14 +39,15 @@ class Judged:
     parts: tuple[Part, ...]
     of: str
     reached: Mapping[int, bool]
-    figure: Markup | None
+    figure: tuple[str, Markup] | None
 
 
-def judged(state: RunState) -> Judged | None:
+def judged(material: Material) -> Judged | None:
     """The view of the present target's objective; None where the peak, or nothing that is understood, is wanted."""
     from orchestrator.header import loaded_from
     from orchestrator.targets import present
 
+    state = material.state
     if not state.header.get("wanted"):
         return None
     try:
@@ -53,11 +56,11 @@ def judged(state: RunState) -> Judged | None:
         return None
     chosen, of = _chosen(config, state)
     return Judged(
-        sentence=goal.sentence(config),
+        sentence=f"{'The peak,' if config.objective.shape is None else 'A spectrum'} {goal.sentence(config)}",
         parts=_parts(config, chosen) if chosen else (),
         of=of,
         reached={e.n: goal.reached(config, e) for e in state.experiments},
-        figure=_figure(config, state),
+        figure=_figure(config, material, chosen),
     )
 
 
@@ -77,9 +80,11 @@ def _chosen(config: CampaignConfig, state: RunState) -> tuple[Sequence[Experimen
 def _parts(config: CampaignConfig, chosen: Sequence[Experiment]) -> tuple[Part, ...]:
     import numpy as np
 
-    from planners import Desirability, InOrder
+    from planners import Desirability, InOrder, Shape
 
-    wanted, readings = goal.objective(config), goal.readings(chosen)
+    wanted, readings = goal.objective(config), goal.readings(config, chosen)
+    if isinstance(wanted, Shape):
+        return _shape_parts(config, chosen)
     peak, fwhm, bright = (None if np.isnan(value) else float(value) for value in readings)
     if peak is None:
         return ()
@@ -126,6 +131,33 @@ def _parts(config: CampaignConfig, chosen: Sequence[Experiment]) -> tuple[Part, 
     return (off,)
 
 
+def _shape_parts(config: CampaignConfig, chosen: Sequence[Experiment]) -> tuple[Part, ...]:
+    """The displacement of the light, beside what people know better: shared light, and the peak."""
+    shapes = [e.shape for e in chosen if e.shape is not None]
+    peaks = [e.peak_ev for e in chosen if e.peak_ev is not None]
+    if not shapes or not peaks:
+        return ()
+    aim = config.objective.aim
+    off_mev, most_mev = 1e3 * _mean([each["distance_ev"] for each in shapes]), 1e3 * aim.tolerance_ev
+    shared, peak = _mean([each["overlap"] for each in shapes]), _mean(peaks)
+    met = off_mev <= most_mev
+    return (
+        Part(
+            "mean displacement",
+            f"at most {number(most_mev)} meV",
+            f"{off_mev:.1f} meV",
+            "met" if met else "not met",
+            met,
+        ),
+        Part("light shared with the target", "", f"{100.0 * shared:.1f} %", "", True),
+        Part("peak", f"{aim.target_ev:.4f} eV", f"{peak:.4f} eV", f"{1e3 * (peak - aim.target_ev):+.1f} meV", True),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 _NAMES = {"fwhm_ev": "width (FWHM)", "quantum_yield": "relative yield"}
 
 
@@ -136,10 +168,14 @@ def amount(output: str, value: float | None) -> str:
     return f"{1e3 * value:.0f} meV" if output == "fwhm_ev" else f"{100.0 * value:.0f} %"
 
 
-def _figure(config: CampaignConfig, state: RunState) -> Markup | None:
-    """The overall desirability over experiment number, and what is enough."""
-    from orchestrator.report.colour import emission_colour
+def _figure(config: CampaignConfig, material: Material, chosen: Sequence[Experiment]) -> tuple[str, Markup] | None:
+    if config.objective.shape is not None:
+        return _spectra(config, material, chosen)
+    return _desirabilities(config, material.state)
 
+
+def _desirabilities(config: CampaignConfig, state: RunState) -> tuple[str, Markup] | None:
+    """The overall desirability over experiment number, and what is enough."""
     said = config.objective.desirability
     seen = [e for e in state.experiments if e.accepted and e.peak_ev is not None]
     if said is None or not seen:
@@ -153,4 +189,30 @@ def _figure(config: CampaignConfig, state: RunState) -> Markup | None:
         value = 1.0 - goal.best_loss(config, [e])
         tip = f"{described(e, state.target_of(e))}, desirability {value:.2f}"
         plot.dot((e.n, value), "circle" if e.of is None else "diamond", tip, emission_colour(e.peak_ev or 0.0))
-    return plot.render("Overall desirability over experiment number")
+    caption = "Overall desirability, experiment by experiment; the band is enough"
+    return caption, plot.render("Overall desirability over experiment number")
+
+
+def _spectra(config: CampaignConfig, material: Material, chosen: Sequence[Experiment]) -> tuple[str, Markup] | None:
+    """The target spectrum and one measured, each as a share of its own light by nm."""
+    import numpy as np
+
+    shape, names = config.objective.shape, {e.n for e in chosen}
+    seen = next((spectrum for spectrum in material.spectra if spectrum.n in names), None)
+    if shape is None or seen is None:
+        return None
+    target = shape.spectrum
+    window = (seen.wavelengths_nm[0], seen.wavelengths_nm[-1])
+    curves = []
+    for nm, values in ((target.wavelengths_nm, target.intensities), (seen.wavelengths_nm, seen.counts_per_s)):
+        scaled = np.asarray(values) / max(float(np.sum(np.clip(values, 0.0, None) * np.gradient(nm))), 1e-300)
+        curves.append([(x, 100.0 * float(y)) for x, y in zip(nm, scaled, strict=True) if window[0] <= x <= window[1]])
+    top = max(y for curve in curves for _, y in curve)
+    plot = Plot(WIDTH, 300, top=20).scales(window, (-0.03 * top, 1.08 * top))
+    plot.y_axis("share of the light / % per nm")
+    plot.x_axis("wavelength / nm", linear_ticks(*window, 8), grid=True)
+    for curve, css in zip(curves, ("best", "dependence"), strict=True):
+        if len(curve) > 1:
+            plot.path(curve, css)
+    caption = f"Grey: the target; coloured: experiment {seen.n}"
+    return caption, plot.render("The target spectrum and a measured one")

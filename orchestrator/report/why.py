@@ -11,7 +11,7 @@ from orchestrator.report.colour import emission_colour
 from orchestrator.report.figures import words
 from orchestrator.report.said import finding_sentences, output_words
 from orchestrator.report.svg import Plot, number, padded
-from orchestrator.run_state import Experiment, RunState
+from orchestrator.run_state import RunState
 
 Data = Mapping[str, Any]
 
@@ -119,7 +119,7 @@ def panel(entry: Data, effect: Data, state: RunState, span: tuple[float, float])
         plot.path(there, f"likely{css}", close=f"{back} Z")
         plot.path([(at, middle) for at, _, middle, _ in rows], f"dependence{css}")
     for e in state.experiments:
-        value = _reading(e, effect["output"])
+        value = e.reading(effect["output"])
         if value is not None and entry["name"] in e.recipe and e.peak_ev is not None:
             at = min(max(float(e.recipe[entry["name"]]), edges[0]), edges[1])
             _speck(plot, at, min(max(factor * value, span[0]), span[1]), emission_colour(e.peak_ev))
@@ -140,13 +140,8 @@ def _span(effects: Sequence[Data], output: str, state: RunState) -> tuple[float,
     """What the panels of one output show: its readings and every curve; bands are cut off there."""
     factor = output_words(output)[1]
     values = [factor * band["middle"] for effect in effects for band in effect["curve"]]
-    values += [factor * value for e in state.experiments if (value := _reading(e, output)) is not None]
+    values += [factor * value for e in state.experiments if (value := e.reading(output)) is not None]
     return padded(values, 0.08, 1e-6)
-
-
-def _reading(e: Experiment, output: str) -> float | None:
-    known = {"peak_ev": e.peak_ev, "fwhm_ev": e.fwhm_ev, "quantum_yield": e.quantum_yield}
-    return known.get(output) if e.accepted else None
 
 
 def _speck(plot: Plot, x: float, y: float, colour: str) -> None:

@@ -25,6 +25,7 @@ def example(name: str) -> LoadedCampaign:
     ("name", "words"),
     [
         ("desirable-2.20", ("overall desirability", "40 % (0) to 85 % (1)", "at least 0.80")),
+        ("shape-2.30", ("green-target.csv by at most 5 meV", "mean displacement", "light shared with the target")),
         ("in-order-2.15", ("width of at most 85 meV", "as high as possible", "met")),
     ],
 )

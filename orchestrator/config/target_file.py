@@ -1,0 +1,60 @@
+"""The file of a target spectrum: read when a campaign file is, and out of the journal ever after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.config.campaign import CampaignConfig
+from orchestrator.config.objective import MOST_TEXT
+from orchestrator.errors import Problem
+from orchestrator.yaml_source import Document
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Where a file that a campaign names is to be had: in a folder, or as the text that was read from it earlier."""
+
+    folder: Path | None = None
+    text: str | None = None
+
+
+def with_target(document: Document, config: CampaignConfig, beside: Beside) -> tuple[CampaignConfig, list[Problem]]:
+    """The campaign with the content of its target spectrum's file, and what is wrong with that file."""
+    shape = config.objective.shape
+    if shape is None:
+        return config, []
+    path = ("objective", "shape")
+    if (shape.file is None) == (shape.text is None):
+        message = "a target spectrum comes from a file or stands here as text: give one of the two"
+        return config, [document.problem(path, message, at_key=True, allowed="file or text")]
+    if shape.file is None:
+        return config, []
+    try:
+        text = _read(shape.file, beside)
+    except ValueError as error:
+        return config, [document.problem((*path, "file"), str(error))]
+    objective = config.objective.model_copy(update={"shape": shape.model_copy(update={"text": text})})
+    return config.model_copy(update={"objective": objective}), []
+
+
+def _read(file: str, beside: Beside) -> str:
+    """The two columns of a file. Raises ValueError, in words."""
+    from orchestrator.shape import canonical
+
+    if beside.text is not None:
+        return beside.text
+    if beside.folder is None:
+        raise ValueError("only a campaign file can name another file: put the two columns of the spectrum here as text")
+    if "\0" in file:
+        raise ValueError("there is no such spectrum file")
+    try:
+        data = (beside.folder / file).read_bytes()
+    except FileNotFoundError:
+        raise ValueError("there is no such spectrum file") from None
+    except OSError as error:
+        raise ValueError(f"the spectrum file cannot be read: {error.strerror}") from None
+    text = canonical(data)
+    if len(text) > MOST_TEXT:
+        raise ValueError("the spectrum has more points than any detector")
+    return text
