@@ -106,15 +106,14 @@ def _standardised(utility: Tensor) -> Tensor:
     return (utility - utility.mean(0)) / utility.std(0).clamp_min(1e-12)
 
 
-def maximise(
+def search(
     request: Request,
     acquisition: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     points: NDArray[np.float64],
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], float, int]:
-    """The best of candidates [N, d] after local refinement: the point [d], its value, and how many were compared."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Candidates [N, d] and those of a local refinement around the best of them [M, d], with their values [M]."""
     values = acquisition(points)
-    compared = len(points)
     for radius in _REFINE_RADII:
         starts = points[np.argsort(-values, kind="stable")[:_REFINE_STARTS]]
         fresh = keep(request, np.concatenate([around(start, radius, _REFINE_EACH, rng) for start in starts]))
@@ -122,6 +121,16 @@ def maximise(
             continue
         points = np.concatenate([points, fresh])
         values = np.concatenate([values, acquisition(fresh)])
-        compared += len(fresh)
+    return points, values
+
+
+def maximise(
+    request: Request,
+    acquisition: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    points: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], float, int]:
+    """The best of what a search found: the point [d], its value, and how many were compared."""
+    points, values = search(request, acquisition, points, rng)
     best = int(np.argmax(values))
-    return points[best], float(values[best]), compared
+    return points[best], float(values[best]), len(points)

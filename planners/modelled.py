@@ -117,10 +117,11 @@ class Modelled(ABC):
             return recommend(self, request)
 
     def _modelled(self, request: Request, measured: Measured) -> Proposal:
-        from planners.acquisition import maximise
+        from planners.acquisition import search
         from planners.candidates import pool
         from planners.pricing import per_price
         from planners.reach import verdict
+        from planners.runner_up import runner_up, runner_up_words
         from planners.surrogate import Data
         from planners.wording import proposal_reason
 
@@ -136,15 +137,17 @@ class Modelled(ABC):
             ranking = per_price(request, request.price, ranking)
             acquisition += f", per {request.price.unit}"
         points = pool(request, places, first, spread=self.spread, local=self.local, rng=rng)
+        second = None
         if len(points) == 0:
             point, looked = next_in_stream(request, sobol_stream(request), self.name)
             value, compared = float(ranking(point[None, :])[0]), looked
-        elif request.candidates is not None:
-            values = ranking(points)
-            best, compared = int(np.argmax(values)), len(points)
-            point, value = points[best], float(values[best])
         else:
-            point, value, compared = maximise(request, ranking, points, rng)
+            seen, values = points, ranking(points) if request.candidates is not None else None
+            if values is None:
+                seen, values = search(request, ranking, points, rng)
+            best, compared = int(np.argmax(values)), len(seen)
+            point, value = seen[best], float(values[best])
+            second = runner_up(request, seen, values, best)
         belief = fitted.believe(point[None, :])
         return Proposal(
             x=as_recipe(request, point),
@@ -155,6 +158,7 @@ class Modelled(ABC):
             acquisition=acquisition,
             acquisition_value=value,
             compared=compared,
-            reason=proposal_reason(request, point, fitted.described, belief, measured=measured, compared=compared),
+            reason=proposal_reason(request, point, fitted.described, belief, measured=measured, compared=compared)
+            + runner_up_words(request, point, value, second, logarithmic=fitted.logarithmic),
             out_of_reach=verdict(request, fitted, points) if request.candidates is not None else None,
         )

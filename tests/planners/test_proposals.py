@@ -24,6 +24,7 @@ from planners import (
     strategy_names,
     strategy_settings,
 )
+from planners.runner_up import runner_up, runner_up_words
 from tests.planners.reactor import OBJECTIVE, SPACE, campaign, design, nearest_ev
 
 SMALL: dict[str, dict[str, int]] = {
@@ -326,3 +327,30 @@ def test_proposals_are_plain_values() -> None:
     assert all(type(value) is float for value in proposal.x)
     assert type(proposal.acquisition_value) is float
     assert type(proposal.compared) is int
+
+
+def test_a_reason_names_the_runner_up_and_how_much_less_it_promises() -> None:
+    """Of listed candidates the second-best is known; the ranking of the proposal and that of the rest say it alike."""
+    told = design(8)
+    listed = tuple(each.x for each in design(30, seed=7))
+    planner = strategy("ensemble", **SMALL["ensemble"])
+    request = Request(SPACE, OBJECTIVE, told, initial=6, candidates=(*(each.x for each in told), *listed))
+    proposal = planner.propose(request)
+    said = re.search(
+        r"Runner-up: (.+) instead of (.+), with ([\d.e+-]+) % less expected improvement\.$", proposal.reason
+    )
+    assert said is not None, proposal.reason
+    assert 0.0 <= float(said[3]) <= 100.0
+
+
+def test_the_runner_up_is_elsewhere_and_not_the_next_pixel() -> None:
+    request = Request(SPACE, OBJECTIVE, design(8))
+    points = np.array([[0.5, 0.5, 0.5], [0.51, 0.5, 0.5], [0.9, 0.5, 0.5], [0.1, 0.1, 0.1]])
+    found = runner_up(request, points, np.log([1.0, 0.99, 0.75, 0.5]), 0)
+    assert found is not None
+    assert found[0].tolist() == [0.9, 0.5, 0.5]
+    words = runner_up_words(request, points[0], 0.0, found, logarithmic=True)
+    assert words == " Runner-up: halide ratio 0.9 instead of 0.5, with 25 % less expected improvement."
+    assert runner_up(request, points[:2], np.zeros(2), 0) is None
+    far = runner_up_words(request, points[0], 1.0, (points[3], 0.75), logarithmic=False)
+    assert far.endswith("and temperature c 72 degC instead of 120 degC, with an acquisition value lower by 0.25.")
