@@ -66,8 +66,8 @@ def waterfall(material: Material) -> Markup | None:
     if not spectra:
         return None
     by_n = {e.n: e for e in state.experiments}
-    heights = {s.n: max(s.counts_per_s) for s in spectra if by_n[s.n].accepted}
-    common = sorted(heights.values())[len(heights) // 2] if heights else max(max(s.counts_per_s) for s in spectra)
+    heights = {s.n: max(s.values) for s in spectra if by_n[s.n].accepted}
+    common = sorted(heights.values())[len(heights) // 2] if heights else max(max(s.values) for s in spectra)
     row, rise = 24.0, 62.0
     height = rise + row * len(spectra) + 46
     window = (spectra[0].wavelengths_nm[0], spectra[0].wavelengths_nm[-1])
@@ -80,7 +80,7 @@ def waterfall(material: Material) -> Markup | None:
         pixels = rise * 0.92 / row
         line = [
             (wavelength, base + pixels * max(min(counts / scale, 1.05), -0.05))
-            for wavelength, counts in zip(spectrum.wavelengths_nm, spectrum.counts_per_s, strict=True)
+            for wavelength, counts in zip(spectrum.wavelengths_nm, spectrum.values, strict=True)
         ]
         colour = emission_colour(e.peak_ev) if e.accepted and e.peak_ev else None
         css = "ridge" if colour else "ridge dim"
@@ -98,7 +98,7 @@ def waterfall(material: Material) -> Markup | None:
         at = HC_EV_NM / state.target_ev
         plot.rule("target", x=at, over=38.0)
         plot.text((at, len(spectra)), f"target {number(state.target_ev)} eV", "note target-note", "middle", (0, -46))
-    return plot.render("Emission spectra of all experiments")
+    return plot.render(f"{str(state.header.get('spectra', 'emission')).capitalize()} spectra of all experiments")
 
 
 def inputs(state: RunState) -> list[tuple[str, Markup]]:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.absorption import MOST_ABSORBANCE
 from orchestrator.errors import JournalError
 from orchestrator.fold import fold
 from orchestrator.journal import Event, Journal
-from orchestrator.run_state import Experiment, RunState
+from orchestrator.run_state import Blank, Experiment, RunState
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 Series = list[tuple[float, float]]
 
@@ -20,11 +27,12 @@ SERIES_COLUMNS = 900
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Emission of one experiment: mean of its readings minus the dark, per second, binned over the window shown."""
+    """The spectrum of one experiment, binned over the window shown: the mean of its readings minus the dark, in counts
+    per second; of absorption the absorbance, less that of the reddest tenth of the window."""
 
     n: int
     wavelengths_nm: tuple[float, ...]
-    counts_per_s: tuple[float, ...]
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,7 @@ def _spectra(journal: Journal, state: RunState) -> tuple[Spectrum, ...]:
         return ()
     edges = np.array_split(np.flatnonzero(inside), min(SPECTRUM_POINTS, int(inside.sum())))
     centres = tuple(float(wavelengths[part].mean()) for part in edges)
+    incident = _blank_rate(journal, state.blank) if state.header.get("spectra") == "absorption" else None
     result = []
     for experiment in state.experiments:
         if not experiment.spectra or not experiment.integration_s:
@@ -126,9 +135,28 @@ def _spectra(journal: Journal, state: RunState) -> tuple[Spectrum, ...]:
         if experiment.dark is not None:
             dark = np.frombuffer(journal.blob(experiment.dark), dtype="<f4")
             mean = mean - (dark if dark.shape == mean.shape else 0.0)
-        counts = tuple(float(mean[part].mean()) / experiment.integration_s for part in edges)
-        result.append(Spectrum(experiment.n, centres, counts))
+        rates = np.array([float(mean[part].mean()) / experiment.integration_s for part in edges])
+        if incident is not None:
+            rates = _absorbance(rates, np.array([float(incident[part].mean()) for part in edges]))
+        result.append(Spectrum(experiment.n, centres, tuple(float(value) for value in rates)))
     return tuple(result)
+
+
+def _blank_rate(journal: Journal, blank: Blank) -> Array:
+    """Counts per second of the solvent's own spectrum, the last that was read."""
+    import numpy as np
+
+    light, dark = (np.frombuffer(journal.blob(address), dtype="<f4") for address in (blank.blank, blank.dark))
+    return np.asarray((light - dark) / blank.integration_s, dtype=np.float64)
+
+
+def _absorbance(rates: Array, incident: Array) -> Array:
+    """Absorbance by bins, for the eye: what weakens all colours alike is taken off at the red end."""
+    import numpy as np
+
+    passes = np.clip(rates, 1e-12, None) / np.clip(incident, 1e-12, None)
+    values = np.clip(-np.log10(passes), -MOST_ABSORBANCE, MOST_ABSORBANCE)
+    return np.asarray(values - np.median(values[-max(len(values) // 10, 1) :]))
 
 
 def shown_window(experiments: Sequence[Experiment]) -> tuple[float, float]:

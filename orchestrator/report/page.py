@@ -55,6 +55,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         recipe=_recipe(state, result["recipe"]),
         best=state.best,
         judged=judged,
+        absorption=state.header.get("spectra") == "absorption",
         tradeoffs=tradeoffs.front(state),
         targets=[_target(row, state) for row in result.get("targets", ())],
         progress=figures.progress(state),

@@ -204,7 +204,7 @@ def _spectra(config: CampaignConfig, material: Material, chosen: Sequence[Experi
     target = shape.spectrum
     window = (seen.wavelengths_nm[0], seen.wavelengths_nm[-1])
     curves = []
-    for nm, values in ((target.wavelengths_nm, target.intensities), (seen.wavelengths_nm, seen.counts_per_s)):
+    for nm, values in ((target.wavelengths_nm, target.intensities), (seen.wavelengths_nm, seen.values)):
         scaled = np.asarray(values) / max(float(np.sum(np.clip(values, 0.0, None) * np.gradient(nm))), 1e-300)
         curves.append([(x, 100.0 * float(y)) for x, y in zip(nm, scaled, strict=True) if window[0] <= x <= window[1]])
     top = max(y for curve in curves for _, y in curve)

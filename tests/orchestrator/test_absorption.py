@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from orchestrator.absorption import analyse_absorption
 from orchestrator.config import load_campaign, load_rig, parse_campaign
 from orchestrator.errors import ConfigError
+from orchestrator.report import render_report
+from orchestrator.report.gather import gather
 from orchestrator.spectra import HC_EV_NM, Analysis, Frames, OpticalLayout, QualityRules, analyse, with_steady_light
 from simulators.chemistry import build_chemistry
 from simulators.emission import CellLight
@@ -175,3 +178,11 @@ def test_a_campaign_by_absorption_reaches_its_target_on_the_twin(tmp_path: Path)
     assert len(hits) >= 2
     assert all(data["quantum_yield"] is None for data in analysed)
     assert all(0.03 <= data["absorbance"] < 1.0 for data in hits)
+    page = render_report(tmp_path / "run.db", {"cannot": "nobody asked"})
+    assert "Absorption spectra of all experiments" in page
+    assert "coloured as the light that it absorbs" in page
+    words = re.sub(r"(?s)<(style|script|pre|svg)\b.*?</\1>|<[^>]*>", " ", page)
+    assert not re.search(r"\bemi(ssion|ts|tted)\b", words)
+    assert "yield" not in words
+    read = [spectrum for spectrum in gather(tmp_path / "run.db").spectra if spectrum.n == hits[0]["n"]]
+    assert 0.03 < max(read[0].values) < 2.0, "what is drawn is absorbance, and no count"
