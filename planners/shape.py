@@ -116,12 +116,16 @@ class Shape:
         return utility
 
     def score_rows(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See `Wanted`."""
-        return np.asarray(self.worth(readings), dtype=np.float64)
+        """See `Wanted`: of light that is known in part, the rest counts as lying where it should."""
+        return np.asarray(self.worth(self._filled(readings)), dtype=np.float64)
 
     def away(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See `Wanted`."""
-        return np.asarray(self.displacement(readings), dtype=np.float64)
+        """See `Wanted`; as `score_rows`."""
+        return np.asarray(self.displacement(self._filled(readings)), dtype=np.float64)
+
+    def _filled(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = ~np.isnan(readings) | (np.arange(readings.shape[-1]) == 0)
+        return np.where(known, readings, np.array(self.light_ev))
 
     def reached(self, readings: NDArray[np.float64]) -> NDArray[np.bool_]:
         """See `Wanted`."""

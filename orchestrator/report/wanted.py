@@ -33,12 +33,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Judged:
-    """An objective's view of a run. ``reached``: by experiment, whether it was all that is wanted."""
+    """An objective's view of a run. ``reached``: by experiment, whether it was all that is wanted. ``of_light``: it
+    wants the light of a spectrum."""
 
     sentence: str
     parts: tuple[Part, ...]
     of: str
     reached: Mapping[int, bool]
+    of_light: bool
     figure: tuple[str, Markup] | None
 
 
@@ -60,6 +62,7 @@ def judged(material: Material) -> Judged | None:
         parts=_parts(config, chosen) if chosen else (),
         of=of,
         reached={e.n: goal.reached(config, e) for e in state.experiments},
+        of_light=config.objective.shape is not None,
         figure=_figure(config, material, chosen),
     )
 
@@ -150,7 +153,13 @@ def _shape_parts(config: CampaignConfig, chosen: Sequence[Experiment]) -> tuple[
             met,
         ),
         Part("light shared with the target", "", f"{100.0 * shared:.1f} %", "", True),
-        Part("peak", f"{aim.target_ev:.4f} eV", f"{peak:.4f} eV", f"{1e3 * (peak - aim.target_ev):+.1f} meV", True),
+        Part(
+            "peak",
+            f"{aim.target_ev:.4f} eV",
+            f"{peak:.4f} eV",
+            f"{1e3 * (peak - aim.target_ev):+.1f} meV".replace("-", "−"),
+            True,
+        ),
     )
 
 

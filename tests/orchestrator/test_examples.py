@@ -25,7 +25,15 @@ def example(name: str) -> LoadedCampaign:
     ("name", "words"),
     [
         ("desirable-2.20", ("overall desirability", "40 % (0) to 85 % (1)", "at least 0.80")),
-        ("shape-2.30", ("green-target.csv by at most 5 meV", "mean displacement", "light shared with the target")),
+        (
+            "shape-2.30",
+            (
+                "green-target.csv by at most 5 meV",
+                "light of each experiment is displaced",
+                "mean displacement",
+                "light shared with the target",
+            ),
+        ),
         ("in-order-2.15", ("width of at most 85 meV", "as high as possible", "met")),
     ],
 )
@@ -36,3 +44,18 @@ def test_an_example_reaches_its_goal_and_its_report_says_how(tmp_path: Path, nam
     page = render_report(journal, {"cannot": "nobody asked"})
     for each in ("What was wanted of it", *words):
         assert each in page
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["quickstart", *(pytest.param(name, marks=pytest.mark.long) for name in ("blue-2.60", "three-colours"))],
+)
+def test_an_example_with_weights_reaches_its_targets(tmp_path: Path, name: str) -> None:
+    ended = rehearse(example(name), tmp_path / "run.sqlite")
+    assert ended.state.stop_reason == "target_reproduced", ended.state.stop_detail
+
+
+def test_every_example_is_named_in_the_guide() -> None:
+    guide = (CONFIGS.parent / "docs" / "campaigns.md").read_text(encoding="utf-8")
+    for path in (CONFIGS / "campaigns").glob("*.yaml"):
+        assert f"`{path.name}`" in guide or f"configs/campaigns/{path.name}" in guide, path.name

@@ -18,6 +18,7 @@ from planners import (
     PlannerError,
     Request,
     SearchSpace,
+    Shape,
     Step,
     Variable,
     strategy,
@@ -60,8 +61,13 @@ def requests(draw: st.DrawFn) -> Request:
     recipes = [tuple(float(v) for v in row) for row in pool]
     chosen = draw(st.lists(st.sampled_from(recipes), max_size=12))
     listed = draw(st.booleans())
-    if draw(st.booleans()):
-        goal: PeakAimed | OneOutput = draw(st.sampled_from(PEAKS))
+    kind = draw(st.sampled_from(("peak", "light", "one")))
+    goal: PeakAimed | OneOutput | Shape
+    if kind == "light":
+        goal = Shape((2.25, -0.06, -0.02, 0.02, 0.06), 0.005)
+        told = [Observation(x, values=tuple(draw(NUMBERS) for _ in range(5))) for x in chosen]
+    elif kind == "peak":
+        goal = draw(st.sampled_from(PEAKS))
         told = [
             Observation(x, draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(NUMBERS), draw(st.booleans()))
             for x in chosen
