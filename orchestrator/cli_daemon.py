@@ -90,10 +90,10 @@ def submit(
     as_json: JsonFlag = False,
 ) -> None:
     """Put a campaign into a rig's queue. It runs on the daemon's rig file, whatever rig the campaign file names."""
-    from orchestrator.yaml_source import read_text
+    from orchestrator.config.target_file import carried
 
     try:
-        text = read_text(campaign)
+        text = carried(campaign)
     except LumiflowError as error:
         _refuse(error, as_json)
     overrides = {"seed": seed, "target": target, "strategy": strategy}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.objective import MOST_TEXT
-from orchestrator.errors import Problem
-from orchestrator.yaml_source import Document
+from orchestrator.errors import ConfigError, Problem
+from orchestrator.yaml_source import Document, parse, read_text
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,34 @@ def with_target(document: Document, config: CampaignConfig, beside: Beside) -> t
         return config, [document.problem((*path, "file"), str(error))]
     objective = config.objective.model_copy(update={"shape": shape.model_copy(update={"text": text})})
     return config.model_copy(update={"objective": objective}), []
+
+
+def carried(path: Path) -> str:
+    """The text of a campaign file, with its target spectrum in it in place of the file's name.
+
+    Raises ConfigError where the campaign cannot be read, or its target spectrum cannot.
+    """
+    document = parse(read_text(path), str(path))
+    where = ("objective", "shape", "file")
+    key, node, reached = document.find(where)
+    if len(reached) < len(where) or not isinstance(node.value, str):
+        return document.text
+    try:
+        content = _read(node.value, Beside(folder=path.parent))
+    except ValueError as error:
+        raise ConfigError([document.problem(where, str(error))]) from None
+    lines = document.text.splitlines(keepends=True)
+    line, at = lines[node.line - 1], node.column - 1
+    written = next((each for each in _spellings(node.value) if line[at:].startswith(each)), None)
+    if written is None or key.line != node.line:
+        message = "write the file's name plainly, on the line of its key: the spectrum is to take its place"
+        raise ConfigError([document.problem(where, message)])
+    lines[node.line - 1] = f"{line[: key.column - 1]}text: {json.dumps(content)}{line[at + len(written) :]}"
+    return "".join(lines)
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    return (value, f'"{value}"', f"'{value}'")
 
 
 def _read(file: str, beside: Beside) -> str:

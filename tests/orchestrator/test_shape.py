@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from orchestrator import goal
 from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
+from orchestrator.config.target_file import carried
 from orchestrator.errors import ConfigError, UsageRefused
 from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, header_of, loaded_from
@@ -261,3 +262,23 @@ def test_light_that_the_detector_does_not_see_is_refused(tmp_path: Path) -> None
 def test_only_a_file_can_name_a_file() -> None:
     with pytest.raises(ConfigError, match="here as text"):
         parse_campaign(EXAMPLE.read_text(), "c.yaml", RIG.read_text(), "r.yaml")
+
+
+@pytest.mark.parametrize("spelling", ["green-target.csv", '"green-target.csv"', "'green-target.csv' "])
+def test_what_is_submitted_carries_the_spectrum_of_its_file(tmp_path: Path, spelling: str) -> None:
+    named = campaign(tmp_path, **{FILE: f"    file: {spelling}"})
+    text = carried(tmp_path / "campaign.yaml")
+    sent = parse_campaign(text, "c.yaml", RIG.read_text(), "r.yaml")
+    assert sent.config.objective.shape is not None
+    assert sent.config.objective.shape.file is None
+    assert goal.objective(sent.config) == goal.objective(named.config)
+    assert text.count("\n") == named.campaign_text.count("\n")
+
+
+def test_a_campaign_without_a_file_is_submitted_as_it_stands_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    quickstart = CONFIGS / "campaigns" / "quickstart.yaml"
+    assert carried(quickstart) == quickstart.read_text()
+    lonely = tmp_path / "campaign.yaml"
+    lonely.write_text(EXAMPLE.read_text())
+    with pytest.raises(ConfigError, match="no such spectrum file"):
+        carried(lonely)
