@@ -13,11 +13,21 @@ Ready = list[tuple[selectors.SelectorKey, int]]
 
 
 class IdleSelector(selectors.BaseSelector):
-    """The real selector of the platform; the loop decides what to do when it has nothing to say."""
+    """The real selector of the platform; the loop decides what to do when it has nothing to say.
+
+    ``listens``: whether anything outside could speak: a descriptor besides the loop's own self-pipe, or a signal.
+    """
 
     def __init__(self, idle: Callable[[selectors.BaseSelector, float], Ready]) -> None:
         self._real = selectors.DefaultSelector()
         self._idle = idle
+        self._signals = False
+        self.listens = False
+
+    def heed_signals(self, heed: bool) -> None:
+        """Somebody waits for signals, or nobody any more."""
+        self._signals = heed
+        self._count()
 
     def select(self, timeout: float | None = None) -> Ready:
         ready = self._real.select(0)
@@ -26,10 +36,14 @@ class IdleSelector(selectors.BaseSelector):
         return self._idle(self._real, math.inf if timeout is None else timeout)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
+        key = self._real.register(fileobj, events, data)
+        self._count()
+        return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
+        key = self._real.unregister(fileobj)
+        self._count()
+        return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.modify(fileobj, events, data)
@@ -39,6 +53,9 @@ class IdleSelector(selectors.BaseSelector):
 
     def close(self) -> None:
         self._real.close()
+
+    def _count(self) -> None:
+        self.listens = self._signals or len(self._real.get_map()) > 1
 
 
 class OrderedTimer(asyncio.TimerHandle):

@@ -19,8 +19,6 @@ happen again, and it raises `VirtualTimeDeadlockError` with the tasks that wait.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import heapq
 import math
 import selectors
 import threading
@@ -32,8 +30,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
+from orchestrator.brisk_loop import BriskLoop
 from orchestrator.hand_off import Job, Worker, WorkerAbandonedError, current
-from orchestrator.loop_parts import IdleSelector, OrderedTimer, Ready
+from orchestrator.loop_parts import IdleSelector, Ready
 from orchestrator.paced_time import PacedLoop, run_paced
 
 __all__ = [
@@ -66,7 +65,7 @@ class VirtualTimeDeadlockError(RuntimeError):
         self.waiting = waiting
 
 
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
+class VirtualTimeLoop(BriskLoop):
     """An asyncio loop in virtual seconds from `start_s`.
 
     `speed` None runs as fast as the machine can. A number holds the loop to that many virtual seconds per wall second,
@@ -74,17 +73,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     Raises ValueError for a speed that is not positive and finite or a start that is not finite.
     """
 
-    # Two facts of BaseEventLoop that have no public name: the heap of timers, whose head is never a cancelled one while
-    # the loop selects; and the width of "now", within which a timer counts as due.
-    _scheduled: list[asyncio.TimerHandle]
-    _clock_resolution: float
-
     def __init__(self, *, speed: float | None = None, start_s: float = 0.0) -> None:
         if not math.isfinite(start_s):
             raise ValueError(f"start_s must be finite, got {start_s!r}")
         self._now_s = float(start_s)
         self._signals: set[int] = set()
-        self._turns = 0
         self._idle_workers: list[Worker] = []
         self._worker_count = 0
         self._jobs: dict[Job, None] = {}
@@ -105,22 +98,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual seconds per wall second, or None for as fast as possible."""
         return self._speed
 
-    def call_at(
-        self,
-        when: float,
-        callback: Callable[[*_Ts], object],
-        *args: *_Ts,
-        context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
-        """As in asyncio; of timers of the same instant the one that was set first fires first."""
-        if self.is_closed():
-            raise RuntimeError("Event loop is closed")
-        self._turns += 1
-        timer = OrderedTimer(self._turns, when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True  # how the loop knows that a cancelled one is still in the heap
-        return timer
-
     def set_speed(self, speed: float | None) -> None:
         """Change the pace from now on (call it in the loop's thread). Raises ValueError as the constructor does."""
         if speed is not None and not (math.isfinite(speed) and speed > 0):
@@ -129,10 +106,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._anchor_wall_s = time.monotonic()
         self._anchor_s = self._now_s
 
+    def _jump(self, when_s: float) -> bool:
+        if self._speed is not None:
+            return False
+        self._move_to(when_s)
+        return True
+
     def _when_idle(self, real: selectors.BaseSelector, timeout_s: float) -> Ready:
         """Nothing is ready: jump to the next timer, wait for the wall where paced, or for the world outside."""
         if timeout_s == math.inf:
-            if len(real.get_map()) > 1 or self._signals:  # one descriptor is the loop's own self-pipe
+            if self._outside.listens:
                 return real.select(None)
             raise VirtualTimeDeadlockError(self._now_s, _describe(asyncio.all_tasks(self)))
         # The timer's own instant, not now + timeout: sums of floats would drift by units in the last place.
@@ -155,9 +138,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
         super().add_signal_handler(sig, callback, *args)
         self._signals.add(sig)
+        self._outside.heed_signals(True)
 
     def remove_signal_handler(self, sig: int) -> bool:
         self._signals.discard(sig)
+        self._outside.heed_signals(bool(self._signals))
         return super().remove_signal_handler(sig)
 
     # -- worker threads -----------------------------------------------------------------------------------------
