@@ -18,6 +18,7 @@ from typing import Final
 
 from orchestrator.config import RigConfig
 from orchestrator.devices import HeaterReading
+from orchestrator.patience import Patience
 from orchestrator.rig import Rig
 from orchestrator.symptoms import NO_OUTPUT, PRESSURE_SETTLES_S, Delivery, HeaterTrend, PressureTrend, Symptom
 
@@ -86,6 +87,7 @@ class Interlocks:
         self.seen_s: dict[str, float] = {}
         """When each device last answered, by the loop's clock."""
         self._under_way: dict[str, tuple[asyncio.Task[Trip | None], float]] = {}
+        self._patience: dict[str, Patience] = {}
         self._ask_again_s: dict[str, float] = {}
         self._asking_pumps = asyncio.Lock()
         self._stale_s = rig.config.recovery.outage_s + STALE_MARGIN_S
@@ -236,17 +238,20 @@ class Interlocks:
         now = asyncio.get_running_loop().time()
         if now < self._ask_again_s.get(device, -math.inf):
             return None
+        patience = self._patience.get(name)
+        if patience is None:
+            patience = self._patience[name] = Patience()
         if name in self._under_way:
             task, began = self._under_way.pop(name)
             patience_s = 0.0
         else:
-            task, began, patience_s = asyncio.ensure_future(check()), now, PATIENCE_S
+            task, began, patience_s = patience.begin(check), now, PATIENCE_S
         try:
-            await asyncio.wait({task}, timeout=patience_s)
+            ended = await patience.ended(task, patience_s)
         except asyncio.CancelledError:
             self._under_way[name] = (task, began)
             raise
-        if not task.done():
+        if not ended:
             self._under_way[name] = (task, began)
             held_s = asyncio.get_running_loop().time() - began
             if held_s <= self._stale_s:
@@ -261,6 +266,8 @@ class Interlocks:
         return trip
 
     async def _abandon(self) -> None:
+        for patience in self._patience.values():
+            patience.close()
         tasks = [task for task, _ in self._under_way.values()]
         self._under_way.clear()
         for task in tasks:
