@@ -176,12 +176,13 @@ class RecoveringPump(Recovering[PumpStatus]):
     def _since_connect(self, status: PumpStatus) -> PumpStatus:
         infused_ul, withdrawn_ul = self._base
         self._drivers_interruptions = status.interruptions
-        return replace(
-            status,
-            infused_ul=infused_ul + status.infused_ul,
-            withdrawn_ul=withdrawn_ul + status.withdrawn_ul,
+        return PumpStatus(
+            status.state,
+            infused_ul + status.infused_ul,
+            withdrawn_ul + status.withdrawn_ul,
+            status.alarm,
             interruptions=self._interruptions + status.interruptions,
-            lost_ul=sum(lost.at_most_ul for lost in self.lost_motion),
+            lost_ul=sum([lost.at_most_ul for lost in self.lost_motion]),
         )
 
     def _explained(self, alarm: str | None) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 JSON = Any
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_CONTAINERS: Final = (dict, list, tuple)
 
 
 def canonical(value: JSON) -> str:
@@ -16,11 +19,11 @@ def canonical(value: JSON) -> str:
     surrogates, and any other kind of object.
     """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode(value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"not canonical JSON: {error}") from error
-    if _has_foreign_keys(value):
+    if isinstance(value, _CONTAINERS) and _has_foreign_keys(value):
         raise ValueError("not canonical JSON: a key is not a string")
     return text
 
@@ -66,12 +69,18 @@ def first_difference(
     return path, expected, got
 
 
-def _has_foreign_keys(value: JSON) -> bool:
+def _has_foreign_keys(value: dict[JSON, JSON] | list[JSON] | tuple[JSON, ...]) -> bool:
     """json.dumps turns numbers and None into keys silently; two different values would then have one text."""
-    if isinstance(value, dict):
-        return any(not isinstance(key, str) or _has_foreign_keys(item) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return any(_has_foreign_keys(item) for item in value if isinstance(item, dict | list | tuple))
+    waiting: list[JSON] = [value]
+    while waiting:
+        container = waiting.pop()
+        items = container
+        if isinstance(container, dict):
+            for key in container:
+                if not isinstance(key, str):
+                    return True
+            items = container.values()
+        waiting += [item for item in items if isinstance(item, _CONTAINERS)]
     return False
 
 

@@ -13,7 +13,7 @@ import contextlib
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.canonical import JSON, first_difference
 from orchestrator.errors import LumiflowError, ReplayDivergence
@@ -23,6 +23,9 @@ from orchestrator.virtual_time import UtcClock
 
 Action = Callable[[], Awaitable[JSON]]
 
+_SEQUENCES: Final = (list, tuple)
+_SAYABLE: Final = frozenset((str, int, bool, type(None)))
+"""Kinds of value that JSON can always say."""
 CANCEL_SLACK_S = 60.0  # a call that was cancelled is given up as a divergence when it waits so long past its event
 
 
@@ -198,9 +201,9 @@ def _sayable(value: JSON) -> JSON:
     if isinstance(value, float):
         return value if math.isfinite(value) else {"float": repr(float(value))}
     if isinstance(value, dict):
-        return {key: _sayable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_sayable(item) for item in value]
+        return {key: _sayable(item) for key, item in value.items()} if value else value
+    if isinstance(value, _SEQUENCES):
+        return [item if type(item) in _SAYABLE else _sayable(item) for item in value]
     return value
 
 

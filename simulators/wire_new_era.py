@@ -18,6 +18,8 @@ _ETX: Final = 0x03
 _CR: Final = 0x0D
 _INTER_BYTE_S: Final = 0.5
 _LONGEST_COMMAND: Final = 80
+_IGNORED: Final = bytes(byte for byte in range(256) if not 0x20 < byte < 0x7F)
+_ADDRESS: Final = re.compile(r"\d{1,2}")
 
 
 class NewEraTwin:
@@ -111,8 +113,8 @@ class NewEraTwin:
 
     def _handle(self, data: bytes, *, framed: bool, sound: bool) -> None:
         """Give a packet to the pump it names. Spaces and control characters are stripped, letters upper-cased."""
-        text = "".join(chr(byte) for byte in data if 0x20 < byte < 0x7F).upper()
-        match = re.match(r"\d{1,2}", text)
+        text = data.translate(None, _IGNORED).decode("ascii").upper()
+        match = _ADDRESS.match(text)
         address = int(match[0]) if match else 0
         command = text[match.end() :] if match else text
         for pump in self._pumps:
