@@ -13,7 +13,9 @@ import json
 import os
 import signal
 import sys
+from collections import OrderedDict
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,50 +32,66 @@ if TYPE_CHECKING:
 NICENESS = 10
 
 
+KEPT = 4
+"""How many journals a process knows at once: as many rigs may ask it by turns before it reads one of them again."""
+
+
+@dataclass
+class _Known:
+    """What has been made of one journal: its state at its last event read, and the strategy of its campaign."""
+
+    state: RunState = field(default_factory=RunState)
+    last: Event | None = None
+    header: dict[str, Any] | None = None
+    strategy: Strategy | None = None
+
+
 class Answers:
-    """Answers questions about journals, keeping the strategy and the state that the last one came to."""
+    """Answers questions about journals, keeping the strategies and the states that the last ones came to."""
 
     def __init__(self) -> None:
-        self._header: dict[str, Any] | None = None
-        self._strategy: Strategy | None = None
-        self._path: Path | None = None
-        self._last: Event | None = None
-        self._state = RunState()
+        self._known: OrderedDict[Path, _Known] = OrderedDict()
 
     def to(self, question: dict[str, Any]) -> Any:
         """The data of the event that is asked for. Raises LumiflowError and PlannerError."""
-        state = self._read(Path(question["journal"]), question["seq"])
+        known = self._read(Path(question["journal"]), question["seq"])
+        state = known.state
         header = dict(state.header)
         loaded = loaded_from(header)
-        if self._strategy is None or self._header != header:
-            self._header, self._strategy = header, planning.build_strategy(loaded.config)
+        if known.strategy is None or known.header != header:
+            known.header, known.strategy = header, planning.build_strategy(loaded.config)
         names = tuple(loaded.config.inputs)
         if question["ask"] == "propose":
-            proposal = self._strategy.propose(planning.request(loaded.config, loaded.rig, state))
+            proposal = known.strategy.propose(planning.request(loaded.config, loaded.rig, state))
             return planning.proposed_data(loaded.config, loaded.rig, state, question["n"], proposal)
         request = planning.recommendation_request(loaded.config, loaded.rig, state)
-        return planning.recommended_data(loaded.config, state, self._strategy.recommend(request), names)
+        return planning.recommended_data(loaded.config, state, known.strategy.recommend(request), names)
 
-    def _read(self, path: Path, seq: int) -> RunState:
-        """A journal's state at an event. What the last question had read of the same journal is not read again."""
-        if path != self._path or (self._last is not None and self._last.seq > seq):
-            self._path, self._last, self._state = path, None, RunState()
+    def _read(self, path: Path, seq: int) -> _Known:
+        """A journal's state at an event. What an earlier question had read of the same journal is not read again."""
+        known = self._known.pop(path, None)
+        if known is None or (known.last is not None and known.last.seq > seq):
+            known = _Known()
         try:
-            self._read_on(path, seq)
+            _read_on(path, seq, known)
         except JournalError:
-            if self._last is None:
+            if known.last is None:
                 raise
-            self._last, self._state = None, RunState()  # another journal may have come under this name
-            self._read_on(path, seq)
-        return self._state
+            known = _Known()  # another journal may have come under this name
+            _read_on(path, seq, known)
+        self._known[path] = known
+        while len(self._known) > KEPT:
+            self._known.popitem(last=False)
+        return known
 
-    def _read_on(self, path: Path, seq: int) -> None:
-        with closing(connect(path, readonly=True)) as connection:
-            for event in itertools.takewhile(lambda event: event.seq <= seq, read_events(connection, path, self._last)):
-                self._state, self._last = advance(self._state, event), event
-        read = 0 if self._last is None else self._last.seq
-        if read < seq:
-            raise JournalError(f"{path}: has {read} events, not {seq}")
+
+def _read_on(path: Path, seq: int, known: _Known) -> None:
+    with closing(connect(path, readonly=True)) as connection:
+        for event in itertools.takewhile(lambda event: event.seq <= seq, read_events(connection, path, known.last)):
+            known.state, known.last = advance(known.state, event), event
+    read = 0 if known.last is None else known.last.seq
+    if read < seq:
+        raise JournalError(f"{path}: has {read} events, not {seq}")
 
 
 def serve(questions: IO[str], answers: IO[str]) -> None:

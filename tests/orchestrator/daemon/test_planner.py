@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.errors import JournalError
 from orchestrator.journal import JournalDamaged
-from orchestrator.planning_worker import Answers
+from orchestrator.planning_worker import KEPT, Answers
 from tests.orchestrator.rehearsal import Rehearsed, rehearse, small
 
 SOBOL = {"strategy: ensemble #": "strategy: sobol #"}
@@ -54,6 +54,20 @@ def test_what_it_has_read_it_does_not_read_again(run: tuple[Path, Rehearsed], tm
     assert answers.to(question(path, second.seq - 1, 2)) == second.data
     with pytest.raises(JournalDamaged):
         Answers().to(question(path, second.seq - 1, 2))
+
+
+def test_rigs_that_ask_by_turns_do_not_make_it_read_again(run: tuple[Path, Rehearsed], tmp_path: Path) -> None:
+    rigs = [Path(shutil.copy(run[0], tmp_path / f"rig{n}.sqlite")) for n in range(KEPT)]
+    first, second = [event for event in run[1].events if event.kind == "proposed"][:2]
+    answers = Answers()
+    for path in rigs:
+        answers.to(question(path, first.seq - 1, 1))
+        alter_the_first_record(path)
+    for path in rigs:
+        assert answers.to(question(path, second.seq - 1, 2)) == second.data
+    answers.to(question(run[0], first.seq - 1, 1))
+    with pytest.raises(JournalDamaged):  # the one asked about longest ago has been forgotten for it
+        answers.to(question(rigs[0], second.seq - 1, 2))
 
 
 def test_another_journal_under_the_same_name_is_read_from_its_start(
