@@ -57,6 +57,7 @@ class Company:
 
     ``operator``: holds the campaign while it runs. ``steering``: carries an operator's wishes. ``rig``: gives a rig
     that is held open by somebody, for a tracer; None builds one. ``interlocks``: those that watch it already.
+    ``watch``: makes those that watch a rig that is built; None makes the usual ones.
     ``decider``: who answers for the planner; None plans in a thread. ``watch_tracer``: puts itself around the tracer.
     """
 
@@ -65,6 +66,7 @@ class Company:
     steering: Steering | None = None
     rig: Callable[[Tracer], Rig] | None = None
     interlocks: Interlocks | None = None
+    watch: Callable[[Rig], Interlocks] | None = None
     decider: Callable[[LoadedCampaign, Path], Decider] | None = None
     watch_tracer: Callable[[Tracer, UtcClock, Journal], Tracer] | None = None
 
@@ -122,6 +124,9 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
                 history=history,
                 missing_ul=header.get("missing_ul", {}),
             )
+        interlocks = company.interlocks
+        if interlocks is None and company.watch is not None:
+            interlocks = company.watch(rig)
         live: Decider = LiveDecider(loaded) if company.decider is None else company.decider(loaded, path)
         campaign = Campaign(
             loaded,
@@ -133,7 +138,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             on_event=company.on_event,
             steering=company.steering,
             held_open=company.rig is not None,
-            interlocks=company.interlocks,
+            interlocks=interlocks,
         )
         with nullcontext() if company.operator is None else company.operator(campaign):
             if sitting.exactly:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from orchestrator.config import LoadedCampaign
     from orchestrator.devices import Tracer
     from orchestrator.journal import Event, Journal
+    from orchestrator.rig import Rig
+    from orchestrator.safety import Interlocks
     from orchestrator.virtual_time import UtcClock
 
 Data = dict[str, Any]
@@ -92,18 +94,29 @@ class Bench(Protocol):
 
 
 MakeDecider = Callable[["LoadedCampaign", Path], "Decider"]
+MakeInterlocks = Callable[["Rig"], "Interlocks"]
 
 
 class TwinBench:
-    """Twins in memory: a thread and a virtual loop for each sitting, and nothing in between."""
+    """Twins in memory: a thread and a virtual loop for each sitting, and nothing in between.
+
+    ``watch``: makes the interlocks that watch them; None makes the usual ones.
+    """
 
     def __init__(
-        self, name: str, listener: Listener, *, speed: float | None = None, decider: MakeDecider | None = None
+        self,
+        name: str,
+        listener: Listener,
+        *,
+        speed: float | None = None,
+        decider: MakeDecider | None = None,
+        watch: MakeInterlocks | None = None,
     ) -> None:
         self._name = name
         self._listener = listener
         self._speed = speed
         self._decider = decider
+        self._watch = watch
         self._thread: threading.Thread | None = None
         self._steering: Steering | None = None
         self._last: Wish | None = None
@@ -171,6 +184,7 @@ class TwinBench:
             on_event=lambda event: self._listener.event(assignment.job, event),
             steering=self._steering,
             decider=self._decider,
+            watch=self._watch,
             watch_tracer=tap,
         )
         return run_virtual(sit(sitting, company), speed=self._speed, start_s=start_s)[0]

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.config.messages import closest
-from orchestrator.daemon.bench import Bench, MakeDecider, TwinBench
+from orchestrator.daemon.bench import Bench, MakeDecider, MakeInterlocks, TwinBench
 from orchestrator.daemon.commands import Actor, Command, Outcome
 from orchestrator.daemon.config import LoadedDaemon
 from orchestrator.daemon.ears import Ears
@@ -39,11 +39,18 @@ class Daemon:
     """Implements `orchestrator.daemon.facade.Conductor`. Make and use it in one real loop.
 
     ``heart``: the line to the guardian. ``decider``: who answers for the planner; None plans in a thread of the
-    daemon. Raises JournalError at construction when a rig's journal cannot be opened, JournalLocked when another
-    daemon has it.
+    daemon. ``watch``: makes the interlocks of twins; None makes the usual ones. Raises JournalError at construction
+    when a rig's journal cannot be opened, JournalLocked when another daemon has it.
     """
 
-    def __init__(self, loaded: LoadedDaemon, *, heart: Heart | None = None, decider: MakeDecider | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedDaemon,
+        *,
+        heart: Heart | None = None,
+        decider: MakeDecider | None = None,
+        watch: MakeInterlocks | None = None,
+    ) -> None:
         self.feed = Feed()
         self.boot_id = secrets.token_hex(8)
         self.version = installed_version("lumiflow")
@@ -52,6 +59,7 @@ class Daemon:
         self._started_utc = self._now()[1]
         self._heart = heart or Heart(None)
         self._decider = decider
+        self._watch = watch
         self._closed = False
         loaded.runs.mkdir(parents=True, exist_ok=True)
         self.stations: dict[str, Station] = {}
@@ -160,7 +168,7 @@ class Daemon:
 
                 build, run = partial(steel_rig, place.rig), partial(run_real, pace=place.rig.pace)
                 return SteelBench(name, build, ears, self._heart, decider=self._decider, run=run)
-            return TwinBench(name, ears, speed=config.speed, decider=self._decider)
+            return TwinBench(name, ears, speed=config.speed, decider=self._decider, watch=self._watch)
 
         return Station(place, self.feed, bench, self._next_id, self._now)
 
