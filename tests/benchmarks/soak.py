@@ -1,12 +1,13 @@
 """The daemon for a long time under listeners: does its memory grow, are the stuck ones dropped, does control wait?
 
-    python -m tests.benchmarks.soak virtual --experiments 10000 --hours 72
+    python -m tests.benchmarks.soak virtual      # --hours 72 --hz 10 --devices 16 --experiments 10000 --listeners 20
     python -m tests.benchmarks.soak real --minutes 10
 
 The daemon is a process of its own (`soak_daemon`); here are twenty listeners to its event stream, of which five never
-read, and the operator who submits one campaign after the other. `virtual` goes on until so many experiments are told
-and so many hours of reactor time have passed (or `--wall` minutes have). `real` measures how often the interlocks of
-three more rigs, eighteen devices served by processes of their own, come to look at each of them.
+read, and the operator who submits one campaign after the other to each of its rigs of twins. `virtual` goes on until so
+many experiments are told, of all rigs together, and so many hours have passed on each of them (or `--wall` minutes
+have), while interlocks look at so many devices so often. `real` measures how often the interlocks of three more rigs,
+eighteen devices served by processes of their own, come to look at each of them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,18 +43,31 @@ REAL_RIGS = 3  # of six watched devices each
 CAMPAIGN_TEXT = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
 SHORTENED = {
     "strategy: ensemble": "strategy: sobol",
-    "range: [20 s, 300 s]": "range: [20 s, 40 s]",
-    "range: [60 degC, 160 degC]": "range: [90 degC, 110 degC]",
+    "target: 2.25 eV": "target: 2.90 eV",
+    "range: [20 s, 300 s]": "range: [30 s, 36 s]",
+    "range: [60 degC, 160 degC]": "range: [98 degC, 102 degC]",
     "residence_times: 3": "residence_times: 1",
-    "look_interval: 20 s": "look_interval: 5 s",
+    "temperature_band: 0.5 K": "temperature_band: 2 K",
+    "experiments: 25": "experiments: 40",
+    "looks: 3\n": "looks: 2\n",
+    "look_interval: 20 s": "look_interval: 2 s",
+    "dark_repeats: 3": "dark_repeats: 1",
+    "integration: [5 ms, 2 s]": "integration: [5 ms, 200 ms]",
 }
-"""What makes the experiments of the shipped campaign short: two minutes of reactor time, and no training."""
-PROGRESS_S = 60.0
+"""What makes the experiments of the shipped campaign short: a minute of reactor time, and no training."""
+PROGRESS_S = 120.0
+OPERATOR_S = 1.0
+DEVICES, HZ = 16, 10.0
+EXPERIMENTS, HOURS = 10_000, 72.0
 
 
 @dataclass(frozen=True)
 class Soaked:
-    """What came of it. Times in s; `look_*`: between two answers of one watched device; `memory_*` in MB."""
+    """What came of it. Times in s; `memory_*` in MB; `reactor_h`: of the rig that has run least.
+
+    `look_*`: between two answers of one served device, real; `twins`: how often each twin was looked at by its
+    interlocks, `twin_gap_s`: the longest that one was not within a campaign, virtual.
+    """
 
     mode: str
     wall_s: float
@@ -74,6 +88,9 @@ class Soaked:
     look_worst_s: float | None
     load: float
     trips: tuple[str, ...]
+    twins: Mapping[str, int]
+    twin_gap_s: float
+    cpu_s: float
 
     @property
     def growth(self) -> float:
@@ -82,9 +99,12 @@ class Soaked:
 
     def text(self) -> str:
         """The result for a person."""
+        looks = self.twins.values()
         lines = [
             f"{self.mode}: {self.experiments} experiments in {self.campaigns} campaigns, {self.reactor_h:.1f} h of "
-            f"reactor time, {self.wall_s:.0f} s on the wall's clock",
+            f"virtual time on each rig; {self.wall_s:.0f} s by the wall, {self.cpu_s:.0f} s of the daemon's CPU",
+            f"twins: {len(looks)} devices, {sum(looks)} looks at them, {min(looks, default=0)} to "
+            f"{max(looks, default=0)} at each, at most {1e3 * self.twin_gap_s:.0f} ms apart within a campaign",
             f"{self.listeners} listeners, {self.listeners // 4} of which never read: {self.notices} notices, "
             f"{self.heard} heard, {self.gaps} gaps in what was heard, stuck connections cut off: {self.dropped}",
             f"memory: {self.memory_warm:.1f} MB after warm-up, {self.memory_end:.1f} MB at the end, "
@@ -146,7 +166,20 @@ class Listeners:
             del reader
 
 
-async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, listeners: int = LISTENERS) -> Soaked:
+@dataclass(frozen=True)
+class Bar:
+    """How much is to be done: experiments of all rigs of twins, hours on each, what interlocks watch and how often.
+
+    ``hz`` 0: at their usual periods.
+    """
+
+    experiments: int = EXPERIMENTS
+    hours: float = HOURS
+    devices: int = DEVICES
+    hz: float = HZ
+
+
+async def soak(mode: str, bar: Bar, *, wall_s: float, listeners: int = LISTENERS) -> Soaked:
     """Run one soak. Raises RuntimeError when the daemon does not come up."""
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder, contextlib.ExitStack() as benches:
@@ -154,7 +187,7 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, list
         for bench in served:
             benches.callback(bench.stop)
         rigs = (str(bench.rig) for bench in served)
-        words = (sys.executable, "-m", "tests.benchmarks.soak_daemon", folder, *rigs)
+        words = (sys.executable, "-m", "tests.benchmarks.soak_daemon", folder, f"{bar.devices}", f"{bar.hz}", *rigs)
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *words, stdin=pipe, stdout=pipe, cwd=ROOT, limit=1 << 30, env=daemon_environ(os.environ)
@@ -172,7 +205,7 @@ async def soak(mode: str, *, experiments: int, hours: float, wall_s: float, list
             async with httpx.AsyncClient(base_url=where["url"], headers=headers, timeout=120.0, verify=False) as client:
                 if mode == "virtual":
                     watch = asyncio.ensure_future(_progress(process.pid, crowd, done := Done()))
-                    await _operate(client, done, experiments, hours, began + wall_s)
+                    await _operate(client, done, bar, began + wall_s)
                     watch.cancel()
                     told, reactor_h, campaigns = done.experiments, done.hours, done.campaigns
                 else:
@@ -194,12 +227,32 @@ def _served(folder: Path) -> ServedRig:
 
 
 @dataclass
-class Done:
-    """How far the operator has come: experiments told, hours of reactor time, campaigns submitted."""
+class Shift:
+    """One rig's part: what its campaigns that are over have come to, and the present one."""
 
-    experiments: int = 0
-    hours: float = 0.0
+    over: int = 0
+    over_h: float = 0.0
+    now: int = 0
+    now_h: float = 0.0
+    job: str = ""
+
+
+@dataclass
+class Done:
+    """How far the operator has come: each rig's part, and campaigns submitted."""
+
+    shifts: dict[str, Shift] = field(default_factory=dict)
     campaigns: int = 0
+
+    @property
+    def experiments(self) -> int:
+        """Experiments told, of all rigs."""
+        return sum(shift.over + shift.now for shift in self.shifts.values())
+
+    @property
+    def hours(self) -> float:
+        """Reactor time of the rig that has run least."""
+        return min((shift.over_h + shift.now_h for shift in self.shifts.values()), default=0.0)
 
 
 def short_campaign() -> str:
@@ -211,32 +264,34 @@ def short_campaign() -> str:
     return text
 
 
-async def _operate(client: httpx.AsyncClient, done: Done, experiments: int, hours: float, end_s: float) -> None:
-    """Keep the rig busy until enough is done or the time is over.
+async def _operate(client: httpx.AsyncClient, done: Done, bar: Bar, end_s: float) -> None:
+    """Keep the rigs busy until enough is done or the time is over.
 
     Between two campaigns all syringes are filled again, and what has tripped is cleared.
     """
     loop = asyncio.get_running_loop()
     campaign = short_campaign()
-    told, hours_done = 0, 0.0
-    job = ""
-    while loop.time() < end_s and (done.experiments < experiments or done.hours < hours):
-        rig = (await client.get("/api/state")).json()["rigs"]["bench"]
-        if rig["job"] is None and not rig["queue"]:
-            if job:
-                summary = (await client.get(f"/api/runs/{job}")).raise_for_status().json()["info"]["summary"]
-                told, hours_done = told + summary["experiments"], hours_done + summary["reactor_s"] / 3600.0
+    while loop.time() < end_s and (done.experiments < bar.experiments or done.hours < bar.hours):
+        for name, rig in (await client.get("/api/state")).json()["rigs"].items():
+            shift = done.shifts.setdefault(name, Shift())
+            if rig["job"] is not None or rig["queue"]:
+                shift.now, shift.now_h = rig["told"], (rig["t_s"] or 0.0) / 3600.0
+                continue
+            if shift.job:
+                summary = (await client.get(f"/api/runs/{shift.job}")).raise_for_status().json()["info"]["summary"]
+                shift.over += summary["experiments"]
+                shift.over_h += summary["reactor_s"] / 3600.0
+                shift.now, shift.now_h, shift.job = 0, 0.0, ""
+            if done.experiments >= bar.experiments and shift.over_h >= bar.hours:
+                continue
             commands: list[dict[str, Any]] = [{"verb": "clear"}] if rig["state"] == "tripped" else []
             commands += [{"verb": "refill", "pump": pump} for pump in rig["syringes"]]
             commands += [{"verb": "submit", "campaign": campaign, "overrides": {"seed": done.campaigns}}]
             for command in commands:
-                answer = await client.post("/api/commands", json={"rig": "bench", **command})
-                job = answer.raise_for_status().json()["job"]
+                answer = await client.post("/api/commands", json={"rig": name, **command})
+                shift.job = answer.raise_for_status().json()["job"]
             done.campaigns += 1
-            rig = {"told": 0, "t_s": 0.0}
-        done.experiments = told + rig["told"]
-        done.hours = hours_done + (rig["t_s"] or 0.0) / 3600.0
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(OPERATOR_S)
 
 
 async def _progress(pid: int, crowd: Listeners, done: Done) -> None:
@@ -260,7 +315,7 @@ async def _ask(client: httpx.AsyncClient, end_s: float) -> tuple[int, float, int
         for _ in range(4):
             (await client.get("/api/state")).raise_for_status()
             await asyncio.sleep(0.5)
-        body = {"campaign": CAMPAIGN_TEXT, "rig": "bench"}
+        body = {"campaign": CAMPAIGN_TEXT, "rig": "bench0"}
         (await client.post("/api/validate", json=body)).raise_for_status()
     return 0, 0.0, 0
 
@@ -303,6 +358,9 @@ def _result(
         look_worst_s=looks[-1] if looks else None,
         load=os.getloadavg()[0],
         trips=tuple(measured["trips"]),
+        twins=measured["looks"],
+        cpu_s=measured["cpu_s"],
+        twin_gap_s=max(measured["longest_s"].values(), default=0.0),
     )
 
 
@@ -310,18 +368,18 @@ def main(words: Sequence[str] | None = None) -> None:
     """Soak, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", choices=["virtual", "real"])
-    parser.add_argument("--experiments", type=int, default=10_000)
-    parser.add_argument("--hours", type=float, default=72.0)
+    parser.add_argument("--experiments", type=int, default=EXPERIMENTS, help="of all rigs of twins together")
+    parser.add_argument("--hours", type=float, default=HOURS, help="of virtual time on each of them")
+    parser.add_argument("--devices", type=int, default=DEVICES, help="twins that interlocks watch, of all rigs")
+    parser.add_argument("--hz", type=float, default=HZ, help="looks at each a second; 0: as usual")
     parser.add_argument("--minutes", type=float, default=10.0, help="of wall time (real)")
     parser.add_argument("--wall", type=float, default=24 * 60.0, help="at most so many minutes of wall time (virtual)")
     parser.add_argument("--listeners", type=int, default=LISTENERS, help="0: to compare with")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(words)
     minutes = given.wall if given.mode == "virtual" else given.minutes
-    enough = given.experiments if given.mode == "virtual" else 10**9
-    soaked = asyncio.run(
-        soak(given.mode, experiments=enough, hours=given.hours, wall_s=60.0 * minutes, listeners=given.listeners)
-    )
+    bar = Bar(given.experiments, given.hours, given.devices, given.hz)
+    soaked = asyncio.run(soak(given.mode, bar, wall_s=60.0 * minutes, listeners=given.listeners))
     print(json.dumps({**asdict(soaked), "growth": soaked.growth}) if given.json else soaked.text())
 
 

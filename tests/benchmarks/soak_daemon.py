@@ -1,10 +1,11 @@
 """The daemon's side of the soak: the daemon itself in a process of its own, and what is measured inside it.
 
-    python -m tests.benchmarks.soak_daemon FOLDER [RIG ...]
+    python -m tests.benchmarks.soak_daemon FOLDER DEVICES HZ [RIG ...]
 
 It says where it listens in one line of JSON, ends at the end of its standard input, and then says in another what it
-measured. Each RIG is the file of one that `tests.crash.served_rig` serves: its interlocks watch it in real time, in a
-control thread of its own, with the real drivers over TCP. The daemon's own rig is of twins, as fast as they can.
+measured. The daemon's own rigs are of twins, as fast as they can: so many that their interlocks watch DEVICES in all,
+HZ times a second of virtual time (0: at the usual periods). Each RIG is the file of one that `tests.crash.served_rig`
+serves: its interlocks watch it in real time, in a control thread of its own, with the real drivers over TCP.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 import threading
+import time
 from array import array
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,24 @@ from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon
 from orchestrator.daemon.telemetry import Reading, Tap
 from orchestrator.guardian.rescue import Unrecorded
+from orchestrator.rig import Rig
 from orchestrator.virtual_time import UtcClock, run_real
 from tests.orchestrator.rehearsal import CONFIGS
 
 RIG_TEXT = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
+EUROTHERM = "driver: eurotherm\n    port: oven\n    unit: 1\n    registers: integer\n    decimals: 1\n"
+NOVUS = "driver: novus\n    port: oven\n    unit: 1\n"
+"""A controller that tells all about itself in one exchange: on a line of 9600 baud two of another take 50 ms."""
+PUMPS_AND_OVEN = 5
+"""What the interlocks watch of a rig at least; the pressure transmitter is the sixth."""
+PRESSURE = """\
+  mixer_pressure:
+    driver: pressure_4_20ma
+    port: oven
+    unit: 2
+    register: 0
+    range: [0 kPa, 1000 kPa] # at 4 mA and at 20 mA
+"""
 OFTEN = safety.Periods(watch_s=0.05, pumps_s=0.05)
 TOLD_S = 0.09  # of looks every 50 ms that is every other one
 SAMPLE_S = 1.0
@@ -86,19 +102,84 @@ class WatchedRig:
         self.trips.append(str(trip))
 
 
+class Seen(dict[str, float]):
+    """When each device of a rig last answered its interlocks, and into ``count`` how often it has."""
+
+    def __init__(self, rig: str, count: dict[str, int], longest_s: dict[str, float]) -> None:
+        super().__init__()
+        self._names: dict[str, str] = {}
+        self._rig = rig
+        self._count = count
+        self._longest_s = longest_s
+
+    def __setitem__(self, device: str, t_s: float) -> None:
+        before_s = self.get(device)
+        if before_s is None:
+            name = self._names[device] = f"{self._rig}.{device}"
+            self._count.setdefault(name, 0)
+            self._longest_s.setdefault(name, 0.0)
+        else:
+            name = self._names[device]
+            self._longest_s[name] = max(self._longest_s[name], t_s - before_s)
+        self._count[name] += 1
+        super().__setitem__(device, t_s)
+
+
+class Looks:
+    """Makes interlocks that look so often, and counts their looks, each answered by its device.
+
+    ``count``: looks at each device; ``longest_s``: the longest between two of them within one campaign, virtual.
+    """
+
+    def __init__(self, hz: float) -> None:
+        self._periods = safety.Periods(watch_s=1.0 / hz, pumps_s=1.0 / hz) if hz else safety.Periods()
+        self.count: dict[str, int] = {}
+        self.longest_s: dict[str, float] = {}
+
+    def watch(self, rig: Rig) -> safety.Interlocks:
+        """The interlocks of a rig."""
+        interlocks = safety.Interlocks(rig, periods=self._periods)
+        interlocks.seen_s = Seen(rig.config.name, self.count, self.longest_s)
+        return interlocks
+
+
+def rig_texts(devices: int) -> dict[str, str]:
+    """As few rigs as have so many devices that interlocks watch: four pumps and an oven each, some with a pressure.
+
+    Raises ValueError where no number of rigs has just so many.
+    """
+    rigs = -(-devices // (PUMPS_AND_OVEN + 1))
+    with_pressure = devices - PUMPS_AND_OVEN * rigs
+    if with_pressure < 0:
+        raise ValueError(f"rigs of five or six watched devices do not make {devices}")
+    texts: dict[str, str] = {}
+    for n in range(rigs):
+        text = RIG_TEXT.replace("name: perovskite bench", f"name: bench{n}", 1)
+        assert PRESSURE in text and EUROTHERM in text
+        text = text.replace(EUROTHERM, NOVUS)
+        if n >= with_pressure:
+            text = text.replace(PRESSURE, "").replace("  pressure: mixer_pressure\n", "")
+        texts[f"bench{n}"] = text
+    return texts
+
+
 def resident_bytes(pid: int | None = None) -> int:
     """Memory of a process, this one if none is named, that is in RAM (Linux)."""
     return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def main(folder: Path, rig_files: list[Path]) -> dict[str, Any]:
+async def main(folder: Path, devices: int, hz: float, rig_files: list[Path]) -> dict[str, Any]:
     """Serve until standard input ends; returns what was measured."""
-    (folder / "rig.yaml").write_text(RIG_TEXT)
+    entries = ""
+    for name, text in rig_texts(devices).items():
+        (folder / f"{name}.yaml").write_text(text)
+        entries += f"  {name}: {{file: {name}.yaml}}\n"
     path = folder / "daemon.yaml"
-    path.write_text("kind: daemon\nrigs:\n  bench: {file: rig.yaml}\nhttp: {port: 0}\n")
+    path.write_text(f"kind: daemon\nrigs:\n{entries}http: {{port: 0}}\n")
     loaded = load_daemon(path)
     planners = PlannerProcesses()
-    daemon = Daemon(loaded, decider=planners.decider)
+    looks = Looks(hz)
+    daemon = Daemon(loaded, decider=planners.decider, watch=looks.watch)
     await daemon.start()
     server = await serve_http(daemon, loaded)
     rigs = [WatchedRig(f"real{n}", where, daemon.feed) for n, where in enumerate(rig_files)]
@@ -126,8 +207,12 @@ async def main(folder: Path, rig_files: list[Path]) -> dict[str, Any]:
         "readers": most_readers,
         "seen_s": seen,
         "trips": trips,
+        "looks": looks.count,
+        "longest_s": looks.longest_s,
+        "cpu_s": time.process_time(),
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(run_real(main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]))), flush=True)
+    served = main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), [Path(name) for name in sys.argv[4:]])
+    print(json.dumps(run_real(served)), flush=True)
