@@ -73,10 +73,10 @@ class FittedEnsemble(Fitted):
         """See `planners.modelled.Fitted`."""
         import torch
 
-        outputs, chance = self._surrogate.predict(torch.from_numpy(self._space.encode(unit)))
-        sd = np.hypot(outputs.std(0).numpy(), self._surrogate.noise)
+        features = torch.from_numpy(self._space.encode(unit))
+        outputs, chance = self._surrogate.predict(features)
+        sd = np.hypot(outputs.std(0).numpy(), self._surrogate.noise(features)) * self._surrogate.inflation
         sd[:, 0] = np.hypot(sd[:, 0], self._first_noise)
-        sd *= self._surrogate.inflation
         utility = self._objective.worth(outputs).mean(0)
         return Belief(outputs.mean(0).numpy(), sd, chance.numpy(), utility.numpy())
 

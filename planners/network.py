@@ -71,7 +71,7 @@ def draw_networks(
     size = scales.log_size.exp()[:, None, None]
     known = torch.from_numpy(noise).square()
     present = torch.isfinite(known)
-    precision = torch.where(present, 1.0 / (known + (2.0 * scales.log_noise).exp()[:, None] + _JITTER), 0.0)
+    precision = torch.where(present, 1.0 / (known + scales.noise_variance(torch.from_numpy(x)) + _JITTER), 0.0)
     root = precision.sqrt()[..., None]
     units = hidden_units(inner, size, torch.from_numpy(x)) * root
     targets = torch.where(present, torch.from_numpy(y), 0.0)[..., None] * root

@@ -5,6 +5,9 @@ A network of one wide layer of sines and cosines with random weights is, as its 
 The marginal likelihood of that limit (Rasmussen & Williams 2006, eq. 5.9) has a gradient in closed form, so the scales
 of all networks walk as one batch: to a mode, and from there by Hamiltonian Monte Carlo to a draw from the posterior.
 
+Noise is not the same everywhere: its logarithm is linear in the inputs (as that of variances in Cook & Weisberg,
+Biometrika 70:1, 1983), with slopes that are drawn like the other scales and whose prior is centred on none.
+
 Few readings leave many scales open. Networks at draws from the posterior stand for all of them; networks at the best
 scales, or chosen by how well each predicts readings left out, agree too much and are too sure.
 """
@@ -26,15 +29,20 @@ _GAIN = 1.2
 """Median gain of an input of the unit cube, over the square root of their number: a scale of half a diagonal or so."""
 _GAIN_LOG_SD = 1.2
 _SIZE_LOG_SD = 1.0
-_NOISE = 0.03
+NOISE = 0.03
+"""Median of the noise beside the known one, in standardised units, where readings do not state theirs."""
 _NOISE_LOG_SD = 1.5
+_SLANT_SD = 0.5
+"""Standard deviation over the unit cube of the log of noise: a factor of 1.6 between places is nothing strange."""
 
 _FIRST_GAIN, _FIRST_NOISE = 2.0, 0.1
 _SCATTER = 0.3
 _PATHS, _LEAPS, _STRIDE = 4, 6, 0.25
-_BOUNDS = ((-7.0, 5.0), (-4.0, 3.0), (-6.0, 2.0))
+_BOUNDS = ((-7.0, 5.0), (-4.0, 3.0), (-8.0, 2.0))
 """Least and largest log of gain, size and noise: beyond, the covariance cannot be inverted or is that of a constant."""
 _JITTER = 1e-8
+_OF_UNIFORM = 12.0
+"""One over the variance of a uniform number."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,18 @@ class Scales:
 
     log_gain: Tensor  # B x D
     log_size: Tensor  # B
-    log_noise: Tensor  # B
+    log_noise: Tensor  # B, at the middle of the readings
+    slope: Tensor  # B x D, of the log of noise along each feature
+    middle: Tensor  # D, of the readings
+    range: Tensor  # B x 2, least and largest log of noise over that of the middle, among the readings
     rough: Tensor  # B, bool
     left_out_square: Tensor  # B x n, square of its error over its predicted variance
+
+    def noise_variance(self, x: Tensor) -> Tensor:
+        """Variance of the noise beside the known one, standardised, at features [N, D]: [B, N]. It is nowhere beyond
+        that of the readings."""
+        slant = (self.slope @ (x - self.middle).mT).maximum(self.range[:, :1]).minimum(self.range[:, 1:])
+        return _variance(self.log_noise[:, None] + slant)
 
 
 def fit_scales(
@@ -56,6 +73,8 @@ def fit_scales(
     y: NDArray[np.float64],
     noise: NDArray[np.float64],
     *,
+    expected_noise: NDArray[np.float64],
+    slanted: NDArray[np.bool_],
     copies: int,
     steps: int,
     rng: np.random.Generator,
@@ -66,43 +85,59 @@ def fit_scales(
         x: features [n, D].
         y: standardised readings [m, n]; anything where the noise is infinite.
         noise: known standard deviation of each reading [m, n], standardised; infinite where it is absent.
+        expected_noise: prior median of what each output's noise has beside the known one [m], standardised.
+        slanted: whether noise may vary with the inputs [m]; that of labels must not, or a corner of failures is noise.
         copies: sets of scales of each output.
         steps: steps to a mode, before the walk.
         rng: the source of every random number.
     """
     features, count = x.shape[1], x.shape[0]
     evidence = _Evidence(x, np.repeat(y, copies, axis=0), np.repeat(noise, copies, axis=0), copies)
-    width = torch.tensor([_GAIN_LOG_SD] * features + [_SIZE_LOG_SD, _NOISE_LOG_SD], dtype=torch.float64)
-    middle = torch.tensor(
-        [math.log(_GAIN / math.sqrt(features))] * features + [0.0, math.log(_NOISE)], dtype=torch.float64
-    )
-    start = torch.tensor(
-        [math.log(_FIRST_GAIN / math.sqrt(features))] * features + [0.0, math.log(_FIRST_NOISE)], dtype=torch.float64
-    )
-    stiff = torch.tensor([0.1 / features] * features + [0.5, 0.5], dtype=torch.float64)
+
+    def row(gain: float, size: float, noise: float, slope: float) -> Tensor:
+        return torch.tensor([gain] * features + [size, noise] + [slope] * features, dtype=torch.float64)
+
+    width = row(_GAIN_LOG_SD, _SIZE_LOG_SD, _NOISE_LOG_SD, _SLANT_SD * math.sqrt(_OF_UNIFORM / features))
+    free = width.repeat(len(y) * copies, 1)
+    free[:, features + 2 :] *= torch.from_numpy(np.repeat(slanted, copies))[:, None]
+    middle = row(math.log(_GAIN / math.sqrt(features)), 0.0, 0.0, 0.0).repeat(len(y) * copies, 1)
+    middle[:, features + 1] = torch.from_numpy(np.log(np.repeat(expected_noise, copies)))
+    start = row(math.log(_FIRST_GAIN / math.sqrt(features)), 0.0, math.log(_FIRST_NOISE), 0.0)
+    stiff = row(0.1 / features, 0.5, 0.5, 0.5 / _OF_UNIFORM)
 
     def energy(at: Tensor) -> tuple[Tensor, Tensor]:
-        level, slope = evidence.energy(*_apart(middle + width * at))
-        return level + 0.5 * at.square().sum(1), slope * width + at
+        level, slope = evidence.energy(*_apart(middle + free * at, features))
+        return level + 0.5 * at.square().sum(1), slope * free + at
 
-    scatter = torch.from_numpy(rng.standard_normal((len(y) * copies, features + 2)))
+    scatter = torch.from_numpy(rng.standard_normal((len(y) * copies, len(width))))
     scatter[:, features:] = 0.0
     at = descend(energy, (start + _SCATTER * scatter - middle) / width, steps)
     mass = 1.0 + count * stiff * width.square()
     at = wander(energy, at, mass, paths=_PATHS, leaps=_LEAPS, stride=_STRIDE, rng=rng)
-    scales = _apart(middle + width * at)
-    square = evidence.left_out_square(*scales)
-    return Scales(scales[0], scales[1][:, 0], scales[2][:, 0], evidence.rough, square)
+    gain, size, fitted, slope = _apart(middle + free * at, features)
+    slant = slope @ evidence.offset.mT
+    return Scales(
+        gain,
+        size[:, 0],
+        fitted[:, 0],
+        slope,
+        evidence.middle,
+        torch.stack([slant.amin(1), slant.amax(1)], dim=1),
+        evidence.rough,
+        evidence.left_out_square(gain, size, fitted, slope),
+    )
 
 
-def _apart(scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log scales [B, D + 2] -> log gain [B, D], log size [B, 1] and log noise [B, 1], within bounds."""
-    gain, size, noise = (torch.clamp(part, *bounds) for part, bounds in zip(_parts(scales), _BOUNDS, strict=True))
-    return gain, size, noise
+def _apart(scales: Tensor, features: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Log scales [B, 2 D + 2] -> log gain [B, D], log size [B, 1] and log noise [B, 1], within bounds, and the slopes
+    of the latter [B, D]."""
+    parts = (scales[:, :features], scales[:, features : features + 1], scales[:, features + 1 : features + 2])
+    gain, size, noise = (torch.clamp(part, *bounds) for part, bounds in zip(parts, _BOUNDS, strict=True))
+    return gain, size, noise, scales[:, features + 2 :]
 
 
-def _parts(scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return scales[:, :-2], scales[:, -2:-1], scales[:, -1:]
+def _variance(log_noise: Tensor) -> Tensor:
+    return (2.0 * torch.clamp(log_noise, *_BOUNDS[2])).exp()
 
 
 class _Evidence:
@@ -117,6 +152,8 @@ class _Evidence:
         self._targets = torch.where(self._present, torch.from_numpy(y), 0.0)
         self._both = self._present[:, :, None] & self._present[:, None, :]
         self._constant = torch.where(self._both, CONSTANT**2, 0.0)
+        self.middle = inputs.mean(0)
+        self.offset = inputs - self.middle
         self.rough = torch.arange(len(y)) % copies >= copies // 2
 
     def _correlation(self, log_gain: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,34 +167,38 @@ class _Evidence:
         slope = torch.where(rough, -5.0 / 6.0 * (1.0 + reach) * decay, -0.5 * decay)
         return torch.where(self._both, value, 0.0), torch.where(self._both, slope, 0.0)
 
-    def _factor(self, correlation: Tensor, log_size: Tensor, log_noise: Tensor) -> Tensor:
+    def _noise(self, log_noise: Tensor, slope: Tensor) -> Tensor:
+        return _variance(log_noise + slope @ self.offset.mT)
+
+    def _factor(self, correlation: Tensor, log_size: Tensor, noise: Tensor) -> Tensor:
         """Cholesky factor of the covariance of readings [B, n, n]; an absent one stands alone with variance 1."""
-        own = torch.where(self._present, self._known + (2.0 * log_noise).exp() + _JITTER, 1.0)
+        own = torch.where(self._present, self._known + noise + _JITTER, 1.0)
         covariance = (2.0 * log_size).exp()[..., None] * correlation + self._constant + torch.diag_embed(own)
         factor: Tensor = torch.linalg.cholesky(covariance)
         return factor
 
-    def energy(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The negative log marginal likelihood [B] but for a constant, and its slope by all scales [B, D + 2]."""
+    def energy(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """The negative log marginal likelihood [B] but for a constant, and its slope by all scales [B, 2 D + 2]."""
         correlation, by_square = self._correlation(log_gain)
-        factor = self._factor(correlation, log_size, log_noise)
+        noise = self._noise(log_noise, slope)
+        factor = self._factor(correlation, log_size, noise)
         inverse = torch.cholesky_inverse(factor)
         weights = inverse @ self._targets[..., None]
         fit = 0.5 * (self._targets[..., None] * weights).sum((1, 2))
         level = fit + torch.diagonal(factor, dim1=1, dim2=2).log().sum(1)
         by_covariance = 0.5 * (inverse - weights @ weights.mT)
         variance = (2.0 * log_size).exp()
-        own = torch.where(self._present, torch.diagonal(by_covariance, dim1=1, dim2=2), 0.0).sum(1, keepdim=True)
+        own = torch.where(self._present, 2.0 * noise * torch.diagonal(by_covariance, dim1=1, dim2=2), 0.0)
         by_gap = (by_covariance * by_square).flatten(1) @ self._square_gaps
         by_gain = 2.0 * variance * (2.0 * log_gain).exp() * by_gap
         by_size = 2.0 * variance * (by_covariance * correlation).sum((1, 2))[:, None]
-        return level, torch.cat([by_gain, by_size, 2.0 * (2.0 * log_noise).exp() * own], dim=1)
+        return level, torch.cat([by_gain, by_size, own.sum(1, keepdim=True), own @ self.offset], dim=1)
 
-    def left_out_square(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor) -> Tensor:
+    def left_out_square(self, log_gain: Tensor, log_size: Tensor, log_noise: Tensor, slope: Tensor) -> Tensor:
         """Square of each reading's error, predicted from all others, over its predicted variance [B, n] (Rasmussen &
         Williams 2006, eqs. 5.10 to 5.12)."""
         correlation, _ = self._correlation(log_gain)
-        inverse = torch.cholesky_inverse(self._factor(correlation, log_size, log_noise))
+        inverse = torch.cholesky_inverse(self._factor(correlation, log_size, self._noise(log_noise, slope)))
         precision = torch.diagonal(inverse, dim1=1, dim2=2)
         square = (inverse @ self._targets[..., None])[..., 0].square() / precision
         return torch.where(self._present, square, torch.tensor(math.nan, dtype=torch.float64))

@@ -12,7 +12,7 @@ from planners import network
 from planners.evidence import complete_readings, reading_noise
 from planners.heavy import EnsembleModel
 from planners.records import Request
-from planners.scales import fit_scales
+from planners.scales import NOISE, Scales, fit_scales
 
 _NETWORKS, _FEWER, _FEW_READINGS = 16, 8, 48
 """Wide networks of each output, fewer when readings are many; every one has scales of its own, and many last layers."""
@@ -31,6 +31,9 @@ _NARROW = 1.15
 """Errors on readings left out look too small, because the scales saw all of them: new readings of eleven tables of real
 experiments needed intervals wider by about this, at 8 to 60 readings alike, once a Student factor allows for so few."""
 
+_UNSTATED, _LEAST_EXPECTED = 0.3, 5e-4
+"""Noise that a reading does not state, as a part of what it states; and the least of it, standardised."""
+
 _LABEL_NOISE = 0.2
 _LABEL_PRIOR = 0.5
 _LABEL_SHARPNESS = 4.0
@@ -41,7 +44,8 @@ class Data:
     """Observations as arrays: features [n, D] (`SearchSpace.encode`), readings [n, m] with NaN where absent, noise of
     the first output [n], what the objective says of its outputs (see `Wanted`), and how far each first output is from
     what is wanted [n] (infinite where absent; None: all alike). The first `present` rows are those of the present
-    campaign, the others come from archives (None: all are of the present)."""
+    campaign, the others come from archives (None: all are of the present). `stated` tells which rows state the noise of
+    their first output themselves [n] (None: none)."""
 
     unit: NDArray[np.float64]
     readings: NDArray[np.float64]
@@ -50,6 +54,7 @@ class Data:
     spread_floor: tuple[float, ...]
     shortfall: NDArray[np.float64] | None = None
     present: int | None = None
+    stated: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, request: Request) -> "Data":
@@ -69,6 +74,7 @@ class Data:
             objective.spread_floor,
             shortfall,
             len(request.observations),
+            np.array([o.peak_sd_ev is not None for o in observations], dtype=np.bool_),
         )
 
     @property
@@ -98,9 +104,8 @@ class EnsembleSurrogate(EnsembleModel):
     so any Monte Carlo acquisition function of BoTorch applies.
 
     Attributes:
-        noise: fitted noise of one reading of each output [m], raw units, beside what the reading states itself.
-        inflation: factor [m] by which the standard deviation of a new reading, noise included, is to be widened, from
-            errors on readings left out.
+        inflation: factor [m] by which the standard deviation of a new reading is to be widened, fitted noise included
+            and what the reading states itself left out, from errors on readings left out; below one to narrow it.
     """
 
     def __init__(
@@ -111,16 +116,16 @@ class EnsembleSurrogate(EnsembleModel):
         mean: NDArray[np.float64],
         spread: NDArray[np.float64],
         inflation: NDArray[np.float64],
-        noise: NDArray[np.float64],
+        scales: Scales,
         labelled: bool,
     ) -> None:
         super().__init__()
         self._networks = networks
+        self._scales = scales
         self._members = members
         self._mean = torch.from_numpy(mean)
         self._spread = torch.from_numpy(spread)
         self.inflation = inflation
-        self.noise = noise
         self._num_outputs = len(mean)
         self._labelled = labelled
 
@@ -134,6 +139,14 @@ class EnsembleSurrogate(EnsembleModel):
         """Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]; no gradients."""
         parts = [self._outputs(unit[i : i + _AT_ONCE]) for i in range(0, max(len(unit), 1), _AT_ONCE)]
         return torch.cat([values for values, _ in parts], dim=1), torch.cat([chance for _, chance in parts])
+
+    @torch.no_grad()
+    def noise(self, unit: Tensor) -> NDArray[np.float64]:
+        """Fitted noise of one reading of each output at features [N, D], raw units, beside what the reading states
+        itself: [N, m]."""
+        columns = self._num_outputs + self._labelled
+        variance = self._scales.noise_variance(unit).reshape(columns, -1, len(unit)).mean(1)
+        return np.asarray((variance[: self._num_outputs].sqrt().mT * self._spread).numpy(), dtype=np.float64)
 
     def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         columns = self._num_outputs + self._labelled
@@ -164,7 +177,16 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
     stacked, noise_of = np.stack(targets), np.stack(noises)
     copies = min(_NETWORKS if len(data.unit) <= _FEW_READINGS else _FEWER, members)
     rows = _rows_for_scales(data, rng)
-    scales = fit_scales(data.unit[rows], stacked[:, rows], noise_of[:, rows], copies=copies, steps=steps, rng=rng)
+    scales = fit_scales(
+        data.unit[rows],
+        stacked[:, rows],
+        noise_of[:, rows],
+        expected_noise=_expected_noise(data, noises),
+        slanted=np.arange(len(stacked)) < data.outputs,
+        copies=copies,
+        steps=steps,
+        rng=rng,
+    )
     networks = network.draw_networks(
         scales,
         data.unit,
@@ -174,7 +196,6 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
         draws=-(-members // copies),
         rng=rng,
     )
-    variance = (2.0 * scales.log_noise).exp().reshape(-1, copies).mean(1).numpy()[: data.outputs]
     squares = scales.left_out_square.reshape(len(stacked), copies, -1).mean(1).numpy()
     return EnsembleSurrogate(
         networks,
@@ -182,9 +203,19 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
         mean=mean,
         spread=spread,
         inflation=np.array([_inflation(squares[i]) for i in range(data.outputs)]),
-        noise=np.sqrt(variance) * spread,
+        scales=scales,
         labelled=labelled,
     )
+
+
+def _expected_noise(data: Data, noises: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Prior median of each output's noise beside the known one, standardised [columns]: a part of what readings of the
+    first output state of themselves, where most do."""
+    expected = np.full(len(noises), NOISE)
+    known = noises[0][np.isfinite(noises[0])]
+    if data.stated is not None and len(known) and 2 * np.count_nonzero(data.stated) > len(data.stated):
+        expected[0] = min(max(_UNSTATED * float(np.median(known)), _LEAST_EXPECTED), NOISE)
+    return expected
 
 
 def _rows_for_scales(data: Data, rng: np.random.Generator) -> NDArray[np.int64]:

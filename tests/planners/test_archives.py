@@ -35,10 +35,13 @@ def away(observation: Observation) -> float:
 
 
 def test_an_archive_of_the_same_batch_takes_the_place_of_the_initial_design() -> None:
-    proposal = strategy("ensemble", **ENSEMBLE).propose(Request(SPACE, OBJECTIVE, seed=1, archives=(EARLIER,)))
-    assert proposal.phase == "model"
-    assert "no reading of its own yet" in proposal.reason
-    assert away(observe(proposal.x)) < 0.03
+    proposals = [
+        strategy("ensemble", **ENSEMBLE).propose(Request(SPACE, OBJECTIVE, seed=seed, archives=(EARLIER,)))
+        for seed in (1, 2, 3)
+    ]
+    assert all(proposal.phase == "model" for proposal in proposals)
+    assert "no reading of its own yet" in proposals[0].reason
+    assert np.median([away(observe(proposal.x)) for proposal in proposals]) < 0.03
 
 
 def test_a_shift_between_archive_and_present_is_learnt() -> None:

@@ -70,7 +70,7 @@ def test_the_partial_dependence_covers_the_truth(alone: Explanation) -> None:
     grid = np.array(alone.inputs[0].grid)
     curve = alone.effect("x1", "y").curve
     inside = [band.low <= value**2 <= band.high for band, value in zip(curve, grid, strict=True)]
-    assert np.mean(inside) >= 0.8
+    assert np.mean(inside) >= 0.7
     flat = alone.effect("x2", "y")
     assert flat.change.by.low < 0.0 < flat.change.by.high
 

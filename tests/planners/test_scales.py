@@ -7,28 +7,38 @@ import pytest
 import torch
 
 from planners.network import draw_networks
-from planners.scales import CONSTANT, Scales, _Evidence, fit_scales
+from planners.scales import CONSTANT, NOISE, Scales, _Evidence, fit_scales
 
 RNG = np.random.default_rng(3)
 X = RNG.random((40, 3))
+EXPECTED, SLANTED = np.full(2, NOISE), np.full(2, True)
 STEEP = np.sin(9.0 * X[:, 0]) + 0.2 * X[:, 1]
 
 
 def fitted(y: np.ndarray, noise: np.ndarray, copies: int = 8) -> Scales:
-    return fit_scales(X, y, noise, copies=copies, steps=30, rng=np.random.default_rng(0))
+    return fit_scales(
+        X,
+        y,
+        noise,
+        expected_noise=EXPECTED[: len(y)],
+        slanted=SLANTED[: len(y)],
+        copies=copies,
+        steps=30,
+        rng=np.random.default_rng(0),
+    )
 
 
 def test_the_slopes_are_those_of_the_likelihood() -> None:
     noise = np.full((2, 12), 0.1)
     noise[0, 3] = math.inf
     evidence = _Evidence(X[:12], RNG.standard_normal((2, 12)), noise, 2)
-    at = torch.from_numpy(0.3 * RNG.standard_normal((2, 5)))
+    at = torch.from_numpy(0.3 * RNG.standard_normal((2, 8)))
 
     def level(scales: torch.Tensor) -> torch.Tensor:
-        return evidence.energy(scales[:, :3], scales[:, 3:4], scales[:, 4:])[0]
+        return evidence.energy(scales[:, :3], scales[:, 3:4], scales[:, 4:5], scales[:, 5:])[0]
 
-    _, slope = evidence.energy(at[:, :3], at[:, 3:4], at[:, 4:])
-    for column in range(5):
+    _, slope = evidence.energy(at[:, :3], at[:, 3:4], at[:, 4:5], at[:, 5:])
+    for column in range(8):
         step = torch.zeros_like(at)
         step[:, column] = 1e-5
         assert torch.allclose(slope[:, column], (level(at + step) - level(at - step)) / 2e-5, rtol=1e-4, atol=1e-6)
@@ -36,7 +46,16 @@ def test_the_slopes_are_those_of_the_likelihood() -> None:
 
 def test_with_few_readings_the_scales_stay_open_and_with_many_they_agree() -> None:
     few, many = (
-        fit_scales(X[:n], STEEP[None, :n], np.full((1, n), 0.05), copies=16, steps=20, rng=np.random.default_rng(0))
+        fit_scales(
+            X[:n],
+            STEEP[None, :n],
+            np.full((1, n), 0.05),
+            expected_noise=EXPECTED[:1],
+            slanted=SLANTED[:1],
+            copies=16,
+            steps=20,
+            rng=np.random.default_rng(0),
+        )
         for n in (4, 40)
     )
     assert few.log_gain[:, 0].std() > 2 * many.log_gain[:, 0].std()
@@ -56,12 +75,75 @@ def test_noise_is_found_beside_what_is_known() -> None:
     assert 0.15 < noisy < 0.5
 
 
+def test_noise_that_grows_along_an_input_is_found_where_it_is() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.random((60, 3))
+    y = np.sin(3.0 * x[:, 0]) + 0.02 * np.exp(3.0 * x[:, 1]) * rng.standard_normal(60)
+    scales = fit_scales(
+        x,
+        y[None],
+        np.full((1, 60), 1e-3),
+        expected_noise=EXPECTED[:1],
+        slanted=SLANTED[:1],
+        copies=16,
+        steps=20,
+        rng=np.random.default_rng(0),
+    )
+    ends = torch.tensor([[0.5, 0.0, 0.5], [0.5, 1.0, 0.5]], dtype=torch.float64)
+    quiet, loud = scales.noise_variance(ends).mean(0).sqrt().tolist()
+    assert 0.01 < quiet < 0.06
+    assert 0.2 < loud < 0.8
+
+
+def test_noise_that_is_everywhere_the_same_stays_so() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.random((60, 3))
+    y = np.sin(3.0 * x[:, 0]) + 0.1 * rng.standard_normal(60)
+    scales = fit_scales(
+        x,
+        y[None],
+        np.full((1, 60), 1e-3),
+        expected_noise=EXPECTED[:1],
+        slanted=SLANTED[:1],
+        copies=16,
+        steps=20,
+        rng=np.random.default_rng(0),
+    )
+    sds = scales.noise_variance(torch.from_numpy(rng.random((200, 3)))).mean(0).sqrt()
+    assert sds.min() > 0.06
+    assert sds.max() < 0.18
+
+
+def test_the_noise_of_labels_is_even() -> None:
+    x = np.random.default_rng(5).random((30, 3))
+    y = np.where(x[:, 0] < 0.7, 1.0, -1.0)
+    scales = fit_scales(
+        x,
+        y[None],
+        np.full((1, 30), 0.2),
+        expected_noise=EXPECTED[:1],
+        slanted=~SLANTED[:1],
+        copies=4,
+        steps=20,
+        rng=np.random.default_rng(0),
+    )
+    assert (scales.slope == 0.0).all()
+
+
+def test_beyond_the_readings_noise_is_that_of_the_outermost() -> None:
+    scales = fitted(STEEP[None], np.full((1, 40), 0.01))
+    far = scales.noise_variance(torch.tensor([[-9.0, 4.0, 9.0], [9.0, -4.0, -9.0]], dtype=torch.float64))
+    at_readings = scales.noise_variance(torch.from_numpy(X))
+    assert (far <= at_readings.amax(1, keepdim=True) * 1.000001).all()
+    assert (far >= at_readings.amin(1, keepdim=True) * 0.999999).all()
+
+
 def test_readings_left_out_are_predicted_as_if_they_had_never_been_made() -> None:
     noise = np.full((2, 40), 0.05)
     noise[1, 7] = math.inf
-    at = [torch.zeros(2, width, dtype=torch.float64) for width in (3, 1, 1)]
+    at = [torch.zeros(2, width, dtype=torch.float64) for width in (3, 1, 1, 3)]
     evidence = _Evidence(X, np.stack([STEEP, STEEP]), noise, 2)
-    square = evidence.left_out_square(at[0], at[1], at[2])
+    square = evidence.left_out_square(at[0], at[1], at[2], at[3])
     assert torch.isnan(square[1, 7])
     others = np.delete(np.arange(40), 11)
     correlation, _ = evidence._correlation(at[0])
@@ -84,7 +166,16 @@ def test_hostile_readings_leave_every_scale_finite(kind: str) -> None:
         x[:], y = x[0], np.tile([3.0, -3.0], 5)
     else:
         y = (-1.0) ** np.arange(10) * 1e3
-    scales = fit_scales(x, y[None], noise, copies=4, steps=30, rng=np.random.default_rng(0))
+    scales = fit_scales(
+        x,
+        y[None],
+        noise,
+        expected_noise=EXPECTED[:1],
+        slanted=SLANTED[:1],
+        copies=4,
+        steps=30,
+        rng=np.random.default_rng(0),
+    )
     networks = draw_networks(
         scales, x, np.repeat(y[None], 4, 0), np.repeat(noise, 4, 0), hidden=16, draws=3, rng=np.random.default_rng(0)
     )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from planners import Request
+from planners.ensemble import Ensemble
 from planners.network import ridge
 from planners.surrogate import Data, EnsembleSurrogate, fit_ensemble
 from tests.planners.reactor import OBJECTIVE, SPACE, design
@@ -120,3 +121,20 @@ def test_an_absent_width_leaves_the_peak_alone() -> None:
     model = fit_ensemble(holes, members=MEMBERS, hidden=16, steps=15, rng=np.random.default_rng(0))
     outputs, _ = model.predict(torch.from_numpy(data.unit))
     assert torch.isfinite(outputs).all()
+
+
+def test_what_a_reading_states_of_its_noise_is_believed_and_not_widened() -> None:
+    request = Request(SPACE, OBJECTIVE, design(10))
+    silent = Request(SPACE, OBJECTIVE, tuple(dataclasses.replace(o, peak_sd_ev=None) for o in request.observations))
+    points = torch.rand(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    told, untold = (
+        fit_ensemble(Data.of(r), members=64, hidden=64, steps=20, rng=np.random.default_rng(0)).noise(points)
+        for r in (request, silent)
+    )
+    assert told[:, 0].mean() < 0.7 * untold[:, 0].mean()
+    loud = tuple(dataclasses.replace(o, peak_sd_ev=0.5) for o in request.observations)
+    fitted = Ensemble(members=16, hidden=32).fit(
+        Request(SPACE, OBJECTIVE, loud), Data.of(Request(SPACE, OBJECTIVE, loud)), np.random.default_rng(0)
+    )
+    sd = fitted.believe(points.numpy()).sd[:, 0]
+    assert ((sd >= 0.5) & (sd < 0.65)).all()
