@@ -155,6 +155,11 @@ class Journal:
             events = list(read_events(self._reader, self.path))
         return iter(events)
 
+    def each(self) -> Iterator[Event]:
+        """As `events`, but read one after the other as they are asked for: a run's device calls are many megabytes."""
+        with closing(connect(self.path, readonly=True)) as connection:
+            yield from read_events(connection, self.path)
+
     def blob(self, address: str) -> bytes:
         """The bytes kept under an address. Raises JournalError when there are none."""
         for kept in (self._pending_blobs, self._recent_blobs):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.daemon.facade import RunDetail, RunInfo, RunPhase
 from orchestrator.errors import JournalError, UnknownRun
-from orchestrator.fold import fold, summary
+from orchestrator.fold import advance, summary
 from orchestrator.journal import Journal
 from orchestrator.run_state import RunState
 
@@ -82,25 +82,21 @@ class Shelf:
     def _read(self, name: str, path: Path, entry: tuple[str, Job, RunPhase, RunState | None] | None) -> RunInfo:
         rig = None if entry is None else entry[0]
         try:
-            with Journal.open(path, readonly=True) as journal:
-                events = tuple(journal.events())
+            folded = _folded(path)
         except JournalError as error:
             return RunInfo(
                 run=name, rig=rig, campaign=name, phase="damaged", began_utc=None, detail=str(error), summary={}
             )
-        run = fold(events)
-        began = events[0].utc if events else None
-        return _info(name, rig, run, "ended" if run.ended else "interrupted", began)
+        run = folded.run
+        return _info(name, rig, run, "ended" if run.ended else "interrupted", folded.began_utc)
 
     def _detail(
         self, name: str, path: Path, jobs: Mapping[str, tuple[str, Job, RunPhase, RunState | None]]
     ) -> RunDetail:
-        with Journal.open(path, readonly=True) as journal:
-            events = tuple(journal.events())
-            head = journal.head
-        if not events:
+        folded = _folded(path)
+        if not folded.events:
             raise UnknownRun(f"run {name!r} has not begun yet")
-        run = fold(events)
+        run = folded.run
         entry = jobs.get(name)
         phase: RunPhase = "ended" if run.ended else "interrupted" if entry is None else entry[2]
         header = {key: value for key, value in run.header.items() if key not in ("campaign_text", "rig_text")}
@@ -109,14 +105,34 @@ class Shelf:
                 {key: value for key, value in archive.items() if key != "rows"} for archive in header["archives"]
             ]
         return RunDetail(
-            info=_info(name, None if entry is None else entry[0], run, phase, events[0].utc),
+            info=_info(name, None if entry is None else entry[0], run, phase, folded.began_utc),
             header=header,
             experiments=tuple(_plain(asdict(experiment)) for experiment in run.experiments),
             recommendation=None if run.recommendation is None else _plain(asdict(run.recommendation)),
             trips=tuple(dict(trip) for trip in run.trips),
-            events=len(events),
-            head=head,
+            events=folded.events,
+            head=folded.head,
         )
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """A journal's state, its first event's time, how many events it has, and the hash that vouches for them."""
+
+    run: RunState
+    began_utc: str | None
+    events: int
+    head: str
+
+
+def _folded(path: Path) -> _Folded:
+    """Read a journal event by event: all at once they are many times the memory of what is kept of them."""
+    run, began_utc, events, head = RunState(), None, 0, ""
+    with Journal.open(path, readonly=True) as journal:
+        for event in journal.each():
+            run, events, head = advance(run, event), events + 1, event.hash
+            began_utc = began_utc or event.utc
+    return _Folded(run, began_utc, events, head)
 
 
 def _info(name: str, rig: str | None, run: RunState, phase: RunPhase, began_utc: str | None) -> RunInfo:
