@@ -13,7 +13,8 @@ from planners.records import Request
 from planners.space import SearchSpace
 
 if TYPE_CHECKING:
-    from planners.surrogate import Data, EnsembleSurrogate
+    from planners.data import Data
+from planners.surrogate import EnsembleSurrogate
 
 
 @dataclass(frozen=True)

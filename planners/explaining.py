@@ -51,9 +51,9 @@ def explain(request: "Request", strategy: "Strategy | None" = None) -> Explanati
         raise PlannerError("nothing to explain: every input is fixed")
     measured = Measured.of(request)
     _enough(len(measured), len(varied))
+    from planners.data import Data
     from planners.ensemble import Ensemble
     from planners.heavy import one_thread
-    from planners.surrogate import Data
 
     read = np.sum(~np.isnan(measured.readings), axis=0)
     columns = [o for o in range(len(wanted)) if read[o] > len(varied)]

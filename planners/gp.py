@@ -18,7 +18,7 @@ from planners.space import SearchSpace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from planners.surrogate import Data
+    from planners.data import Data
 
 _LABEL_NOISE = 0.1
 _AT_ONCE = 128

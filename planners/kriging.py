@@ -17,7 +17,7 @@ from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.records import Request
 
 if TYPE_CHECKING:
-    from planners.surrogate import Data
+    from planners.data import Data
 
 _QUANTILES = 15
 

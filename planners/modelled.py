@@ -17,7 +17,7 @@ from planners.records import Interval, Proposal, Recommendation, Request
 from planners.sampling import as_recipe, distinct, generator, next_in_stream, sobol_stream, visited
 
 if TYPE_CHECKING:
-    from planners.surrogate import Data
+    from planners.data import Data
 
 _NORMAL_95 = 1.6449
 _LEAST_READINGS = 2
@@ -119,10 +119,10 @@ class Modelled(ABC):
     def _modelled(self, request: Request, measured: Measured) -> Proposal:
         from planners.acquisition import search
         from planners.candidates import pool
+        from planners.data import Data
         from planners.pricing import per_price
         from planners.reach import verdict
         from planners.runner_up import runner_up, runner_up_words
-        from planners.surrogate import Data
         from planners.wording import proposal_reason
 
         rng = generator(request.seed, len(request.observations), len(request.pending), 1)

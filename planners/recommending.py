@@ -60,7 +60,7 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
 def _fit(strategy: "Modelled | None", request: Request, measured: Measured) -> "Fitted | None":
     if strategy is None or len(measured) + len(archived(request)[0]) < 2:
         return None
-    from planners.surrogate import Data
+    from planners.data import Data
 
     return strategy.fit(request, Data.of(request), generator(request.seed, len(request.observations), 2))
 

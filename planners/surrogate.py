@@ -1,7 +1,6 @@
 """The ensemble surrogate: raw outputs and the chance of a reading, from observations, wrapped as a BoTorch model."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,9 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from planners import network
-from planners.evidence import complete_readings, reading_noise
+from planners.data import Data
 from planners.heavy import EnsembleModel
-from planners.records import Request
 from planners.scales import NOISE, Scales, fit_scales
 
 _NETWORKS, _FEWER, _FEW_READINGS = 16, 8, 48
@@ -37,64 +35,6 @@ _UNSTATED, _LEAST_EXPECTED = 0.3, 5e-4
 _LABEL_NOISE = 0.2
 _LABEL_PRIOR = 0.5
 _LABEL_SHARPNESS = 4.0
-
-
-@dataclass(frozen=True)
-class Data:
-    """Observations as arrays: features [n, D] (`SearchSpace.encode`), readings [n, m] with NaN where absent, noise of
-    the first output [n], what the objective says of its outputs (see `Wanted`), and how far each first output is from
-    what is wanted [n] (infinite where absent; None: all alike). The first `present` rows are those of the present
-    campaign, the others come from archives (None: all are of the present). `stated` tells which rows state the noise of
-    their first output themselves [n] (None: none)."""
-
-    unit: NDArray[np.float64]
-    readings: NDArray[np.float64]
-    first_sd: NDArray[np.float64]
-    other_noise: tuple[float, ...]
-    spread_floor: tuple[float, ...]
-    shortfall: NDArray[np.float64] | None = None
-    present: int | None = None
-    stated: NDArray[np.bool_] | None = None
-
-    @classmethod
-    def of(cls, request: Request) -> "Data":
-        observations, objective = tuple(request.known()), request.objective
-        outputs = len(objective.outputs)
-        readings = np.array([complete_readings(o, outputs) for o in observations], dtype=np.float64)
-        readings = readings.reshape(-1, outputs)
-        shortfall = np.full(len(readings), math.inf)
-        seen = ~np.isnan(readings[:, 0])
-        if seen.any():
-            shortfall[seen] = objective.shortfall(readings[seen, 0])
-        return cls(
-            _features(request),
-            readings,
-            np.array([reading_noise(o, objective) for o in observations], dtype=np.float64),
-            objective.other_noise,
-            objective.spread_floor,
-            shortfall,
-            len(request.observations),
-            np.array([o.peak_sd_ev is not None for o in observations], dtype=np.bool_),
-        )
-
-    @property
-    def outputs(self) -> int:
-        """Number of outputs, m."""
-        return int(self.readings.shape[1])
-
-    @property
-    def succeeded(self) -> NDArray[np.bool_]:
-        """Which rows gave a reading of the first output: [n]."""
-        return ~np.isnan(self.readings[:, 0])
-
-
-def _features(request: Request) -> NDArray[np.float64]:
-    """What a surrogate sees of every known observation [n, D]."""
-    space = request.space
-    parts = [space.encode(space.to_unit([o.x for o in request.observations]))]
-    for number, archive in enumerate(request.archives):
-        parts.append(space.encode(space.to_unit([o.x for o in archive.observations]), source=number))
-    return np.concatenate(parts)
 
 
 class EnsembleSurrogate(EnsembleModel):

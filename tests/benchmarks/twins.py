@@ -2,15 +2,13 @@
 
 Eleven targets from 1.9 to 2.9 eV, five and eight inputs, readings with a noise of 1 meV, failures, recipes that the
 pumps cannot run. What is recommended is scored on the twin's noiseless steady state, which no planner sees. Runs that
-the results file holds are not repeated as long as neither planners, twins nor libraries have changed.
+the results file holds are not repeated as long as neither what the arm is made of, twins nor libraries have changed.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import datetime
-import hashlib
 import importlib.metadata
 import importlib.util
 import itertools
@@ -18,13 +16,15 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, fields
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from orchestrator.pool.fingerprint import digest, planner_parts, source
 from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
 from tests.benchmarks.twin_tables import tables
 
@@ -37,13 +37,12 @@ BEGIN, END = "<!-- results: written by tests/benchmarks/twins.py -->", "<!-- end
 Job = tuple[str, int, str, float, int]
 
 
-def fingerprint() -> str:
-    """Digest of the source of planners, twins and this benchmark's runs, and of the libraries' versions."""
-    files = [*sorted((ROOT / "planners").glob("*.py")), *sorted((ROOT / "simulators").glob("*.py"))]
+@cache
+def fingerprint(arm: str) -> str:
+    """Digest of what an arm is made of, and of twins and this benchmark's runs."""
+    files = [*sorted((ROOT / "simulators").glob("*.py"))]
     files += [ROOT / "tests" / "benchmarks" / name for name in ("twin_reactor.py", "twin_runs.py")]
-    parts = [f"{path.name}: {ast.dump(ast.parse(path.read_bytes()))}" for path in files]
-    parts += [f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *guests().values())]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return digest([*planner_parts(arm), *map(source, files)])
 
 
 def guests() -> dict[str, str]:
@@ -51,8 +50,9 @@ def guests() -> dict[str, str]:
     return {arm: name for arm, name in GUESTS.items() if importlib.util.find_spec(arm) is not None}
 
 
-def known_runs(path: Path, code: str) -> dict[Job, Run]:
-    """The runs of this code that a results file holds; a last line that was not finished is cut off."""
+def known_runs(path: Path, codes: Mapping[str, str]) -> dict[Job, Run]:
+    """The runs that a results file holds of arms with these fingerprints; a last line that was not finished is cut
+    off."""
     if not path.exists():
         return {}
     text = path.read_text(encoding="utf-8")
@@ -61,7 +61,7 @@ def known_runs(path: Path, code: str) -> dict[Job, Run]:
         path.write_text(text, encoding="utf-8")
     found = {}
     for line in map(json.loads, text.splitlines()):
-        if line["code"] == code:
+        if line["code"] == codes.get(line["run"]["arm"]):
             run = Run(**{field.name: _frozen(line["run"][field.name]) for field in fields(Run)})
             found[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
     return found
@@ -107,8 +107,8 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    code = fingerprint()
-    known = known_runs(options.results, code)
+    codes = {arm: fingerprint(arm) for arm in options.arms}
+    known = known_runs(options.results, codes)
     wanted: list[Job] = [
         (arm, inputs, condition, target, seed)
         for seed in range(1, options.seeds + 1)
@@ -122,7 +122,7 @@ def main() -> None:
     with options.results.open("a", encoding="utf-8") as file:
         for count, run in enumerate(outcomes(missing, options.jobs), start=1):
             known[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
-            file.write(json.dumps({"code": code, "run": asdict(run)}) + "\n")
+            file.write(json.dumps({"code": codes[run.arm], "run": asdict(run)}) + "\n")
             file.flush()
             label = f"{run.arm}, {run.inputs} inputs, {run.condition}, {run.target_ev} eV, seed {run.seed}"
             print(f"{count}/{len(missing)} {label}: {run.truth_mev} meV", file=sys.stderr)

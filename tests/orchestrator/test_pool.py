@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.errors import ConfigError, UsageRefused
 from orchestrator.pool import Outcome, Pool, load_pool, load_spec, replay_pool
-from orchestrator.pool.fingerprint import fingerprint
+from orchestrator.pool.fingerprint import fingerprint, modules_of
 from orchestrator.pool.formula import FormulaError, parse_formula
 from orchestrator.pool.replay import initial_points, replay
 from orchestrator.pool.running import read_results
@@ -215,6 +215,11 @@ def test_every_arm_has_a_fingerprint_of_its_own_that_stays() -> None:
     assert len(set(found.values())) == len(found)
     fingerprint.cache_clear()
     assert {arm: fingerprint(arm) for arm in found} == found
+
+
+def test_an_arm_is_made_of_what_its_own_module_imports() -> None:
+    assert {"ensemble", "surrogate", "scales", "modelled", "space"} <= set(modules_of("planners.ensemble"))
+    assert not {"surrogate", "scales", "ensemble", "forest"} & set(modules_of("planners.gp"))
 
 
 def test_a_file_that_holds_no_results_is_refused_by_its_line(files: tuple[Path, Path], tmp_path: Path) -> None:

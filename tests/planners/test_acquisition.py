@@ -8,7 +8,8 @@ import torch
 from planners import Observation, OneOutput, Request
 from planners.acquisition import Improvement, UpperConfidence, log_expected_improvement
 from planners.candidates import pool
-from planners.surrogate import Data, fit_ensemble
+from planners.data import Data
+from planners.surrogate import fit_ensemble
 from tests.planners.reactor import OBJECTIVE, SPACE, design
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from planners import Request
+from planners.data import Data
 from planners.ensemble import Ensemble
 from planners.network import ridge
-from planners.surrogate import Data, EnsembleSurrogate, fit_ensemble
+from planners.surrogate import EnsembleSurrogate, fit_ensemble
 from tests.planners.reactor import OBJECTIVE, SPACE, design
 
 MEMBERS = 8
