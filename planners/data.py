@@ -54,6 +54,13 @@ class Data:
         return int(self.readings.shape[1])
 
     @property
+    def age(self) -> NDArray[np.float64]:
+        """How many experiments ago each reading of the present campaign was made, one for the newest, in the order of
+        the rows [n]; zero for those of archives, whose difference from the present is learnt as a whole."""
+        present = len(self.unit) if self.present is None else self.present
+        return np.maximum(present - np.arange(len(self.unit), dtype=np.float64), 0.0)
+
+    @property
     def succeeded(self) -> NDArray[np.bool_]:
         """Which rows gave a reading of the first output: [n]."""
         return ~np.isnan(self.readings[:, 0])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners.errors import PlannerError
+from planners.evidence import Drift
 from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.objective import Wanted
 from planners.records import Request
@@ -52,7 +53,8 @@ class Ensemble(Modelled):
         from planners.surrogate import fit_ensemble
 
         surrogate = fit_ensemble(data, members=self.members, hidden=self.hidden, steps=self.steps, rng=rng)
-        return FittedEnsemble(surrogate, request, self.members, float(np.median(data.first_sd)))
+        ages = data.age[: len(request.observations)]
+        return FittedEnsemble(surrogate, request, self.members, float(np.median(data.first_sd)), ages)
 
 
 class FittedEnsemble(Fitted):
@@ -60,7 +62,14 @@ class FittedEnsemble(Fitted):
 
     logarithmic = True
 
-    def __init__(self, surrogate: "EnsembleSurrogate", request: Request, members: int, first_noise: float) -> None:
+    def __init__(
+        self,
+        surrogate: "EnsembleSurrogate",
+        request: Request,
+        members: int,
+        first_noise: float,
+        ages: NDArray[np.float64],
+    ) -> None:
         from planners.acquisition import Improvement, UpperConfidence
 
         self.acquisition = (UpperConfidence if request.objective.target is None else Improvement).name
@@ -69,6 +78,7 @@ class FittedEnsemble(Fitted):
         self._objective: Wanted = request.objective
         self._space: SearchSpace = request.space
         self._first_noise = first_noise
+        self._ages = ages
 
     def believe(self, unit: NDArray[np.float64]) -> Belief:
         """See `planners.modelled.Fitted`."""
@@ -80,6 +90,11 @@ class FittedEnsemble(Fitted):
         sd[:, 0] = np.hypot(sd[:, 0], self._first_noise)
         utility = self._objective.worth(outputs).mean(0)
         return Belief(outputs.mean(0).numpy(), sd, chance.numpy(), utility.numpy())
+
+    def drift(self) -> Drift:
+        """See `planners.modelled.Fitted`."""
+        draws = self._surrogate.drift(self._ages)
+        return Drift(draws.mean(0), draws.std(0))
 
     def draws(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Raw outputs of every member at unit points [N, d]: [M, N, m], without the noise of a reading. Their distance

@@ -1,5 +1,6 @@
 """What was measured, with replicates put together."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,19 @@ from numpy.typing import NDArray
 from planners.objective import Wanted
 from planners.records import Observation, Request
 from planners.sampling import distinct
+
+
+@dataclass(frozen=True)
+class Drift:
+    """By how much each reading is above what its recipe gives now: mean and standard deviation [n, m]."""
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, readings: int, outputs: int) -> "Drift":
+        """Of a model that knows no drift."""
+        return cls(np.zeros((readings, outputs)), np.zeros((readings, outputs)))
 
 
 @dataclass(frozen=True)
@@ -29,12 +43,15 @@ class Measured:
         return len(self.x)
 
     @classmethod
-    def of(cls, request: Request) -> "Measured":
+    def of(cls, request: Request, drift: Drift | None = None) -> "Measured":
+        """What was measured; as of now, if a drift of the readings is known."""
         observations = request.observations
         unit = request.space.to_unit([o.x for o in observations])
         groups = distinct(unit)
         outputs = len(request.objective.outputs)
         readings = np.array([complete_readings(o, outputs) for o in observations]).reshape(-1, outputs)
+        moved = drift or Drift.none(len(observations), outputs)
+        readings -= moved.mean
         seen = ~np.isnan(readings[:, 0])
         stated = np.array([reading_noise(o, request.objective) for o in observations], dtype=np.float64)
         kept = [g for g in range(len(set(groups.tolist()))) if seen[groups == g].any()]
@@ -43,8 +60,9 @@ class Measured:
             rows = np.flatnonzero((groups == g) & seen)
             means.append([_mean(readings[rows, i]) for i in range(outputs)])
             single = float(np.sqrt(np.mean(stated[rows] ** 2)))
+            shared = float(np.sqrt(np.mean(moved.sd[rows, 0] ** 2)))
             scatter = float(np.std(readings[rows, 0], ddof=1)) if len(rows) > 1 else 0.0
-            errors.append(max(single, scatter) / np.sqrt(len(rows)))
+            errors.append(math.hypot(max(single, scatter) / math.sqrt(len(rows)), shared))
             counts.append(len(rows))
             failures.append(int(np.sum((groups == g) & ~seen)))
             recipes.append(observations[int(rows[0])].x)

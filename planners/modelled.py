@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from planners import designs
 from planners.errors import PlannerError
-from planners.evidence import Measured, archived
+from planners.evidence import Drift, Measured, archived
 from planners.objective import Wanted
 from planners.records import Interval, Proposal, Recommendation, Request
 from planners.sampling import as_recipe, distinct, generator, next_in_stream, sobol_stream, visited
@@ -62,6 +62,11 @@ class Fitted(ABC):
     @abstractmethod
     def believe(self, unit: NDArray[np.float64]) -> Belief:
         """The model's view of unit points [N, d]."""
+
+    def drift(self) -> Drift | None:
+        """By how much the readings of the present campaign are above those of now, in their order; None: the model
+        knows of no drift."""
+        return None
 
     @abstractmethod
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:

@@ -5,6 +5,9 @@ fitted: Gaussian ones for a smooth network, of Student's t with 5 degrees of fre
 infinitely wide limit is a Matern process (Rahimi & Recht, NeurIPS 2007). Hidden weights of one network are orthogonal
 in blocks, which makes fewer of them do (Yu et al., NeurIPS 2016).
 
+Readings that drift are off by a sum of functions of their age, whose weights are drawn with the last layer
+(`planners.drift`); a prediction is as of now and has none of it.
+
 The last layer has a unit Gaussian prior and is drawn from its posterior by randomise-then-optimise: a random prior
 function and noisy targets, regressed exactly (Matthews et al. 2017; Osband et al., NeurIPS 2018). The draws agree
 where there is data and fan out where there is none.
@@ -34,14 +37,17 @@ class Networks:
     constant: Tensor  # B x 1 x S
     cosines: Tensor  # B x H/2 x S
     sines: Tensor  # B x H/2 x S
+    late: Tensor  # B x K x S, of the functions of a reading's age
 
     @classmethod
-    def of(cls, inner: Tensor, scale: Tensor, last: Tensor) -> "Networks":
-        """From hidden weights, the sizes [B, 1, H/2] of what they give and the last layers [B, 1 + H, S]."""
+    def of(cls, inner: Tensor, size: Tensor, drift: Tensor, last: Tensor) -> "Networks":
+        """From hidden weights, the sizes [B, 1, 1] of what they give and of drift, and the last layers
+        [B, 1 + H + K, S]."""
         half = inner.shape[-1]
-        sizes = scale.mT
-        parts = (CONSTANT * last[:, :1], sizes * last[:, 1 : 1 + half], sizes * last[:, 1 + half :])
-        return cls(inner.float(), *(part.float() for part in parts))
+        constant, cosines, sines, late = torch.split(last, [1, half, half, last.shape[1] - 2 * half - 1], dim=1)
+        scale = size / math.sqrt(half)
+        single = (inner.float(), (CONSTANT * constant).float(), (scale * cosines).float(), (scale * sines).float())
+        return cls(*single, drift * late)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Features [N, D] -> standardised outputs [B, N, S]."""
@@ -50,9 +56,10 @@ class Networks:
         return torch.baddbmm(outputs, angles.sin(), self.sines).double()
 
 
-def hidden_units(inner: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+def hidden_units(inner: Tensor, size: Tensor, x: Tensor) -> Tensor:
     """Features [N, D] -> what the last layer sees [B, N, F], scaled so that each of its weights has a unit prior."""
     angles = x @ inner
+    scale = size / math.sqrt(inner.shape[-1])
     constant = torch.full_like(angles[..., :1], CONSTANT)
     return torch.cat([constant, scale * torch.cos(angles), scale * torch.sin(angles)], dim=-1)
 
@@ -62,6 +69,7 @@ def draw_networks(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     noise: NDArray[np.float64],
+    aged: NDArray[np.float64],
     *,
     hidden: int,
     draws: int,
@@ -74,22 +82,23 @@ def draw_networks(
         x: features [n, D].
         y: standardised readings [B, n]; anything where the noise is infinite.
         noise: known standard deviation of each reading [B, n]; infinite where it is absent.
+        aged: functions of the readings' age [n, K], as `planners.drift` gives them.
         hidden: hidden units H, rounded up to an even number.
         draws: last layers S of each network.
         rng: the source of every random number.
     """
     gain = scales.log_gain.exp()
     inner = gain[..., None] * _directions(len(gain), gain.shape[1], (hidden + 1) // 2, scales.rough.numpy(), rng)
-    scale = scales.log_size.exp()[:, None, None] / math.sqrt(inner.shape[-1]) * torch.ones_like(inner[:, :1])
+    size, drift = scales.log_size.exp()[:, None, None], scales.log_drift.exp()[:, None, None]
     known = torch.from_numpy(noise).square()
     present = torch.isfinite(known)
     precision = torch.where(present, 1.0 / (known + scales.noise_variance(torch.from_numpy(x)) + _JITTER), 0.0)
     root = precision.sqrt()[..., None]
-    units = hidden_units(inner, scale, torch.from_numpy(x)) * root
+    units = torch.cat([hidden_units(inner, size, torch.from_numpy(x)), drift * torch.from_numpy(aged)], dim=2) * root
     targets = torch.where(present, torch.from_numpy(y), 0.0)[..., None] * root
     scatter = torch.where(present[..., None], torch.from_numpy(rng.standard_normal((*y.shape, draws))), 0.0)
     prior = torch.from_numpy(rng.standard_normal((len(gain), units.shape[-1], draws)))
-    return Networks.of(inner, scale, prior + ridge(units, targets - units @ prior - scatter))
+    return Networks.of(inner, size, drift, prior + ridge(units, targets - units @ prior - scatter))
 
 
 def ridge(z: Tensor, y: Tensor) -> Tensor:

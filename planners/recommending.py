@@ -24,10 +24,11 @@ _QUANTILES = ndtri((np.arange(15) + 0.5) / 15)
 def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     """The best recipe known.
 
-    Each measured first output is drawn towards the model's by their variances, at most half way. Then, in this order:
-    recipes measured more than once, never failed, and within the tolerance with 90 % probability; recipes measured
-    within the tolerance; any recipe, measured or not, by expected utility. Within a class the highest expected utility
-    wins. An extreme has no tolerance, so there the measured recipe of highest expected utility is recommended.
+    Where the model knows of a drift, readings are taken as they would be now. Each measured first output is drawn
+    towards the model's by their variances, at most half way. Then, in this order: recipes measured more than once,
+    never failed, and within the tolerance with 90 % probability; recipes measured within the tolerance; any recipe,
+    measured or not, by expected utility. Within a class the highest expected utility wins. An extreme has no tolerance,
+    so there the measured recipe of highest expected utility is recommended.
 
     Args:
         strategy: its surrogate is used; None recommends measured recipes only.
@@ -40,6 +41,8 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     if len(measured) == 0:
         raise PlannerError(f"nothing to recommend: none of {len(request.observations)} experiments gave a reading")
     fitted = _fit(strategy, request, measured)
+    if fitted is not None:
+        measured = Measured.of(request, fitted.drift())
     belief = _combined(request.objective, measured, fitted.believe(measured.unit) if fitted else None)
     utility = belief.utility
     aimed = request.objective.target is not None

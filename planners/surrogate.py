@@ -9,6 +9,7 @@ from torch import Tensor
 
 from planners import network
 from planners.data import Data
+from planners.drift import functions_of_age
 from planners.heavy import EnsembleModel
 from planners.scales import NOISE, Scales, fit_scales
 
@@ -88,10 +89,21 @@ class EnsembleSurrogate(EnsembleModel):
         variance = self._scales.noise_variance(unit).reshape(columns, -1, len(unit)).mean(1)
         return np.asarray((variance[: self._num_outputs].sqrt().mT * self._spread).numpy(), dtype=np.float64)
 
-    def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def drift(self, ages: NDArray[np.float64]) -> NDArray[np.float64]:
+        """By how much every member holds readings of these ages [n], in experiments, to be above those of now, raw
+        units: [M, n, m]. The largest age must be that of the oldest reading."""
+        raw = torch.from_numpy(functions_of_age(ages)) @ self._networks.late
+        values = self._by_member(raw)[: self._num_outputs].permute(1, 2, 0) * self._spread
+        return np.asarray(values.numpy(), dtype=np.float64)
+
+    def _by_member(self, raw: Tensor) -> Tensor:
+        """Networks of all columns x N x draws -> columns x M x N."""
         columns = self._num_outputs + self._labelled
-        raw = self._networks(unit)  # networks of all columns x N x draws
-        raw = raw.reshape(columns, -1, *raw.shape[1:]).movedim(-1, 1).flatten(1, 2)[:, : self._members]
+        return raw.reshape(columns, -1, *raw.shape[1:]).movedim(-1, 1).flatten(1, 2)[:, : self._members]
+
+    def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
+        raw = self._by_member(self._networks(unit))
         values = raw[: self._num_outputs].permute(1, 2, 0) * self._spread + self._mean
         if not self._labelled:
             return values, torch.ones(len(unit), dtype=torch.float64)
@@ -117,12 +129,14 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
     stacked, noise_of = np.stack(targets), np.stack(noises)
     copies = min(_NETWORKS if len(data.unit) <= _FEW_READINGS else _FEWER, members)
     rows = _rows_for_scales(data, rng)
+    aged = functions_of_age(data.age)
     scales = fit_scales(
         data.unit[rows],
         stacked[:, rows],
         noise_of[:, rows],
         expected_noise=_expected_noise(data, noises),
         slanted=np.arange(len(stacked)) < data.outputs,
+        aged=aged[rows],
         copies=copies,
         steps=steps,
         rng=rng,
@@ -132,6 +146,7 @@ def fit_ensemble(data: Data, *, members: int, hidden: int, steps: int, rng: np.r
         data.unit,
         np.repeat(stacked, copies, axis=0),
         np.repeat(noise_of, copies, axis=0),
+        aged,
         hidden=hidden,
         draws=-(-members // copies),
         rng=rng,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from planners.drift import functions_of_age
 from planners.network import draw_networks
 from planners.scales import CONSTANT, NOISE, Scales, _Evidence, fit_scales
 
@@ -22,6 +23,7 @@ def fitted(y: np.ndarray, noise: np.ndarray, copies: int = 8) -> Scales:
         noise,
         expected_noise=EXPECTED[: len(y)],
         slanted=SLANTED[: len(y)],
+        aged=np.zeros((40, 1)),
         copies=copies,
         steps=30,
         rng=np.random.default_rng(0),
@@ -31,14 +33,14 @@ def fitted(y: np.ndarray, noise: np.ndarray, copies: int = 8) -> Scales:
 def test_the_slopes_are_those_of_the_likelihood() -> None:
     noise = np.full((2, 12), 0.1)
     noise[0, 3] = math.inf
-    evidence = _Evidence(X[:12], RNG.standard_normal((2, 12)), noise, 2)
-    at = torch.from_numpy(0.3 * RNG.standard_normal((2, 8)))
+    evidence = _Evidence(X[:12], RNG.standard_normal((2, 12)), noise, functions_of_age(np.arange(12.0, 0.0, -1.0)), 2)
+    at = torch.from_numpy(0.3 * RNG.standard_normal((2, 9)))
 
     def level(scales: torch.Tensor) -> torch.Tensor:
-        return evidence.energy(scales[:, :3], scales[:, 3:4], scales[:, 4:5], scales[:, 5:])[0]
+        return evidence.energy(*torch.split(scales, [3, 1, 1, 3, 1], dim=1))[0]  # type: ignore[no-untyped-call]
 
-    _, slope = evidence.energy(at[:, :3], at[:, 3:4], at[:, 4:5], at[:, 5:])
-    for column in range(8):
+    _, slope = evidence.energy(*torch.split(at, [3, 1, 1, 3, 1], dim=1))  # type: ignore[no-untyped-call]
+    for column in range(9):
         step = torch.zeros_like(at)
         step[:, column] = 1e-5
         assert torch.allclose(slope[:, column], (level(at + step) - level(at - step)) / 2e-5, rtol=1e-4, atol=1e-6)
@@ -52,6 +54,7 @@ def test_with_few_readings_the_scales_stay_open_and_with_many_they_agree() -> No
             np.full((1, n), 0.05),
             expected_noise=EXPECTED[:1],
             slanted=SLANTED[:1],
+            aged=np.zeros((n, 1)),
             copies=16,
             steps=20,
             rng=np.random.default_rng(0),
@@ -85,6 +88,7 @@ def test_noise_that_grows_along_an_input_is_found_where_it_is() -> None:
         np.full((1, 60), 1e-3),
         expected_noise=EXPECTED[:1],
         slanted=SLANTED[:1],
+        aged=np.zeros((len(x), 1)),
         copies=16,
         steps=20,
         rng=np.random.default_rng(0),
@@ -105,6 +109,7 @@ def test_noise_that_is_everywhere_the_same_stays_so() -> None:
         np.full((1, 60), 1e-3),
         expected_noise=EXPECTED[:1],
         slanted=SLANTED[:1],
+        aged=np.zeros((len(x), 1)),
         copies=16,
         steps=20,
         rng=np.random.default_rng(0),
@@ -123,6 +128,7 @@ def test_the_noise_of_labels_is_even() -> None:
         np.full((1, 30), 0.2),
         expected_noise=EXPECTED[:1],
         slanted=~SLANTED[:1],
+        aged=np.zeros((len(x), 1)),
         copies=4,
         steps=20,
         rng=np.random.default_rng(0),
@@ -141,9 +147,9 @@ def test_beyond_the_readings_noise_is_that_of_the_outermost() -> None:
 def test_readings_left_out_are_predicted_as_if_they_had_never_been_made() -> None:
     noise = np.full((2, 40), 0.05)
     noise[1, 7] = math.inf
-    at = [torch.zeros(2, width, dtype=torch.float64) for width in (3, 1, 1, 3)]
-    evidence = _Evidence(X, np.stack([STEEP, STEEP]), noise, 2)
-    square = evidence.left_out_square(at[0], at[1], at[2], at[3])
+    at = [torch.zeros(2, width, dtype=torch.float64) for width in (3, 1, 1, 3, 1)]
+    evidence = _Evidence(X, np.stack([STEEP, STEEP]), noise, np.zeros((40, 1)), 2)
+    square = evidence.left_out_square(*at)
     assert torch.isnan(square[1, 7])
     others = np.delete(np.arange(40), 11)
     correlation, _ = evidence._correlation(at[0])
@@ -172,11 +178,19 @@ def test_hostile_readings_leave_every_scale_finite(kind: str) -> None:
         noise,
         expected_noise=EXPECTED[:1],
         slanted=SLANTED[:1],
+        aged=np.zeros((len(x), 1)),
         copies=4,
         steps=30,
         rng=np.random.default_rng(0),
     )
     networks = draw_networks(
-        scales, x, np.repeat(y[None], 4, 0), np.repeat(noise, 4, 0), hidden=16, draws=3, rng=np.random.default_rng(0)
+        scales,
+        x,
+        np.repeat(y[None], 4, 0),
+        np.repeat(noise, 4, 0),
+        np.zeros((10, 1)),
+        hidden=16,
+        draws=3,
+        rng=np.random.default_rng(0),
     )
     assert torch.isfinite(networks(torch.from_numpy(X))).all()
