@@ -12,6 +12,7 @@ from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.objective import Wanted
 from planners.records import Request
 from planners.space import SearchSpace
+from planners.wording import drift_words
 
 if TYPE_CHECKING:
     from planners.data import Data
@@ -74,6 +75,9 @@ class FittedEnsemble(Fitted):
 
         self.acquisition = (UpperConfidence if request.objective.target is None else Improvement).name
         self.described = f"The ensemble of {members} networks"
+        if len(ages):
+            moved = -surrogate.drift(ages)[:, 0, 0]
+            self.described += drift_words(request.objective, np.quantile(moved, (0.05, 0.5, 0.95)))
         self._surrogate = surrogate
         self._objective: Wanted = request.objective
         self._space: SearchSpace = request.space

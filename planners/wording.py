@@ -71,6 +71,23 @@ def proposal_reason(
     )
 
 
+def drift_words(objective: Wanted, moved: NDArray[np.float64]) -> str:
+    """By how much the first output has moved since the first experiment, to go on with; nothing where that is in doubt.
+
+    `moved`: low end, middle and high end of its 90 % interval."""
+    low, middle, high = (float(each) for each in moved)
+    if low <= 0.0 <= high:
+        return ""
+    name, unit, scale = objective.outputs[0], "", 1.0
+    if isinstance(objective, PeakAimed):
+        name, unit, scale = "peak", " meV", 1000.0
+    ends = sorted((scale * abs(low), scale * abs(high)))
+    return (
+        f", to which the {name} of every recipe has {'risen' if middle > 0 else 'fallen'} by "
+        f"{scale * abs(middle):.2g}{unit} since the first experiment (90 % within {ends[0]:.2g} to {ends[1]:.2g}),"
+    )
+
+
 def _more(objective: PeakAimed, readings: NDArray[np.float64]) -> str:
     """What readings [3] come to beside the peak, to go on a sentence with."""
     words = objective.words(readings)

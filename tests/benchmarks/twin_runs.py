@@ -21,7 +21,8 @@ MOST_IODIDE_EV = 2.45
 TOLERANCE_EV = 0.001
 INITIAL = 8
 DRIFT_EV = 0.0002
-"""How much higher the spectrometer reads with every experiment, in the condition `drift`."""
+"""How much higher every recipe's line lies with every experiment, in the condition `drift`: stocks age. What is scored
+is the line as of the experiment itself, and of the next one for a recommendation."""
 LOOKS: dict[str, tuple[int, ...]] = {
     "cold": (5, 10, 15, 25),
     "drift": (5, 10, 15, 25),
@@ -96,7 +97,7 @@ def one_run(arm: str, inputs: Literal[5, 8], condition: Condition, target_ev: fl
         proposal = planner.propose(request)
         if proposal.phase == "model":
             seconds.append(round(time.perf_counter() - began, 4))
-        drift_ev = DRIFT_EV * len(told) if condition == "drift" else 0.0
+        drift_ev = _drift_ev(condition, len(told))
         seen = reactor.observe(proposal.x, rng, drift_ev)
         told.append(seen)
         cost = reactor.price(proposal.x)
@@ -106,14 +107,15 @@ def one_run(arm: str, inputs: Literal[5, 8], condition: Condition, target_ev: fl
             if "peak_ev" in proposal.predicted:
                 covered.append(_covers(proposal.predicted["peak_ev"], seen.peak_ev))
                 nll.append(_nll(proposal.predicted["peak_ev"], seen.peak_ev))
-            away_mev = 1000.0 * abs(reactor.truth(proposal.x).peak_ev - target_ev)
+            away_mev = 1000.0 * abs(reactor.truth(proposal.x).peak_ev + drift_ev - target_ev)
             for bound in (5.0, 1.0):
                 if away_mev < bound:
                     first.setdefault(bound, len(told))
         if len(told) in looks:
             readings.append(1000.0 * nearest if math.isfinite(nearest) else math.nan)
             last = _recommended(planner, request, tuple(told))
-            truths.append(math.nan if last is None else 1000.0 * abs(reactor.truth(last).peak_ev - target_ev))
+            now_ev = target_ev - _drift_ev(condition, len(told))
+            truths.append(math.nan if last is None else 1000.0 * abs(reactor.truth(last).peak_ev - now_ev))
     final = None if last is None else reactor.truth(last)
     return Run(
         arm,
@@ -134,6 +136,11 @@ def one_run(arm: str, inputs: Literal[5, 8], condition: Condition, target_ev: fl
         round(reactor_h, 3),
         tuple(seconds),
     )
+
+
+def _drift_ev(condition: Condition, before: int) -> float:
+    """How much higher every line lies after so many experiments."""
+    return DRIFT_EV * before if condition == "drift" else 0.0
 
 
 def earlier(inputs: Literal[5, 8], salt: Salt, condition: Condition, seed: int) -> tuple[Archive, ...]:

@@ -87,3 +87,11 @@ def test_a_recipe_that_was_on_target_long_ago_is_not_recommended_when_readings_h
     rows = tuple(Observation(tuple(map(float, x)), values=(float(y),)) for x, y in zip(recipes, values, strict=True))
     assert strategy("ensemble").recommend(Request(SPACE, GOAL, rows)).x != stale
     assert strategy("random").recommend(Request(SPACE, GOAL, rows)).x in (stale, fresh)
+
+
+def test_a_proposal_says_so_when_readings_have_moved_beyond_doubt() -> None:
+    def reason(rise: float) -> str:
+        return strategy("ensemble").propose(Request(SPACE, GOAL, told(24, rise, 1))).reason
+
+    assert "has risen by 0.4" in reason(0.02) or "has risen by 0.5" in reason(0.02)
+    assert "has risen" not in reason(0.0) and "has fallen" not in reason(0.0)
