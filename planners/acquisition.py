@@ -6,6 +6,7 @@ recipe can hardly be beaten, improvement on it alone says little, and a campaign
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,22 +39,38 @@ def log_expected_improvement(values: Tensor, incumbent: Tensor, smoothing: float
     return torch.logsumexp(improvement, dim=0) - math.log(len(values))
 
 
+@dataclass(frozen=True)
+class Read:
+    """First outputs that were read at G measured recipes [G], and what share of their distance from a member's own
+    belief is the recipe's and not the reading's [G]: that of noise beside what the readings state in all noise."""
+
+    first: NDArray[np.float64]
+    own: NDArray[np.float64]
+
+
 class Improvement:
     """Ranks unit points by log expected improvement.
 
     Each member's incumbent is the best it believes in among what was measured and what is pending: noise is averaged
-    out, and a pending experiment leaves little to gain nearby (Balandat et al. 2020, qNEI).
+    out, and a pending experiment leaves little to gain nearby (Balandat et al. 2020, qNEI). What a reading does not
+    state of its noise is taken for what is peculiar to the recipe, and is not averaged out: otherwise a recipe that was
+    read to be off counts as one that is on target, and nothing near it looks worth a try.
     """
 
     name = "log expected improvement of utility × chance of a reading"
 
-    def __init__(self, request: Request, predict: Predict, measured: NDArray[np.float64]) -> None:
+    def __init__(
+        self, request: Request, predict: Predict, measured: NDArray[np.float64], read: Read | None = None
+    ) -> None:
         self._objective = request.objective
         self._encode = request.space.encode
         self._predict = predict
         readings = np.array([o.readings for o in request.known() if not o.failed], dtype=np.float64)
         self._smoothing = _SMOOTHING * request.objective.resolution(readings)
         outputs, _ = predict(torch.from_numpy(self._encode(np.concatenate([measured, _pending(request)]))))
+        if read is not None:
+            first = outputs[:, : len(measured), 0]
+            first += torch.from_numpy(read.own) * (torch.from_numpy(read.first) - first)
         self._incumbent = request.objective.worth(outputs).amax(1, keepdim=True)
 
     def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:

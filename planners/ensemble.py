@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners.errors import PlannerError
-from planners.evidence import Drift
+from planners.evidence import Drift, Measured
 from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.objective import Wanted
 from planners.records import Request
@@ -15,8 +15,9 @@ from planners.space import SearchSpace
 from planners.wording import drift_words
 
 if TYPE_CHECKING:
+    from planners.acquisition import Read
     from planners.data import Data
-from planners.surrogate import EnsembleSurrogate
+    from planners.surrogate import EnsembleSurrogate
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Ensemble(Modelled):
         PlannerError: fewer than two members, or a size or number of steps below one.
     """
 
-    members: int = 128
+    members: int = 512
     hidden: int = 256
     steps: int = 20
 
@@ -116,4 +117,15 @@ class FittedEnsemble(Fitted):
 
         if request.objective.target is None:
             return UpperConfidence(request, self._surrogate.predict)
-        return Improvement(request, self._surrogate.predict, measured)
+        return Improvement(request, self._surrogate.predict, measured, self._read(request))
+
+    def _read(self, request: Request) -> "Read | None":
+        import torch
+
+        from planners.acquisition import Read
+
+        seen = Measured.of(request, self.drift())
+        if not len(seen):
+            return None
+        peculiar = self._surrogate.noise(torch.from_numpy(self._space.encode(seen.unit)))[:, 0] ** 2
+        return Read(seen.readings[:, 0], peculiar / (peculiar + seen.first_error**2))
