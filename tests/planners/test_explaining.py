@@ -166,7 +166,7 @@ def test_readings_that_never_change_explain_nothing_and_break_nothing() -> None:
 def test_one_request_has_one_explanation_whatever_strategy_asked() -> None:
     request = readings(rising, 10)
     assert explain(request, SMALL) == explain(request, SMALL)
-    assert explain(request, strategy("sobol")).described == "The ensemble of 128 networks"
+    assert explain(request, strategy("sobol")).described == "The ensemble of 512 networks"
 
 
 def test_bands_are_in_order_and_indices_are_shares() -> None:
