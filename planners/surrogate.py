@@ -100,7 +100,8 @@ class EnsembleSurrogate(EnsembleModel):
     def _by_member(self, raw: Tensor) -> Tensor:
         """Networks of all columns x N x draws -> columns x M x N."""
         columns = self._num_outputs + self._labelled
-        return raw.reshape(columns, len(raw) // columns, *raw.shape[1:]).movedim(-1, 1).flatten(1, 2)[:, : self._members]
+        apart = raw.reshape(columns, len(raw) // columns, *raw.shape[1:])
+        return apart.movedim(-1, 1).flatten(1, 2)[:, : self._members]
 
     def _outputs(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         raw = self._by_member(self._networks(unit))

@@ -36,8 +36,7 @@ def away(observation: Observation) -> float:
 
 def test_an_archive_of_the_same_batch_takes_the_place_of_the_initial_design() -> None:
     proposals = [
-        strategy("ensemble", **ENSEMBLE).propose(Request(SPACE, OBJECTIVE, seed=seed, archives=(EARLIER,)))
-        for seed in (1, 2, 3)
+        strategy("ensemble").propose(Request(SPACE, OBJECTIVE, seed=seed, archives=(EARLIER,))) for seed in range(1, 6)
     ]
     assert all(proposal.phase == "model" for proposal in proposals)
     assert "no reading of its own yet" in proposals[0].reason
