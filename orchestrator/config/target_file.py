@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.campaign import CampaignConfig
+from orchestrator.config.messages import closest
 from orchestrator.config.objective import MOST_TEXT
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.yaml_source import Document, parse, read_text
@@ -34,7 +35,7 @@ def with_target(document: Document, config: CampaignConfig, beside: Beside) -> t
     try:
         text = _read(shape.file, beside)
     except ValueError as error:
-        return config, [document.problem((*path, "file"), str(error))]
+        return config, [document.problem((*path, "file"), str(error), suggestion=_near(shape.file, beside.folder))]
     objective = config.objective.model_copy(update={"shape": shape.model_copy(update={"text": text})})
     return config.model_copy(update={"objective": objective}), []
 
@@ -52,7 +53,8 @@ def carried(path: Path) -> str:
     try:
         content = _read(node.value, Beside(folder=path.parent))
     except ValueError as error:
-        raise ConfigError([document.problem(where, str(error))]) from None
+        near = _near(node.value, path.parent)
+        raise ConfigError([document.problem(where, str(error), suggestion=near)]) from None
     lines = document.text.splitlines(keepends=True)
     line, at = lines[node.line - 1], node.column - 1
     written = next((each for each in _spellings(node.value) if line[at:].startswith(each)), None)
@@ -61,6 +63,18 @@ def carried(path: Path) -> str:
         raise ConfigError([document.problem(where, message)])
     lines[node.line - 1] = f"{line[: key.column - 1]}text: {json.dumps(content)}{line[at + len(written) :]}"
     return "".join(lines)
+
+
+def _near(file: str, folder: Path | None) -> str:
+    """The file beside a missing one that was likely meant, as it would be written; empty where none is near."""
+    if folder is None or "\0" in file or (folder / file).exists():
+        return ""
+    try:
+        names = [entry.name for entry in (folder / file).parent.iterdir() if entry.is_file()]
+    except OSError:
+        return ""
+    near = closest(Path(file).name, names)
+    return str(Path(file).with_name(near)) if near else ""
 
 
 def _spellings(value: str) -> tuple[str, ...]:

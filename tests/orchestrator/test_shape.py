@@ -243,6 +243,16 @@ def test_a_shape_that_makes_no_sense_is_refused_where_it_stands(
     assert words in found[path], found
 
 
+def test_a_misspelt_spectrum_file_is_met_with_the_one_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        campaign(tmp_path, **{FILE: "    file: gren-target.csv"})
+    (problem,) = caught.value.problems
+    assert problem.suggestion == "green-target.csv"
+    with pytest.raises(ConfigError) as caught:
+        campaign(tmp_path, **{FILE: "    file: spectra/green-target.csv"})
+    assert caught.value.problems[0].suggestion == ""
+
+
 def test_an_objective_wants_a_peak_or_a_shape() -> None:
     text = EXAMPLE.read_text()
     start, end = text.index("objective:"), text.index("budget:")
