@@ -9,7 +9,6 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from drivers.errors import (
@@ -29,7 +28,8 @@ from drivers.ocean_models import (
     LampLine,
     SpectrometerIdentity,
 )
-from drivers.ocean_obp import ANSWER_BYTES, SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
+from drivers.ocean_obp import SET_INTEGRATION_US
+from drivers.ocean_seabreeze import command, dark_pixels, disarm, drive_lamp_line, is_binary, nonlinearity
 from drivers.readings import Look
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ __all__ = ["OceanSpectrometer", "SpectrometerIdentity"]
 
 T = TypeVar("T")
 
-_LAMP_OPCODE: Final = 0x03
 _STATUS_OPCODE: Final = 0xFE
 _FIRST_INTEGRATION_S: Final = 0.1
 _USB_TIMEOUT_S: Final = 1.0
@@ -198,7 +197,7 @@ class OceanSpectrometer:
                 raise RefusedError("the lamp has no line", device=self._name, port=self._port, asked="lamp off")
             return
         high = on == self._lamp.high_is_on
-        await self._call(lambda: _drive_lamp_line(device, high), 5.0, f"lamp {'on' if on else 'off'}")
+        await self._call(lambda: drive_lamp_line(device, high), 5.0, f"lamp {'on' if on else 'off'}")
         if on and self._lamp.settle_s > 0.0:
             await asyncio.sleep(self._lamp.settle_s)
 
@@ -250,7 +249,7 @@ class OceanSpectrometer:
     def _give_up(self) -> None:
         executor, self._executor = self._executor, None
         self._device = None
-        _disarm(self._handle)
+        disarm(self._handle)
         self._handle = None
         self._identity = None
         if executor is not None:
@@ -273,7 +272,7 @@ class OceanSpectrometer:
                 raise PortError(f"{error}", device=self._name, port=self._port) from error
             except USBTransportDeviceInUse:
                 found.append("one in use")
-                _disarm(handle)
+                disarm(handle)
                 continue
             serial_number = str(device.serial_number)
             found.append(serial_number)
@@ -282,7 +281,7 @@ class OceanSpectrometer:
                 self._handle = handle
                 for other in handles:
                     if other is not handle:
-                        _disarm(other)
+                        disarm(other)
                 if self._network is not None:
                     self._socket = handle.socket
                 if isinstance(spectrometer.protocol, OBP2Protocol):
@@ -305,10 +304,10 @@ class OceanSpectrometer:
                     pixels=len(spectrometer.get_wavelengths()),
                     full_scale_counts=float(spectrometer.get_maximum_intensity()),
                     integration_range_s=(low_us / 1e6, min(high_us / 1e6, longest_s)),
-                    dark_pixels=_dark_pixels(spectrometer.get_electric_dark_pixel_indices()),
-                    nonlinearity=_nonlinearity(device),
+                    dark_pixels=dark_pixels(spectrometer.get_electric_dark_pixel_indices()),
+                    nonlinearity=nonlinearity(device),
                 )
-            _disarm(handle)
+            disarm(handle)
             device.close()
         raise PortError(
             "no such spectrometer" if self._serial_number else "no spectrometer found",
@@ -333,8 +332,8 @@ class OceanSpectrometer:
     def _integrate(self, device: Any, duration_us: int) -> None:
         """Set, and make sure that it took: seabreeze itself swallows a refusal, and never reads back."""
         spectrometer = device.f.spectrometer
-        if _is_binary(device):
-            _command(device, SET_INTEGRATION_US, struct.pack("<L", duration_us))
+        if is_binary(device):
+            command(device, SET_INTEGRATION_US, struct.pack("<L", duration_us))
         spectrometer.set_integration_time_micros(duration_us)
         if device.model in STATUS_IN_MICROSECONDS:
             status = spectrometer.protocol.query(_STATUS_OPCODE, size=16)
@@ -392,62 +391,6 @@ class OceanSpectrometer:
         elif isinstance(error, OSError) or number is not None:
             kind = PortError
         return kind(message, device=self._name, port=self._port, asked=asked, answered=f"{error}")
-
-
-class _Gone:
-    """Stands where a handle's USB device was, and cannot be reset."""
-
-    backend = SimpleNamespace(_finalize_called=True)
-
-    def reset(self) -> None:
-        """Nothing to reset."""
-
-
-def _disarm(handle: Any) -> None:
-    """Let a handle go without a reset of its device.
-
-    seabreeze resets the device when a handle is collected as garbage, whenever that is: of one that was abandoned,
-    into the work of its successor, and of one that was only looked at, into the work of another program.
-    """
-    if hasattr(handle, "pyusb_device"):
-        handle.pyusb_device = _Gone()
-
-
-def _is_binary(device: Any) -> bool:
-    from seabreeze.pyseabreeze.protocol import OBPProtocol
-
-    return isinstance(device.f.spectrometer.protocol, OBPProtocol)
-
-
-def _drive_lamp_line(device: Any, high: bool) -> None:
-    if _is_binary(device):
-        _command(device, SET_LAMP_ENABLE, bytes((high,)))
-    else:
-        device.f.spectrometer.protocol.send(_LAMP_OPCODE, int(high))
-
-
-def _command(device: Any, kind: int, data: bytes) -> None:
-    """Send a command of the binary protocol and take its acknowledgement."""
-    transport = device.f.spectrometer.protocol.transport
-    transport.write(encode_command(kind, data))
-    check_acknowledged(bytes(transport.read(size=ANSWER_BYTES)), kind)
-
-
-def _dark_pixels(indices: Any) -> tuple[int, ...]:
-    """seabreeze 2.11 nests the indices of a USB4000 one level too deep."""
-    flat: list[int] = []
-    for entry in indices:
-        flat.extend(entry if isinstance(entry, tuple) else (entry,))
-    return tuple(flat)
-
-
-def _nonlinearity(device: Any) -> tuple[float, ...]:
-    feature = device.f.nonlinearity_coefficients
-    try:
-        return () if feature is None else tuple(float(value) for value in feature.get_nonlinearity_coefficients())
-    except ValueError:
-        # An EEPROM slot that was never written.
-        return ()
 
 
 def _forget(future: asyncio.Future[Any]) -> None:
