@@ -98,25 +98,29 @@ class Soaked:
         return self.memory_end / self.memory_warm - 1.0
 
     def text(self) -> str:
-        """The result for a person."""
+        """The result for a person, of what this mode shows."""
         looks = self.twins.values()
-        lines = [
-            f"{self.mode}: {self.experiments} experiments in {self.campaigns} campaigns, {self.reactor_h:.1f} h of "
-            f"virtual time on each rig; {self.wall_s:.0f} s by the wall, {self.cpu_s:.0f} s of the daemon's CPU",
-            f"twins: {len(looks)} devices, {sum(looks)} looks at them, {min(looks, default=0)} to "
-            f"{max(looks, default=0)} at each, at most {1e3 * self.twin_gap_s:.0f} ms apart within a campaign",
+        lines = []
+        if self.mode == "virtual":
+            lines = [
+                f"virtual: {self.experiments} experiments in {self.campaigns} campaigns, {self.reactor_h:.1f} h of "
+                f"virtual time on each rig; {self.wall_s:.0f} s by the wall, {self.cpu_s:.0f} s of the daemon's CPU",
+                f"twins: {len(looks)} devices, {sum(looks)} looks at them, {min(looks, default=0)} to "
+                f"{max(looks, default=0)} at each, at most {1e3 * self.twin_gap_s:.0f} ms apart within a campaign",
+            ]
+        elif self.look_p50_s is not None and self.look_p999_s is not None and self.look_worst_s is not None:
+            lines = [
+                f"real: {self.devices} devices, {self.looks} looks in {self.wall_s:.0f} s: every "
+                f"{1e3 * self.look_p50_s:.0f} ms, p99.9 {1e3 * self.look_p999_s:.0f} ms, worst "
+                f"{1e3 * self.look_worst_s:.0f} ms; machine's load {self.load:.1f} on {os.cpu_count()} cores"
+            ]
+        lines += [
             f"{self.listeners} listeners, {self.listeners // 4} of which never read: {self.notices} notices, "
             f"{self.heard} heard, {self.gaps} gaps in what was heard, stuck connections cut off: {self.dropped}",
             f"memory: {self.memory_warm:.1f} MB after warm-up, {self.memory_end:.1f} MB at the end, "
             f"{100 * self.growth:+.1f} %",
+            f"trips: {', '.join(self.trips) or 'none'}",
         ]
-        if self.look_p50_s is not None and self.look_p999_s is not None and self.look_worst_s is not None:
-            lines.append(
-                f"{self.devices} devices, {self.looks} looks: every {1e3 * self.look_p50_s:.0f} ms, "
-                f"p99.9 {1e3 * self.look_p999_s:.0f} ms, worst {1e3 * self.look_worst_s:.0f} ms; machine's load "
-                f"{self.load:.1f} on {os.cpu_count()} cores; "
-                f"trips: {', '.join(self.trips) or 'none'}"
-            )
         return "\n".join(lines)
 
 

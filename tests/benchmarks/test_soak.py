@@ -20,6 +20,9 @@ def test_a_daemon_under_twenty_listeners_runs_campaigns_and_nobody_who_reads_mis
     assert len(soaked.twins) == 6
     assert min(soaked.twins.values()) >= 0.9 * 3600.0 * soaked.reactor_h
     assert 1.0 <= soaked.twin_gap_s < 1.5
+    assert soaked.text().startswith(f"virtual: {soaked.experiments} experiments")
+    assert soaked.text().endswith("trips: none")
+    assert "real:" not in soaked.text()
 
 
 @pytest.mark.parametrize(("devices", "of_each"), [(5, [5]), (6, [6]), (16, [6, 5, 5]), (18, [6, 6, 6])])
