@@ -60,8 +60,9 @@ def replay_pool(
     fresh: bool = False,
     out: Path | None = None,
     heard: Heard,
+    known_only: bool = False,
 ) -> PoolResult:
-    """Replay every arm on a table, and sum up.
+    """Replay every arm on a table, and sum up; with ``known_only`` only sum up what the results file holds.
 
     Raises ConfigError for files that cannot be used, UsageRefused for arms, figures or results files that are none.
     """
@@ -78,7 +79,8 @@ def replay_pool(
         raise UsageRefused(f"{out}: a figure ends in .svg or .html")
     pool = load_pool(data, loaded)
     kept = results or Path("runs") / "pools" / f"{spec.stem}-{pool.digest[:8]}.jsonl"
-    outcomes = run_pool(pool, chosen, seeds or loaded.config.seeds, jobs=jobs, results=kept, fresh=fresh, heard=heard)
+    wanted = seeds or loaded.config.seeds
+    outcomes = run_pool(pool, chosen, wanted, jobs=jobs, results=kept, fresh=fresh, heard=heard, known_only=known_only)
     rows = summarise(pool, outcomes, chosen)
     if out is not None:
         write_figure(out, pool, outcomes, rows, chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -23,9 +23,18 @@ Heard = Callable[[int, int, Outcome], None]
 
 
 def run_pool(
-    pool: Pool, arms: Sequence[str], seeds: int, *, jobs: int, results: Path, fresh: bool, heard: Heard
+    pool: Pool,
+    arms: Sequence[str],
+    seeds: int,
+    *,
+    jobs: int,
+    results: Path,
+    fresh: bool,
+    heard: Heard,
+    known_only: bool = False,
 ) -> list[Outcome]:
     """Replay what the results file does not hold yet; gives all that was asked for, in the order of arms, goals, seeds.
+    With ``known_only``, replays nothing and gives what there is.
 
     Each replay depends on the pool, the planners' code and settings, the arm, the goal and the seed alone. Raises
     UsageRefused for a results file that is none.
@@ -33,7 +42,9 @@ def run_pool(
     known = {} if fresh else {outcome.key: outcome for outcome in read_results(results)}
     wanted = [(arm, goal, seed) for arm in arms for goal in pool.goals for seed in range(1, seeds + 1)]
     marks = {arm: fingerprint(arm) for arm in arms}
-    missing = [job for job in wanted if (pool.digest, marks[job[0]], job[0], job[1].label, job[2]) not in known]
+    missing = [job for job in wanted if _key(pool, marks, *job) not in known]
+    if known_only:
+        return [known[key] for arm, goal, seed in wanted if (key := _key(pool, marks, arm, goal, seed)) in known]
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("w" if fresh else "a", encoding="utf-8") as file:
         for count, outcome in enumerate(_outcomes(pool, missing, jobs), start=1):
@@ -41,7 +52,12 @@ def run_pool(
             file.write(json.dumps(asdict(outcome)) + "\n")
             file.flush()
             heard(count, len(missing), outcome)
-    return [known[pool.digest, marks[arm], arm, goal.label, seed] for arm, goal, seed in wanted]
+    return [known[_key(pool, marks, *job)] for job in wanted]
+
+
+def _key(pool: Pool, marks: Mapping[str, str], arm: str, goal: PoolGoal, seed: int) -> tuple[str, str, str, str, int]:
+    """See `Outcome.key`."""
+    return pool.digest, marks[arm], arm, goal.label, seed
 
 
 def _outcomes(pool: Pool, missing: Sequence[tuple[str, PoolGoal, int]], jobs: int) -> Iterator[Outcome]:

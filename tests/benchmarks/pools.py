@@ -40,8 +40,8 @@ def data_folder() -> Path:
     return folder
 
 
-def run(seeds: int, jobs: int, results: Path) -> list[PoolResult]:
-    """All pools, from where the results files end."""
+def run(seeds: int, jobs: int, results: Path, arms: Sequence[str] | None, *, show: bool) -> list[PoolResult]:
+    """All pools, from where the results files end; or what these hold."""
     folder = data_folder()
 
     def heard(count: int, of: int, outcome: Outcome) -> None:
@@ -51,10 +51,12 @@ def run(seeds: int, jobs: int, results: Path) -> list[PoolResult]:
         replay_pool(
             folder / table,
             ROOT / "configs" / "pools" / spec,
+            arms=arms,
             seeds=seeds,
             jobs=jobs,
             results=results / f"{table.replace('/', '-').removesuffix('.csv')}.jsonl",
             heard=heard,
+            known_only=show,
         )
         for table, spec in POOLS.items()
     ]
@@ -92,8 +94,8 @@ def section(found: list[PoolResult], seeds: int) -> str:
         "```",
         "",
         f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}, {versions}; {seeds} seeds an arm, settings as shipped. Seconds per proposal "
-        "were measured on a shared machine.",
+        f"{platform.python_version()}, {versions}; up to {seeds} seeds an arm (those that were run are counted), settings as "
+        "shipped. Seconds per proposal were measured on a shared machine.",
     ]
     for result in found:
         title, _, body = result.text().partition("\n\n")
@@ -108,11 +110,14 @@ def main() -> None:
     """Run, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--arms", nargs="*", help="those of each pool file, if not given")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "pools")
     parser.add_argument("--document", type=Path, default=ROOT / "docs" / "pools.md")
     options = parser.parse_args()
-    text = section(run(options.seeds, options.jobs, options.results), options.seeds)
+    found = run(options.seeds, options.jobs, options.results, options.arms, show=options.show)
+    text = section(found, options.seeds)
     print(text)
     before, _, rest = options.document.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

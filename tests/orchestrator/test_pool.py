@@ -210,6 +210,13 @@ def test_results_of_another_planner_are_not_taken_for_this_one(files: tuple[Path
     assert len({o.planners for o in read_results(results)}) == 2
 
 
+def test_what_there_is_can_be_summed_up_without_replaying_the_rest(files: tuple[Path, Path], tmp_path: Path) -> None:
+    results = tmp_path / "r.jsonl"
+    replay_pool(*files, arms=("random",), seeds=2, results=results, heard=quiet)
+    found = replay_pool(*files, arms=("random", "sobol"), seeds=5, results=results, heard=quiet, known_only=True)
+    assert [(row.arm, row.runs) for row in found.rows] == [("random", 2)] * len(found.rows)
+
+
 def test_every_arm_has_a_fingerprint_of_its_own_that_stays() -> None:
     found = {arm: fingerprint(arm) for arm in strategy_names() if strategy_settings(arm)}
     assert len(set(found.values())) == len(found)
