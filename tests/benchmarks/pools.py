@@ -94,8 +94,8 @@ def section(found: list[PoolResult], seeds: int) -> str:
         "```",
         "",
         f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}, {versions}; up to {seeds} seeds an arm (those that were run are counted), settings as "
-        "shipped. Seconds per proposal were measured on a shared machine.",
+        f"{platform.python_version()}, {versions}; up to {seeds} seeds an arm (those that were run are counted), "
+        "settings as shipped. Seconds per proposal were measured on a shared machine.",
     ]
     for result in found:
         title, _, body = result.text().partition("\n\n")
