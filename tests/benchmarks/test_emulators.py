@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from orchestrator.pool import LoadedSpec, Pool, load_pool, load_spec
 from planners import strategy, strategy_names
+from tests.benchmarks import emulators
 from tests.benchmarks.emulator_models import FAMILY_OF, Emulator, FreeSpace, cross_validated_r2, may_run
 from tests.benchmarks.emulator_runs import Run, campaign, first_recipes, seed_of
 from tests.benchmarks.emulator_tables import Fit, paired, tables
@@ -158,6 +160,28 @@ def test_a_campaign_to_a_target_ends_at_the_first_recipe_that_truly_lies_there(t
     assert run.reached == run.experiments == len(recipes)
     assert away[-1] <= 0.004 < away[:-1].min()
     assert target.share(near) > 0.0 == target.share(far)
+
+
+def test_tables_go_between_their_marks_and_a_second_call_runs_nothing_again(tmp_path, monkeypatch, capsys) -> None:
+    pool = made_up(tmp_path, EXTREME)
+    document, results = tmp_path / "document.md", tmp_path / "results.jsonl"
+    document.write_text(f"before\n{emulators.BEGIN}\nold\n{emulators.END}\nafter\n", encoding="utf-8")
+    called = ["emulators", "--seeds", "1", "--arms", "sobol", "--document", str(document), "--results", str(results)]
+    monkeypatch.setattr(sys, "argv", called)
+    monkeypatch.setattr(emulators, "POOLS", {"made-up, twice": "pool.yaml"})
+    monkeypatch.setattr(emulators, "loaded", lambda table: pool)
+    monkeypatch.setattr(emulators, "cross_validated_r2", lambda pool, family: 0.75)
+    emulators.main()
+    assert "2/2 sobol on gaussian process" in capsys.readouterr().err
+    text, lines = document.read_text(encoding="utf-8"), results.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{emulators.BEGIN}\n\n```\n")
+    assert text.endswith(f"{emulators.END}\nafter\n")
+    assert "old" not in text
+    assert text.count("| Made-up platelets (made-up, twice), minimise peak | 0.75 | sobol | 1 |") == 2
+    emulators.main()
+    assert capsys.readouterr().err == ""
+    assert document.read_text(encoding="utf-8") == text
+    assert results.read_text(encoding="utf-8") == lines
 
 
 def test_runs_of_other_code_and_half_written_lines_are_not_taken(tmp_path) -> None:
