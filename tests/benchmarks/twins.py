@@ -29,7 +29,7 @@ from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
 from tests.benchmarks.twin_tables import tables
 
 ROOT = Path(__file__).resolve().parents[2]
-ARMS = ("random", "sobol", "forest", "gp_scalar", "gp", "ensemble")
+ARMS = ("random", "sobol", "snobfit", "genetic", "forest", "gp_scalar", "gp", "ensemble")
 GUESTS = {"baybe": "baybe", "ax": "ax-platform", "bofire": "bofire"}
 """Strategies of other projects, and the distributions that bring them; compared where they are installed."""
 LIBRARIES = ("botorch", "gpytorch", "numpy", "scikit-learn", "scipy", "torch")

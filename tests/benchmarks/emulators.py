@@ -1,0 +1,190 @@
+"""Planners on fitted emulators: `python -m tests.benchmarks.emulators`, which `make bench-planners` calls.
+
+A model is fitted to each of the tables of `tests.benchmarks.pools`, and a planner chooses freely in the table's space,
+for 40 experiments from the table's number of random recipes, with a noise of 2 % of the table's spread. Arms of the
+forest's family run on Gaussian processes and all others with a model on trees (`tests.benchmarks.emulator_models` says
+why the ensemble does not run on Gaussian processes). Emulators with a cross-validated R2 below 0.5 are left out, and so
+are targets that neither the table nor its emulator holds. Runs that the results file holds are not repeated as long as
+neither what the arm is made of, table, emulators nor libraries have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import itertools
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, fields
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import orchestrator.pool
+from orchestrator.pool import LoadedSpec, Pool, load_pool, load_spec
+from orchestrator.pool.conditions import PoolGoal
+from orchestrator.pool.fingerprint import digest, planner_parts, source
+from tests.benchmarks.emulator_models import Emulator, Family, cross_validated_r2, may_run
+from tests.benchmarks.emulator_runs import Run, campaign
+from tests.benchmarks.emulator_tables import Fit, tables
+from tests.benchmarks.pools import POOLS, ROOT, data_folder
+from tests.benchmarks.twins import LIBRARIES, guests
+
+ARMS: Mapping[Family, tuple[str, ...]] = {
+    "trees": ("random", "sobol", "snobfit", "genetic", "gp_scalar", "gp", "ensemble"),
+    "gaussian process": ("random", "sobol", "snobfit", "genetic", "forest"),
+}
+LEAST_R2 = 0.5
+BEGIN, END = "<!-- results: written by tests/benchmarks/emulators.py -->", "<!-- end of the emulators' results -->"
+Job = tuple[Family, str, str, str, int]
+"""Family, table, label of the goal, arm, seed."""
+
+
+@cache
+def loaded(table: str) -> tuple[Pool, LoadedSpec]:
+    """A table of real experiments with its pool file."""
+    spec = load_spec(ROOT / "configs" / "pools" / POOLS[table])
+    return load_pool(data_folder() / table, spec), spec
+
+
+@cache
+def emulator(family: Family, table: str) -> Emulator:
+    """The emulator of a table."""
+    return Emulator.of(*loaded(table), family)
+
+
+def fit_of(family: Family, table: str) -> Fit:
+    """How well an emulator foretells, and what is looked for on it."""
+    pool, _ = loaded(table)
+    fitted = emulator(family, table)
+    shares = [
+        (goal.label, None if goal.target is None else fitted.share(goal)) for goal in pool.goals if goal.reachable
+    ]
+    held = tuple((label, share) for label, share in shares if share is None or share > 0.0)
+    stem = Path(table).parent.name if Path(table).stem == "data" else Path(table).stem
+    return Fit(family, table, f"{pool.name} ({stem})", len(pool), cross_validated_r2(pool, family), held)
+
+
+def goal_of(table: str, label: str) -> PoolGoal:
+    """The goal of a table with this label."""
+    return next(goal for goal in loaded(table)[0].goals if goal.label == label)
+
+
+def run_job(job: Job) -> Run:
+    """Run one campaign."""
+    family, table, label, arm, seed = job
+    return campaign(emulator(family, table), table, goal_of(table, label), arm, seed)[0]
+
+
+@cache
+def fingerprint(family: Family, table: str, arm: str) -> str:
+    """Digest of what an arm is made of, of the table with its pool file, and of emulators and this benchmark's runs."""
+    files = [Path(orchestrator.pool.__file__).with_name(name) for name in ("replay.py", "table.py")]
+    files += [ROOT / "tests" / "benchmarks" / name for name in ("emulator_models.py", "emulator_runs.py")]
+    return digest([*planner_parts(arm), *map(source, files), loaded(table)[0].digest, family])
+
+
+def known_runs(path: Path, codes: Mapping[tuple[Family, str, str], str]) -> dict[Job, Run]:
+    """The runs that a results file holds of families, tables and arms with these fingerprints; a last line that was not
+    finished is cut off."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    if text and not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        path.write_text(text, encoding="utf-8")
+    found: dict[Job, Run] = {}
+    for line in map(json.loads, text.splitlines()):
+        told = line["run"]
+        if line["code"] == codes.get((told["family"], told["table"], told["arm"])):
+            run = Run(**{field.name: _frozen(told[field.name]) for field in fields(Run)})
+            found[told["family"], run.table, run.goal, run.arm, run.seed] = run
+    return found
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Run]:
+    """Run campaigns, one after the other or in processes of their own start (forking torch's threads may hang)."""
+    if workers == 1:
+        yield from map(run_job, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run_job, job) for job in jobs]):
+            yield future.result()
+
+
+def wanted(fits: Sequence[Fit], arms: Sequence[str] | None, seeds: int) -> list[Job]:
+    """All campaigns, seeds outermost. Guests and further arms run where they may; the usual ones where `ARMS` says."""
+    usual = set(itertools.chain(*ARMS.values()))
+    chosen = [*usual, *guests()] if arms is None else arms
+    runs_on: dict[Family, list[str]] = {}
+    for family, named in ARMS.items():
+        others = [arm for arm in chosen if arm not in usual and may_run(arm, family)]
+        runs_on[family] = [*(arm for arm in named if arm in chosen), *others]
+    return [
+        (fit.family, fit.table, label, arm, seed)
+        for seed in range(1, seeds + 1)
+        for fit in fits
+        if fit.r2 >= LEAST_R2
+        for label, _ in fit.targets
+        for arm in runs_on[fit.family]
+    ]
+
+
+def section(runs: Sequence[Run], fits: Sequence[Fit], seeds: int) -> str:
+    """The results as they stand in the document."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *guests().values()))
+    head = (
+        f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}, {os.cpu_count()} cores, {versions}; settings as shipped, {seeds} seeds asked "
+        "for, those of each arm that were run are counted in the tables."
+    )
+    command = ["```", f"python -m tests.benchmarks.emulators --seeds {seeds}", "```", ""]
+    return "\n".join([*command, head, "", *tables(runs, fits, LEAST_R2)]).rstrip()
+
+
+def main() -> None:
+    """Run what is missing, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--arms", nargs="*")
+    parser.add_argument("--tables", nargs="*", default=list(POOLS), choices=list(POOLS))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-emulators.jsonl")
+    parser.add_argument("--document", type=Path, help="also put the tables between their marks in this file")
+    parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    fits = [fit_of(family, table) for family in ARMS for table in options.tables]
+    jobs = wanted(fits, options.arms, options.seeds)
+    codes = {(family, table, arm): fingerprint(family, table, arm) for family, table, _, arm, _ in jobs}
+    known = known_runs(options.results, codes)
+    missing = [] if options.show else [job for job in jobs if job not in known]
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    with options.results.open("a", encoding="utf-8") as file:
+        for count, run in enumerate(outcomes(missing, options.jobs), start=1):
+            job: Job = (run.family, run.table, run.goal, run.arm, run.seed)
+            known[job] = run
+            file.write(json.dumps({"code": codes[job[0], job[1], job[3]], "run": asdict(run)}) + "\n")
+            file.flush()
+            label = f"{run.arm} on {run.family}, {run.table}, {run.goal}, seed {run.seed}"
+            print(f"{count}/{len(missing)} {label}: {run.reached} {run.regrets}", file=sys.stderr)
+    text = section([known[job] for job in jobs if job in known], fits, options.seeds)
+    print(text)
+    if options.document is not None:
+        before, _, rest = options.document.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        options.document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
