@@ -11,12 +11,9 @@ neither what the arm is made of, table, emulators nor libraries have changed.
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -30,6 +27,7 @@ import orchestrator.pool
 from orchestrator.pool import LoadedSpec, Pool, load_pool, load_spec
 from orchestrator.pool.conditions import PoolGoal
 from orchestrator.pool.fingerprint import digest, planner_parts, source
+from tests.benchmarks.documents import made_with, put_between
 from tests.benchmarks.emulator_models import Emulator, Family, cross_validated_r2, may_run
 from tests.benchmarks.emulator_runs import Run, campaign
 from tests.benchmarks.emulator_tables import Fit, tables
@@ -142,11 +140,9 @@ def wanted(fits: Sequence[Fit], arms: Sequence[str] | None, seeds: int) -> list[
 
 def section(runs: Sequence[Run], fits: Sequence[Fit], seeds: int) -> str:
     """The results as they stand in the document."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *guests().values()))
     head = (
-        f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}, {os.cpu_count()} cores, {versions}; settings as shipped, {seeds} seeds asked "
-        "for, those of each arm that were run are counted in the tables."
+        f"{made_with((*LIBRARIES, *guests().values()))}; {os.cpu_count()} cores; settings as shipped, {seeds} seeds "
+        "asked for, those of each arm that were run are counted in the tables."
     )
     command = ["```", f"python -m tests.benchmarks.emulators --seeds {seeds}", "```", ""]
     return "\n".join([*command, head, "", *tables(runs, fits, LEAST_R2)]).rstrip()
@@ -181,9 +177,7 @@ def main() -> None:
     text = section([known[job] for job in jobs if job in known], fits, options.seeds)
     print(text)
     if options.document is not None:
-        before, _, rest = options.document.read_text(encoding="utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
-        options.document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        put_between(options.document, BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,14 @@ looked for in LUMIFLOW_DATA, or in ../shared/data beside the repository.
 """
 
 import argparse
-import datetime
-import importlib.metadata
 import math
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.pool import Outcome, PoolResult, replay_pool
+from tests.benchmarks.documents import made_with, put_between
 
 ROOT = Path(__file__).resolve().parents[2]
 POOLS = {
@@ -87,15 +85,13 @@ def paired(outcomes: Sequence[Outcome]) -> list[str]:
 
 def section(found: list[PoolResult], seeds: int) -> str:
     """The results as they stand in the document."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "botorch", "scikit-learn"))
     lines = [
         "```",
         f"make bench-planners SEEDS={seeds}",
         "```",
         "",
-        f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}, {versions}; up to {seeds} seeds an arm (those that were run are counted), "
-        "settings as shipped. Seconds per proposal were measured on a shared machine.",
+        f"{made_with(('torch', 'botorch', 'scikit-learn'))}; up to {seeds} seeds an arm (those that were run are "
+        "counted), settings as shipped. Seconds per proposal were measured on a shared machine.",
     ]
     for result in found:
         title, _, body = result.text().partition("\n\n")
@@ -119,9 +115,7 @@ def main() -> None:
     found = run(options.seeds, options.jobs, options.results, options.arms, show=options.show)
     text = section(found, options.seeds)
     print(text)
-    before, _, rest = options.document.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    options.document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    put_between(options.document, BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,10 @@ the results file holds are not repeated as long as neither what the arm is made 
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import importlib.util
 import itertools
 import json
 import os
-import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.pool.fingerprint import digest, planner_parts, source
+from tests.benchmarks.documents import made_with, put_between
 from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
 from tests.benchmarks.twin_tables import tables
 
@@ -83,11 +81,9 @@ def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Run]:
 
 def section(runs: Sequence[Run], seeds: int) -> str:
     """The results as they stand in the document."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *guests().values()))
     head = (
-        f"{datetime.datetime.now(datetime.UTC).date()}, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}, {os.cpu_count()} cores, {versions}; settings as shipped, {seeds} seeds asked "
-        "for, those of each arm that were run are counted in the tables."
+        f"{made_with((*LIBRARIES, *guests().values()))}; {os.cpu_count()} cores; settings as shipped, {seeds} seeds "
+        "asked for, those of each arm that were run are counted in the tables."
     )
     command = ["```", f"python -m tests.benchmarks.twins --seeds {seeds}", "```", ""]
     return "\n".join([*command, head, "", *tables(runs)]).rstrip()
@@ -129,9 +125,7 @@ def main() -> None:
     text = section([known[job] for job in wanted if job in known], options.seeds)
     print(text)
     if options.document is not None:
-        before, _, rest = options.document.read_text(encoding="utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
-        options.document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        put_between(options.document, BEGIN, END, text)
 
 
 if __name__ == "__main__":
