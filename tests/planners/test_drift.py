@@ -95,3 +95,23 @@ def test_a_proposal_says_so_when_readings_have_moved_beyond_doubt() -> None:
 
     assert "has risen by 0.4" in reason(0.02) or "has risen by 0.5" in reason(0.02)
     assert "has risen" not in reason(0.0) and "has fallen" not in reason(0.0)
+
+
+@pytest.mark.parametrize("kind", ["ramp", "ramp at one recipe", "step", "alternating at one recipe", "late spike"])
+def test_readings_that_run_away_with_time_lead_to_a_proposal_all_the_same(kind: str) -> None:
+    rng, number = np.random.default_rng(1), np.arange(40)
+    recipes = rng.random((40, 2))
+    if "one recipe" in kind:
+        recipes[1:] = recipes[1]
+    values = {
+        "ramp": 1e6 * number,
+        "step": 1e3 * (number > 20),
+        "alternating": (-1.0) ** number,
+        "late": 1e9 * (number == 39),
+    }[kind.split(maxsplit=1)[0]]
+    rows = tuple(Observation(tuple(map(float, x)), values=(float(y),)) for x, y in zip(recipes, values, strict=True))
+    request = Request(SPACE, GOAL, rows, initial=2)
+    proposal = strategy("ensemble").propose(request)
+    assert SPACE.contains([proposal.x]).all()
+    assert np.isfinite([proposal.predicted["y"].low, proposal.predicted["y"].high]).all()
+    assert np.isfinite(strategy("ensemble").recommend(request).x).all()
