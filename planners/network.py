@@ -21,7 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from planners.scales import CONSTANT, Scales
+from planners.bend import bent
+from planners.likelihood import CONSTANT
+from planners.scales import Scales
 
 _JITTER = 1e-8
 _TAILS = 5.0
@@ -33,6 +35,7 @@ class Networks:
     scaled, in single precision: that moves an output by a millionth of the spread of the readings, and twice as many
     recipes can be looked at in the same time."""
 
+    bend: Tensor  # B x 2 D
     inner: Tensor  # B x D x H/2
     constant: Tensor  # B x 1 x S
     cosines: Tensor  # B x H/2 x S
@@ -40,24 +43,30 @@ class Networks:
     late: Tensor  # B x K x S, of the functions of a reading's age
 
     @classmethod
-    def of(cls, inner: Tensor, size: Tensor, drift: Tensor, last: Tensor) -> "Networks":
-        """From hidden weights, the sizes [B, 1, 1] of what they give and of drift, and the last layers
+    def of(cls, bend: Tensor, inner: Tensor, size: Tensor, drift: Tensor, last: Tensor) -> "Networks":
+        """From bends and hidden weights, the sizes [B, 1, 1] of what they give and of drift, and the last layers
         [B, 1 + H + K, S]."""
         half = inner.shape[-1]
         constant, cosines, sines, late = torch.split(last, [1, half, half, last.shape[1] - 2 * half - 1], dim=1)
         scale = size / math.sqrt(half)
-        single = (inner.float(), (CONSTANT * constant).float(), (scale * cosines).float(), (scale * sines).float())
+        single = (
+            bend.float(),
+            inner.float(),
+            (CONSTANT * constant).float(),
+            (scale * cosines).float(),
+            (scale * sines).float(),
+        )
         return cls(*single, drift * late)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Features [N, D] -> standardised outputs [B, N, S]."""
-        angles = x.float() @ self.inner
+        angles = bent(x.float(), self.bend) @ self.inner
         outputs = torch.baddbmm(self.constant, torch.cos(angles), self.cosines)
         return torch.baddbmm(outputs, angles.sin(), self.sines).double()
 
 
 def hidden_units(inner: Tensor, size: Tensor, x: Tensor) -> Tensor:
-    """Features [N, D] -> what the last layer sees [B, N, F], scaled so that each of its weights has a unit prior."""
+    """Bent features [B, N, D] -> what the last layer sees [B, N, F], scaled so that its weights have unit priors."""
     angles = x @ inner
     scale = size / math.sqrt(inner.shape[-1])
     constant = torch.full_like(angles[..., :1], CONSTANT)
@@ -87,18 +96,22 @@ def draw_networks(
         draws: last layers S of each network.
         rng: the source of every random number.
     """
-    gain = scales.log_gain.exp()
-    inner = gain[..., None] * _directions(len(gain), gain.shape[1], (hidden + 1) // 2, scales.rough.numpy(), rng)
-    size, drift = scales.log_size.exp()[:, None, None], scales.log_drift.exp()[:, None, None]
+    chosen = scales.inner
+    gain = chosen.log_gain.exp()
+    rough = chosen.log_odds.sigmoid().numpy()
+    inner = gain[..., None] * _directions(len(gain), gain.shape[1], (hidden + 1) // 2, rough, rng)
+    size, drift = chosen.log_size.exp()[..., None], chosen.log_drift.exp()[..., None]
     known = torch.from_numpy(noise).square()
     present = torch.isfinite(known)
     precision = torch.where(present, 1.0 / (known + scales.noise_variance(torch.from_numpy(x)) + _JITTER), 0.0)
     root = precision.sqrt()[..., None]
-    units = torch.cat([hidden_units(inner, size, torch.from_numpy(x)), drift * torch.from_numpy(aged)], dim=2) * root
+    seen = hidden_units(inner, size, bent(torch.from_numpy(x), chosen.bend))
+    late = (drift * torch.from_numpy(aged)).expand(len(seen), -1, -1)
+    units = torch.cat([seen, late], dim=2) * root
     targets = torch.where(present, torch.from_numpy(y), 0.0)[..., None] * root
     scatter = torch.where(present[..., None], torch.from_numpy(rng.standard_normal((*y.shape, draws))), 0.0)
     prior = torch.from_numpy(rng.standard_normal((len(gain), units.shape[-1], draws)))
-    return Networks.of(inner, size, drift, prior + ridge(units, targets - units @ prior - scatter))
+    return Networks.of(chosen.bend, inner, size, drift, prior + ridge(units, targets - units @ prior - scatter))
 
 
 def ridge(z: Tensor, y: Tensor) -> Tensor:
@@ -109,11 +122,12 @@ def ridge(z: Tensor, y: Tensor) -> Tensor:
     return torch.cholesky_solve(z.mT @ y, factor) if primal else z.mT @ torch.cholesky_solve(y, factor)
 
 
-def _directions(batch: int, features: int, count: int, rough: NDArray[np.bool_], rng: np.random.Generator) -> Tensor:
-    """Random hidden weights at unit gain [B, D, count]."""
+def _directions(batch: int, features: int, count: int, rough: NDArray[np.float64], rng: np.random.Generator) -> Tensor:
+    """Random hidden weights at unit gain [B, D, count], each unit rough by this chance [B, 1]."""
     blocks = -(-count // features)
     frames, _ = np.linalg.qr(rng.standard_normal((batch, blocks, features, features)))
     lengths = np.sqrt(rng.chisquare(features, (batch, blocks, 1, features)))
     weights = np.moveaxis(frames * lengths, 1, 2).reshape(batch, features, -1)[..., :count]
-    tails = np.sqrt(rng.chisquare(_TAILS, (batch, 1, count)) / _TAILS)
-    return torch.from_numpy(np.where(rough[:, None, None], weights / tails, weights))
+    tails = np.sqrt(rng.chisquare(_TAILS, (batch, count)) / _TAILS)
+    tails = np.where(rng.random((batch, count)) < rough, tails, 1.0)
+    return torch.from_numpy(weights / tails[:, None, :])

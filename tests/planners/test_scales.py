@@ -1,14 +1,11 @@
-"""The inner scales of the networks: their slopes, what they find, and how they fare on readings left out."""
-
-import math
+"""The inner scales of the networks: what they find in readings, and what hostile readings do to them."""
 
 import numpy as np
 import pytest
 import torch
 
-from planners.drift import functions_of_age
 from planners.network import draw_networks
-from planners.scales import CONSTANT, NOISE, Scales, _Evidence, fit_scales
+from planners.scales import NOISE, Scales, fit_scales
 
 RNG = np.random.default_rng(3)
 X = RNG.random((40, 3))
@@ -30,22 +27,6 @@ def fitted(y: np.ndarray, noise: np.ndarray, copies: int = 8) -> Scales:
     )
 
 
-def test_the_slopes_are_those_of_the_likelihood() -> None:
-    noise = np.full((2, 12), 0.1)
-    noise[0, 3] = math.inf
-    evidence = _Evidence(X[:12], RNG.standard_normal((2, 12)), noise, functions_of_age(np.arange(12.0, 0.0, -1.0)), 2)
-    at = torch.from_numpy(0.3 * RNG.standard_normal((2, 9)))
-
-    def level(scales: torch.Tensor) -> torch.Tensor:
-        return evidence.energy(*torch.split(scales, [3, 1, 1, 3, 1], dim=1))[0]  # type: ignore[no-untyped-call]
-
-    _, slope = evidence.energy(*torch.split(at, [3, 1, 1, 3, 1], dim=1))  # type: ignore[no-untyped-call]
-    for column in range(9):
-        step = torch.zeros_like(at)
-        step[:, column] = 1e-5
-        assert torch.allclose(slope[:, column], (level(at + step) - level(at - step)) / 2e-5, rtol=1e-4, atol=1e-6)
-
-
 def test_with_few_readings_the_scales_stay_open_and_with_many_they_agree() -> None:
     few, many = (
         fit_scales(
@@ -61,19 +42,67 @@ def test_with_few_readings_the_scales_stay_open_and_with_many_they_agree() -> No
         )
         for n in (4, 40)
     )
-    assert few.log_gain[:, 0].std() > 2 * many.log_gain[:, 0].std()
+    assert few.inner.log_gain[:, 0].std() > 2 * many.inner.log_gain[:, 0].std()
 
 
 def test_an_input_that_matters_gets_the_larger_gain() -> None:
     scales = fitted(STEEP[None], np.full((1, 40), 0.01))
-    gain = scales.log_gain.exp().median(0).values
+    gain = scales.inner.log_gain.exp().median(0).values
     assert gain[0] > 3 * gain[1]
     assert gain[0] > 3 * gain[2]
 
 
+def test_an_input_that_matters_at_one_end_only_is_bent_towards_it() -> None:
+    late = np.sin(9.0 * X[:, 0] ** 4)
+    first, _ = fitted(late[None], np.full((1, 40), 0.01)).inner.bend.chunk(2, dim=1)
+    assert first[:, 0].median() > 0.3
+    assert abs(first[:, 1].median()) < 0.25
+
+
+def test_marks_of_levels_and_archives_are_not_bent() -> None:
+    x = X.copy()
+    x[:, 2] = 0.1 * (x[:, 2] > 0.5)
+    scales = fit_scales(
+        x,
+        STEEP[None],
+        np.full((1, 40), 0.01),
+        expected_noise=EXPECTED[:1],
+        slanted=SLANTED[:1],
+        aged=np.zeros((40, 1)),
+        copies=4,
+        steps=10,
+        rng=np.random.default_rng(0),
+    )
+    bend = scales.inner.bend.reshape(4, 2, 3)
+    assert (bend[..., 2] == 0.0).all()
+    assert (bend[..., :2] != 0.0).all()
+
+
+def test_smooth_and_rough_readings_are_told_apart() -> None:
+    rng = np.random.default_rng(2)
+    x = np.sort(rng.random(40))[:, None]
+    smooth = np.sin(7.0 * x[:, 0])
+    rough = np.abs(np.modf(5.0 * x[:, 0])[0] - 0.5) * 4.0 - 1.0
+    smooth_odds, rough_odds = (
+        fit_scales(
+            x,
+            y[None],
+            np.full((1, 40), 1e-3),
+            expected_noise=EXPECTED[:1],
+            slanted=SLANTED[:1],
+            aged=np.zeros((40, 1)),
+            copies=16,
+            steps=30,
+            rng=np.random.default_rng(0),
+        ).inner.log_odds.median()
+        for y in (smooth, rough)
+    )
+    assert smooth_odds < rough_odds - 1.0
+
+
 def test_noise_is_found_beside_what_is_known() -> None:
     loud = STEEP + 0.3 * RNG.standard_normal(40)
-    quiet, noisy = (fitted(y[None], np.full((1, 40), 0.01)).log_noise.exp().median() for y in (STEEP, loud))
+    quiet, noisy = (fitted(y[None], np.full((1, 40), 0.01)).inner.log_noise.exp().median() for y in (STEEP, loud))
     assert quiet < 0.1
     assert 0.15 < noisy < 0.5
 
@@ -133,7 +162,7 @@ def test_the_noise_of_labels_is_even() -> None:
         steps=20,
         rng=np.random.default_rng(0),
     )
-    assert (scales.slope == 0.0).all()
+    assert (scales.inner.slope == 0.0).all()
 
 
 def test_beyond_the_readings_noise_is_that_of_the_outermost() -> None:
@@ -142,23 +171,6 @@ def test_beyond_the_readings_noise_is_that_of_the_outermost() -> None:
     at_readings = scales.noise_variance(torch.from_numpy(X))
     assert (far <= at_readings.amax(1, keepdim=True) * 1.000001).all()
     assert (far >= at_readings.amin(1, keepdim=True) * 0.999999).all()
-
-
-def test_readings_left_out_are_predicted_as_if_they_had_never_been_made() -> None:
-    noise = np.full((2, 40), 0.05)
-    noise[1, 7] = math.inf
-    at = [torch.zeros(2, width, dtype=torch.float64) for width in (3, 1, 1, 3, 1)]
-    evidence = _Evidence(X, np.stack([STEEP, STEEP]), noise, np.zeros((40, 1)), 2)
-    square = evidence.left_out_square(*at)
-    assert torch.isnan(square[1, 7])
-    others = np.delete(np.arange(40), 11)
-    correlation, _ = evidence._correlation(at[0])
-    covariance = (correlation[0] + CONSTANT**2).numpy()
-    readings = covariance[np.ix_(others, others)] + np.eye(39) * (0.05**2 + 1.0)
-    weights = np.linalg.solve(readings, covariance[others, 11])
-    error = STEEP[11] - weights @ STEEP[others]
-    variance = covariance[11, 11] - weights @ covariance[others, 11] + 0.05**2 + 1.0
-    assert math.isclose(float(square[0, 11]), error**2 / variance, rel_tol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["constant", "duplicates", "contradictory", "wild"])

@@ -38,9 +38,9 @@ def test_gradients_reach_the_inputs() -> None:
     model, _ = fitted()
     x = torch.full((1, 3), 0.5, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(model.posterior(x).mean[0, 0], x)
-    step = torch.tensor([[1e-5, 0.0, 0.0]], dtype=torch.float64)
+    step = torch.tensor([[1e-3, 0.0, 0.0]], dtype=torch.float64)
     with torch.no_grad():
-        slope = (model.posterior(x + step).mean - model.posterior(x - step).mean)[0, 0] / 2e-5
+        slope = (model.posterior(x + step).mean - model.posterior(x - step).mean)[0, 0] / 2e-3
     assert torch.isclose(gradient[0, 0], slope, rtol=1e-3)
 
 
