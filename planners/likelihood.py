@@ -53,6 +53,11 @@ class Inner:
         gain, bend, size, noise, drift = inside
         return cls(gain, bend, size, noise, slope, drift, odds)
 
+    def joined(self) -> Tensor:
+        """All scales beside each other [B, 4 D + 4]."""
+        parts = (self.log_gain, self.bend, self.log_size, self.log_noise, self.slope, self.log_drift, self.log_odds)
+        return torch.cat(parts, dim=1)
+
 
 def variance(log_noise: Tensor) -> Tensor:
     """Variance of a noise whose logarithm is given, within bounds."""

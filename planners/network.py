@@ -1,9 +1,10 @@
 """Wide neural networks with a Bayesian last layer, as one batched tensor program.
 
-A network is x -> [c, s cos(x W), s sin(x W)] . w, with random hidden weights W at the scales that `planners.scales`
-fitted: Gaussian ones for a smooth network, of Student's t with 5 degrees of freedom for a rough one, so that its
-infinitely wide limit is a Matern process (Rahimi & Recht, NeurIPS 2007). Hidden weights of one network are orthogonal
-in blocks, which makes fewer of them do (Yu et al., NeurIPS 2016).
+A network is x -> [c, s cos(z W), s sin(z W)] . w, where z is x with each input bent (`planners.bend`) and W random
+hidden weights, at the scales that `planners.scales` drew. A smooth unit has Gaussian weights, a rough one those of
+Student's t with 5 degrees of freedom: infinitely many of them are a squared-exponential and a Matern process (Rahimi &
+Recht, NeurIPS 2007). Hidden weights of one network are orthogonal in blocks, which makes fewer of them do (Yu et al.,
+NeurIPS 2016).
 
 Readings that drift are off by a sum of functions of their age, whose weights are drawn with the last layer
 (`planners.drift`); a prediction is as of now and has none of it.

@@ -40,9 +40,10 @@ _SLANT_SD = 0.5
 DRIFT = 0.3
 """Median of the scale of drift, as a part of the median of the noise beside the known one."""
 _DRIFT_LOG_SD = 1.5
+_ODDS = -2.0
 _ODDS_SD = 2.0
-"""Standard deviation of the log of the odds that a hidden unit is rough: nearly all or nearly none are nothing strange.
-"""
+"""Mean and standard deviation of the log of the odds that a hidden unit is rough: one in eight is; nearly none, or half of
+them, are nothing strange."""
 
 _FIRST_GAIN, _FIRST_NOISE = 2.0, 0.1
 _SCATTER = 0.3
@@ -97,41 +98,36 @@ def fit_scales(
     """
     features, walkers = x.shape[1], len(y) * copies
     likelihood = Likelihood(x, np.repeat(y, copies, axis=0), np.repeat(noise, copies, axis=0), aged)
-    widths = torch.tensor(Inner.widths(features))
-
-    def row(gain: float, bend: float, size: float, noise: float, slope: float, drift: float, odds: float) -> Tensor:
-        each = torch.tensor([gain, bend, size, noise, slope, drift, odds], dtype=torch.float64)
-        return each.repeat_interleave(widths)
-
-    by_feature = _SLANT_SD * math.sqrt(_OF_UNIFORM / features)
-    width = row(_GAIN_LOG_SD, _BEND_SD, _SIZE_LOG_SD, _NOISE_LOG_SD, by_feature, _DRIFT_LOG_SD, _ODDS_SD)
     slanting = torch.from_numpy(np.repeat(slanted, copies))[:, None]
     usual = torch.from_numpy(np.log(np.repeat(expected_noise, copies)))[:, None]
-    first_gain = math.log(_FIRST_GAIN / math.sqrt(features))
-    free = width.repeat(walkers, 1)
-    middle = row(math.log(_GAIN / math.sqrt(features)), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0).repeat(walkers, 1)
-    start = row(first_gain, 0.0, 0.0, math.log(_FIRST_NOISE), 0.0, 0.0, 0.0).repeat(walkers, 1)
-    scatter = torch.zeros_like(start)
-    # What follows are views into these four.
-    _, bend, _, _, slope, drift, _ = torch.split(free, Inner.widths(features), dim=1)
-    bend *= torch.from_numpy(_can_bend(x)).repeat(2)
-    slope *= slanting
-    drift *= slanting
-    _, _, _, usual_noise, _, usual_drift, _ = torch.split(middle, Inner.widths(features), dim=1)
-    usual_noise[:] = usual
-    usual_drift[:] = torch.where(slanting, usual + math.log(DRIFT), LEAST_DRIFT)
-    torch.split(start, Inner.widths(features), dim=1)[5][:] = usual_drift
-    ends = torch.split(scatter, Inner.widths(features), dim=1)
-    ends[0][:] = _SCATTER * torch.from_numpy(rng.standard_normal((walkers, features)))
-    ends[6][:] = torch.from_numpy(rng.standard_normal((walkers, 1)))
+    drift = torch.where(slanting, usual + math.log(DRIFT), LEAST_DRIFT)
+    many, one = torch.ones(walkers, features, dtype=torch.float64), torch.ones(walkers, 1, dtype=torch.float64)
+    both = torch.cat([many, many], dim=1)
+    evenly = math.log(math.sqrt(features))
+    middle = Inner(
+        (math.log(_GAIN) - evenly) * many, 0.0 * both, 0.0 * one, usual, 0.0 * many, drift, _ODDS * one
+    ).joined()
+    free = Inner(
+        _GAIN_LOG_SD * many,
+        _BEND_SD * both * torch.from_numpy(_can_bend(x)).repeat(2),
+        _SIZE_LOG_SD * one,
+        _NOISE_LOG_SD * one,
+        _SLANT_SD * math.sqrt(_OF_UNIFORM / features) * slanting * many,
+        _DRIFT_LOG_SD * slanting * one,
+        _ODDS_SD * one,
+    ).joined()
+    gain = math.log(_FIRST_GAIN) - evenly + _SCATTER * torch.from_numpy(rng.standard_normal((walkers, features)))
+    odds = _ODDS + _ODDS_SD * torch.from_numpy(rng.standard_normal((walkers, 1)))
+    start = Inner(gain, 0.0 * both, 0.0 * one, math.log(_FIRST_NOISE) * one, 0.0 * many, drift, odds).joined()
 
     def energy(at: Tensor) -> tuple[Tensor, Tensor]:
         level, slope = likelihood.energy(Inner.of(middle + free * at, features))
         return level + 0.5 * at.square().sum(1), slope * free + at
 
-    at = descend(energy, (start - middle) / width + scatter, steps)
-    stiff = row(0.1 / features, 0.05 / features, 0.5, 0.5, 0.5 / _OF_UNIFORM, 0.05, 0.02)
-    mass = 1.0 + len(x) * stiff * width.square()
+    at = descend(energy, torch.where(free > 0.0, (start - middle) / free, 0.0), steps)
+    by_slope = 0.5 / _OF_UNIFORM * many
+    stiff = Inner(0.1 / features * many, 0.05 / features * both, 0.5 * one, 0.5 * one, by_slope, 0.05 * one, 0.02 * one)
+    mass = 1.0 + len(x) * stiff.joined() * free.square()
     at = wander(energy, at, mass, paths=_PATHS, leaps=_LEAPS, stride=_STRIDE, rng=rng)
     inner = Inner.of(middle + free * at, features)
     slant = inner.slope @ likelihood.offset.mT

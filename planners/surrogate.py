@@ -26,7 +26,7 @@ _PRIOR_COUNT = 4.0
 _LARGEST_SQUARE = 9.0
 _LEAST_FREEDOM = 3
 _NORMAL_95 = 1.6449
-_NARROW = 1.15
+_NARROW = 1.1
 """Errors on readings left out look too small, because the scales saw all of them: new readings of eleven tables of real
 experiments needed intervals wider by about this, at 8 to 60 readings alike, once a Student factor allows for so few."""
 

@@ -41,7 +41,7 @@ def wander(
     Args:
         energy: of the density to draw from.
         at: where to start [B, P].
-        mass: inertia of each coordinate [P], best near the curvature of the energy.
+        mass: inertia of each coordinate [P] or [B, P], best near the curvature of the energy.
         paths: trajectories, each accepted or refused as a whole.
         leaps: leapfrog steps of each.
         stride: length of a step, in units of sqrt(mass over curvature); varied by a third so that no path closes.
