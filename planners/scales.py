@@ -42,8 +42,8 @@ DRIFT = 0.3
 _DRIFT_LOG_SD = 1.5
 _ODDS = -2.0
 _ODDS_SD = 2.0
-"""Mean and standard deviation of the log of the odds that a hidden unit is rough: one in eight is; nearly none, or half of
-them, are nothing strange."""
+"""Mean and standard deviation of the log of the odds that a hidden unit is rough: one in eight is;
+nearly none, or half of them, are nothing strange."""
 
 _FIRST_GAIN, _FIRST_NOISE = 2.0, 0.1
 _SCATTER = 0.3
