@@ -11,6 +11,7 @@ import numpy as np
 
 from orchestrator.pool.conditions import PoolGoal
 from planners import Observation, OneOutput, Request, SearchSpace, strategy
+from tests.benchmarks import forecasts
 from tests.benchmarks.emulator_models import Emulator, Family, may_run
 
 BUDGET = 40
@@ -29,6 +30,7 @@ class Run:
     ``reached``: experiments, initial ones included, until a recipe that was run truly lay within the tolerance of a
     target or within ``CLOSE`` of the best; None: never. ``regrets``: that of the best recipe run so far, noiseless, at
     each of ``LOOKS``; empty for a target, whose campaign ends when it is met. ``seconds``: of each proposal by a model.
+    ``covered``: whether each reading lay within the 90 % interval of its proposal.
     """
 
     family: Family
@@ -40,6 +42,7 @@ class Run:
     regrets: tuple[float, ...]
     experiments: int
     seconds: tuple[float, ...]
+    covered: tuple[bool, ...]
 
 
 def seed_of(table: str, seed: int) -> int:
@@ -78,8 +81,10 @@ def campaign(
     told: list[Observation] = []
     truths: list[float] = []
     seconds: list[float] = []
+    covered: list[bool] = []
     reached: int | None = None
     while len(told) < budget and (goal.target is None or reached is None):
+        forecast = None
         if len(told) < len(waiting):
             recipe = waiting[len(told)]
         else:
@@ -88,16 +93,21 @@ def campaign(
             proposal = planner.propose(request)
             if proposal.phase == "model":
                 seconds.append(round(time.perf_counter() - began, 4))
-            recipe = proposal.x
+            recipe, forecast = proposal.x, proposal.predicted.get(goal.output)
         truths.append(float(emulator.truth(recipe)[0]))
-        told.append(Observation(recipe, values=(truths[-1] + emulator.noise * float(rng.standard_normal()),)))
+        reading = truths[-1] + emulator.noise * float(rng.standard_normal())
+        told.append(Observation(recipe, values=(reading,)))
+        if forecast is not None:
+            covered.append(forecasts.covers(forecast, reading))
         if reached is None and _met(emulator, goal, truths[-1]):
             reached = len(told)
     regrets: tuple[float, ...] = ()
     if goal.target is None:
         best = np.minimum.accumulate(emulator.regret(goal, truths))
         regrets = tuple(round(float(best[look - 1]), 5) if look <= budget else math.nan for look in LOOKS)
-    run = Run(emulator.family, table, goal.label, arm, seed, reached, regrets, len(told), tuple(seconds))
+    run = Run(
+        emulator.family, table, goal.label, arm, seed, reached, regrets, len(told), tuple(seconds), tuple(covered)
+    )
     return run, tuple(observation.x for observation in told)
 
 

@@ -54,12 +54,12 @@ def overall(runs: Sequence[Run], against: str) -> Iterator[str]:
     yield (
         f"| arm, all tables | runs | experiments, median (IQR; 95 %), solved | censored at {BUDGET} | "
         f"{_regret_head()} | experiments less those of {against}, mean (95 %), p | "
-        f"regret at {LOOKS[-1]} less that of {against} | s per proposal, p50 / p95 |"
+        f"regret at {LOOKS[-1]} less that of {against} | 90 % coverage | s per proposal, p50 / p95 |"
     )
-    yield "|---" * 8 + "|"
+    yield "|---" * 9 + "|"
     for arm in dict.fromkeys(run.arm for run in runs):
         mine = [run for run in runs if run.arm == arm]
-        yield _line([arm, *_cells(mine, runs, against), _seconds(mine)])
+        yield _line([arm, *_cells(mine, runs, against), _coverage(mine), _seconds(mine)])
 
 
 def by_table(runs: Sequence[Run], fits: Sequence[Fit], against: str) -> Iterator[str]:
@@ -116,6 +116,11 @@ def _regret_head() -> str:
 def _seconds(runs: Sequence[Run]) -> str:
     seconds = [each for run in runs for each in run.seconds]
     return f"{np.median(seconds):.2f} / {np.quantile(seconds, 0.95):.2f}" if seconds else "-"
+
+
+def _coverage(runs: Sequence[Run]) -> str:
+    covered = [each for run in runs for each in run.covered]
+    return f"{100.0 * np.mean(covered):.0f} % of {len(covered)}" if covered else "-"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -84,7 +84,9 @@ def run_job(job: Job) -> Run:
 def fingerprint(family: Family, table: str, arm: str) -> str:
     """Digest of what an arm is made of, of the table with its pool file, and of emulators and this benchmark's runs."""
     files = [Path(orchestrator.pool.__file__).with_name(name) for name in ("replay.py", "table.py")]
-    files += [ROOT / "tests" / "benchmarks" / name for name in ("emulator_models.py", "emulator_runs.py")]
+    files += [
+        ROOT / "tests" / "benchmarks" / name for name in ("emulator_models.py", "emulator_runs.py", "forecasts.py")
+    ]
     return digest([*planner_parts(arm), *map(source, files), loaded(table)[0].digest, family])
 
 

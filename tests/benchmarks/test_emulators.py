@@ -128,6 +128,7 @@ def test_a_seed_gives_the_same_run_every_time_and_every_arm_the_same_beginning(a
     run, recipes = campaign(extreme, "made-up", goal, arm, 1, budget=5)
     again, repeated = campaign(extreme, "made-up", goal, arm, 1, budget=5)
     assert replace(run, seconds=(), regrets=()) == replace(again, seconds=(), regrets=())
+    assert len(run.covered) == len(run.seconds)
     assert recipes == repeated
     assert list(recipes[:3]) == first_recipes(extreme.free.space, 3, seed_of("made-up", 1))
     assert campaign(extreme, "made-up", goal, arm, 2, budget=4)[1][:3] != recipes[:3]
@@ -186,7 +187,7 @@ def test_tables_go_between_their_marks_and_a_second_call_runs_nothing_again(tmp_
 
 def test_runs_of_other_code_and_half_written_lines_are_not_taken(tmp_path) -> None:
     path = tmp_path / "runs.jsonl"
-    one = Run("trees", "made-up", "reach", "sobol", 1, 9, (0.5, 0.2, 0.1, 0.0), 40, ())
+    one = Run("trees", "made-up", "reach", "sobol", 1, 9, (0.5, 0.2, 0.1, 0.0), 40, (), ())
     lines = [
         json.dumps({"code": code, "run": asdict(run)})
         for code, run in (("old", one), ("new", replace(one, seed=2)), ("new", replace(one, table="another")))
@@ -201,17 +202,19 @@ def test_tables_show_r2_beside_every_row_what_was_left_out_and_what_was_censored
         Fit("trees", "a.csv", "Silver", 60, 0.91, (("minimise loss", None),)),
         Fit("trees", "b.csv", "Yields", 60, 0.31, (("maximise yield", None),)),
     ]
-    won = Run("trees", "a.csv", "minimise loss", "ensemble", 1, 12, (0.5, 0.04, 0.02, 0.01), 40, (0.1,))
+    regrets, covered = (0.5, 0.04, 0.02, 0.01), (True, False, True, True)
+    won = Run("trees", "a.csv", "minimise loss", "ensemble", 1, 12, regrets, 40, (0.1,), covered)
     lost = replace(won, arm="sobol", reached=None, regrets=(0.5, 0.4, 0.3, 0.2))
     text = "\n".join(tables([lost, won], fits, 0.5))
     assert "b.csv (R2 0.31)" in text
+    assert "| 75 % of 4 |" in text
     rows = [line for line in text.splitlines() if line.startswith("| Silver, minimise loss | 0.91 |")]
     assert len(rows) == 2
     assert "| > 40 (> 40-> 40; > 40-> 40), 0 % | 1 | 50.0 / 40.0 / 30.0 / 20.0 % | +29.0, too few pairs" in rows[0]
 
 
 def test_arms_are_paired_on_table_goal_and_seed() -> None:
-    mine = [Run("trees", "a.csv", "g", "sobol", seed, 20 + seed, (), 40, ()) for seed in range(1, 9)]
+    mine = [Run("trees", "a.csv", "g", "sobol", seed, 20 + seed, (), 40, (), ()) for seed in range(1, 9)]
     others = {(run.table, run.goal, run.seed): replace(run, reached=10 + run.seed) for run in mine[:-1]}
     text = paired(mine, others, lambda run: float(run.reached or 41))
     assert text == "+10.0 (+10.0 to +10.0), p = 0.02 of 7"

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from scipy.stats import qmc
 
-from planners import Archive, Interval, Objective, Observation, PlannerError, Request, Strategy, strategy
+from planners import Archive, Objective, Observation, PlannerError, Request, Strategy, strategy
+from tests.benchmarks import forecasts
 from tests.benchmarks.twin_reactor import Batch, Salt, TwinReactor
 
 Condition = Literal["cold", "drift", "archive", "archive_of_another_batch"]
@@ -32,7 +33,6 @@ LOOKS: dict[str, tuple[int, ...]] = {
 """After how many experiments the recommendation is asked for; the last is the budget."""
 ARCHIVE_SIZE = 250
 """Experiments of the archive, half of them with each salt; a campaign can use the half that has its own salt."""
-_NORMAL_90 = 3.2897
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def one_run(arm: str, inputs: Literal[5, 8], condition: Condition, target_ev: fl
         if not seen.failed and seen.peak_ev is not None:
             nearest = min(nearest, abs(seen.peak_ev - target_ev))
             if "peak_ev" in proposal.predicted:
-                covered.append(_covers(proposal.predicted["peak_ev"], seen.peak_ev))
-                nll.append(_nll(proposal.predicted["peak_ev"], seen.peak_ev))
+                covered.append(forecasts.covers(proposal.predicted["peak_ev"], seen.peak_ev))
+                nll.append(forecasts.nll(proposal.predicted["peak_ev"], seen.peak_ev))
             away_mev = 1000.0 * abs(reactor.truth(proposal.x).peak_ev + drift_ev - target_ev)
             for bound in (5.0, 1.0):
                 if away_mev < bound:
@@ -160,12 +160,3 @@ def _recommended(planner: Strategy, request: Request, told: tuple[Observation, .
         return planner.recommend(replace(request, observations=told)).x
     except PlannerError:
         return None
-
-
-def _covers(interval: Interval, reading: float) -> bool:
-    return interval.low <= reading <= interval.high
-
-
-def _nll(interval: Interval, reading: float) -> float:
-    sd = max((interval.high - interval.low) / _NORMAL_90, 1e-9)
-    return 0.5 * math.log(2.0 * math.pi) + math.log(sd) + 0.5 * ((reading - interval.mean) / sd) ** 2

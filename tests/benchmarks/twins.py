@@ -39,7 +39,7 @@ Job = tuple[str, int, str, float, int]
 def fingerprint(arm: str) -> str:
     """Digest of what an arm is made of, and of twins and this benchmark's runs."""
     files = [*sorted((ROOT / "simulators").glob("*.py"))]
-    files += [ROOT / "tests" / "benchmarks" / name for name in ("twin_reactor.py", "twin_runs.py")]
+    files += [ROOT / "tests" / "benchmarks" / name for name in ("forecasts.py", "twin_reactor.py", "twin_runs.py")]
     return digest([*planner_parts(arm), *map(source, files)])
 
 

@@ -107,6 +107,25 @@ def test_noise_is_found_beside_what_is_known() -> None:
     assert 0.15 < noisy < 0.5
 
 
+def test_what_varies_more_at_one_end_is_not_taken_for_noise() -> None:
+    rng = np.random.default_rng(7)
+    x = rng.random((90, 3))
+    y = np.tanh(6.0 * (x[:, 0] ** 4 - 0.3)) + 0.5 * np.sin(3.0 * x[:, 1]) / (0.15 + x[:, 2])
+    y = (y - y.mean()) / y.std() + 0.005 * rng.standard_normal(90)
+    scales = fit_scales(
+        x,
+        y[None],
+        np.full((1, 90), 0.005),
+        expected_noise=np.full(1, 0.0015),
+        slanted=SLANTED[:1],
+        aged=np.zeros((90, 1)),
+        copies=8,
+        steps=20,
+        rng=np.random.default_rng(0),
+    )
+    assert scales.noise_variance(torch.from_numpy(x)).mean(1).sqrt().max() < 0.005
+
+
 def test_noise_that_grows_along_an_input_is_found_where_it_is() -> None:
     rng = np.random.default_rng(5)
     x = rng.random((60, 3))
