@@ -6,11 +6,10 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Literal, TypeVar, overload
+from typing import Final, Literal
 
 from drivers.errors import (
     DeviceAlarmError,
-    DriverError,
     OutOfRangeError,
     ProtocolError,
     ReadBackError,
@@ -19,24 +18,20 @@ from drivers.errors import (
 )
 from drivers.harvard_frames import (
     RawStatus,
-    encode,
     format_rate,
     format_volume,
     parse_diameter_mm,
     parse_rate_limits_ul_min,
     parse_rate_ul_min,
-    parse_reply,
     parse_status,
     parse_target_ul,
     parse_volume_ul,
-    receive,
 )
+from drivers.harvard_wire import HarvardWire
 from drivers.readings import Look, PumpState, PumpStatus
-from drivers.transport import Line, Transport
+from drivers.transport import Line
 
 __all__ = ["HarvardModel", "HarvardPump"]
-
-T = TypeVar("T")
 
 HarvardModel = Literal["PHD Ultra", "11 Elite"]
 PLUNGER_MM_MIN: Final[dict[HarvardModel, tuple[float, float]]] = {
@@ -50,8 +45,6 @@ MAX_DIAMETER_MM: Final[dict[HarvardModel, float]] = {"PHD Ultra": 50.0, "11 Elit
 MIN_DIAMETER_MM: Final = 0.1
 FLOW_TOLERANCE: Final = 0.005
 MIN_VOLUME_UL: Final = 0.001
-SILENT_SET_S: Final = 0.2
-"""How long a chained pump is given to answer a set; it may never do so, and is then asked what it made of it."""
 _STATES: Final = {
     ":": PumpState.STOPPED,
     ">": PumpState.INFUSING,
@@ -106,18 +99,16 @@ class HarvardPump:
         area_mm2 = math.pi * diameter_mm**2 / 4.0
         slowest, fastest = PLUNGER_MM_MIN[model]
         self._line = line
-        self._address = address
+        self._wire = HarvardWire(line, address, name)
         self._diameter_mm = diameter_mm
         self._max_volume_ul = max_volume_ul
         self._name = name
         self._flow_range_ul_min = slowest * area_mm2, fastest * area_mm2
         self._opened = False
-        self._alarm: str | None = None
         self._banked = {False: 0.0, True: 0.0}
         self._seen = {False: 0.0, True: 0.0}
         self._target_ul: float | None = None
         self._running = False
-        self._answers_sets = False
 
     @property
     def name(self) -> str:
@@ -139,17 +130,17 @@ class HarvardPump:
             await self._line.open(self._name)
             self._opened = True
         try:
-            identity = await self._query("ver", str.strip)
+            identity = await self._wire.query("ver", str.strip)
             if re.search(r"(ULTRA|ELITE).*\d+\.\d+", identity, re.IGNORECASE) is None:
-                raise self._fault(ProtocolError, "this is not a PHD Ultra or 11 Elite", "ver", identity)
+                raise self._wire.fault(ProtocolError, "this is not a PHD Ultra or 11 Elite", "ver", identity)
             await self._halt()
-            self._alarm = None
+            self._wire.alarm = None
             await self._set_unless("diameter", f"{self._diameter_mm:.4f} mm", self._diameter_mm, parse_diameter_mm)
             if self._max_volume_ul is not None:
                 await self._set_unless(
                     "svolume", format_volume(self._max_volume_ul), self._max_volume_ul, parse_volume_ul
                 )
-            self._flow_range_ul_min = await self._query("irate lim", parse_rate_limits_ul_min)
+            self._flow_range_ul_min = await self._wire.query("irate lim", parse_rate_limits_ul_min)
             await self._clear_target()
             await self._clear_counters()
         except BaseException:
@@ -165,7 +156,7 @@ class HarvardPump:
             if not opened:
                 await self._line.open(self._name)
                 self._opened = True
-            identity = await self._query("ver", str.strip)
+            identity = await self._wire.query("ver", str.strip)
             prompt, raw = await self._read_status()
             way = "withdrawn" if raw.withdrawing else "infused"
             return Look(identity, str(_STATES[prompt]), f"{raw.volume_ul:.4g} µL {way}")
@@ -208,7 +199,7 @@ class HarvardPump:
         self._check_flow(flow_ul_min)
         status = await self._clear_status("change flow")
         if status.state is not PumpState.INFUSING:
-            raise self._fault(RefusedError, "the pump does not infuse", f"{flow_ul_min:g} µL/min", status.state)
+            raise self._wire.fault(RefusedError, "the pump does not infuse", f"{flow_ul_min:g} µL/min", status.state)
         return await self._change_running_rate(flow_ul_min)
 
     async def stop(self) -> None:
@@ -225,25 +216,25 @@ class HarvardPump:
             # Nothing guards an answer against a damaged digit; two that agree are believed.
             prompt, raw = await self._read_status()
         if raw.stalled:
-            self._alarm = "stalled"
+            self._wire.alarm = "stalled"
         elif raw.limit is not None:
-            self._alarm = f"{raw.limit} limit switch"
+            self._wire.alarm = f"{raw.limit} limit switch"
         if raw.volume_ul < self._seen[raw.withdrawing] - 1e-3:
             # Nobody cleared the counter: its count up to here is kept, what it counted since then is lost.
             self._banked[raw.withdrawing] += self._seen[raw.withdrawing]
             self._target_ul = None
-            self._alarm = self._alarm or "power was reset"
+            self._wire.alarm = self._wire.alarm or "power was reset"
         self._seen[raw.withdrawing] = raw.volume_ul
         self._look_for_a_stop(prompt)
         return PumpStatus(
             _STATES[prompt],
             self._banked[False] + self._seen[False],
             self._banked[True] + self._seen[True],
-            self._alarm,
+            self._wire.alarm,
         )
 
     async def _read_status(self) -> tuple[str, RawStatus]:
-        return await self._ask("status", parse_status)
+        return await self._wire.ask("status", parse_status)
 
     def _implausible(self, raw: RawStatus) -> bool:
         """A counter that fell, or that passed the target."""
@@ -258,11 +249,11 @@ class HarvardPump:
         self._running = False
         infused_ul = self._banked[False] + self._seen[False]
         if prompt == ":" and self._target_ul is not None and infused_ul < self._target_ul * (1 - 1e-3) - 1e-3:
-            self._alarm = self._alarm or "stopped before its target"
+            self._wire.alarm = self._wire.alarm or "stopped before its target"
 
     def clear_alarm(self) -> None:
         """Forget the latched alarm; the pump has been seen to."""
-        self._alarm = None
+        self._wire.alarm = None
 
     async def close(self) -> None:
         """Leave the line; a running pump keeps its bound."""
@@ -272,39 +263,39 @@ class HarvardPump:
 
     async def _set_unless(self, command: str, argument: str, wanted: float, parse: Callable[[str], float]) -> None:
         """Write a setting only where it differs: settings wear non-volatile memory."""
-        if not math.isclose(await self._query(command, parse), wanted, rel_tol=1e-4):
+        if not math.isclose(await self._wire.query(command, parse), wanted, rel_tol=1e-4):
             await self._set(command, argument, wanted, parse)
 
     async def _set(self, command: str, argument: str, wanted: float, parse: Callable[[str], float]) -> None:
-        await self._tell(f"{command} {argument}")
-        answer = await self._query(command, parse)
+        await self._wire.tell(f"{command} {argument}")
+        answer = await self._wire.query(command, parse)
         if not math.isclose(answer, wanted, rel_tol=1e-4):
-            raise self._fault(ReadBackError, "the setting did not take", f"{command} {argument}", answer)
+            raise self._wire.fault(ReadBackError, "the setting did not take", f"{command} {argument}", answer)
 
     async def _change_running_rate(self, flow_ul_min: float) -> float:
         """A motor that has the rate already is not told again."""
-        actual_ul_min = await self._query("irate", parse_rate_ul_min)
+        actual_ul_min = await self._wire.query("irate", parse_rate_ul_min)
         if math.isclose(actual_ul_min, flow_ul_min, rel_tol=1e-9):
             return actual_ul_min
         return await self._change_rate(flow_ul_min)
 
     async def _change_rate(self, flow_ul_min: float) -> float:
         argument = format_rate(flow_ul_min)
-        await self._tell(f"irate {argument}")
-        actual_ul_min = await self._query("irate", parse_rate_ul_min)
+        await self._wire.tell(f"irate {argument}")
+        actual_ul_min = await self._wire.query("irate", parse_rate_ul_min)
         if abs(actual_ul_min / flow_ul_min - 1.0) > FLOW_TOLERANCE:
             answered = f"{actual_ul_min:g} ul/min"
-            raise self._fault(ReadBackError, "the flow differs by more than 0.5 %", argument, answered)
+            raise self._wire.fault(ReadBackError, "the flow differs by more than 0.5 %", argument, answered)
         return actual_ul_min
 
     async def _run(self) -> None:
         """Start. The command is not repeated blindly: its answer may be lost, or never come, though the motor turns."""
         with suppress(WireTimeoutError, ProtocolError):
-            await self._tell("irun", attempts=1)
+            await self._wire.tell("irun", attempts=1)
         prompt, raw = await self._read_status()
         # A small target may be reached before the answer is.
         if prompt != ">" and not (prompt == "T*" and raw.volume_ul > 0.0):
-            raise self._fault(RefusedError, "the pump did not start", "irun", prompt)
+            raise self._wire.fault(RefusedError, "the pump did not start", "irun", prompt)
         self._running = True
 
     async def _halt(self) -> None:
@@ -314,8 +305,8 @@ class HarvardPump:
             prompt, _ = await self._read_status()
             if prompt in (":", "T*"):
                 return
-            await self._tell("stp")
-        raise self._fault(RefusedError, "the pump does not stop", "stp", prompt)
+            await self._wire.tell("stp")
+        raise self._wire.fault(RefusedError, "the pump does not stop", "stp", prompt)
 
     async def _bank(self) -> None:
         """Keep the counters' sum on the host, then clear them: the target counts from there."""
@@ -324,20 +315,20 @@ class HarvardPump:
         await self._clear_counters()
 
     async def _clear_counters(self) -> None:
-        await self._tell("cvolume")
+        await self._wire.tell("cvolume")
         _, raw = await self._read_status()
         if raw.volume_ul != 0.0:
-            raise self._fault(ReadBackError, "the counters did not clear", "cvolume", f"{raw.volume_ul:g} µL")
+            raise self._wire.fault(ReadBackError, "the counters did not clear", "cvolume", f"{raw.volume_ul:g} µL")
         for withdrawing, seen_ul in self._seen.items():
             self._banked[withdrawing] += seen_ul
             self._seen[withdrawing] = 0.0
 
     async def _clear_target(self) -> None:
         self._target_ul = None
-        await self._tell("ctvolume")
-        target_ul = await self._query("tvolume", parse_target_ul)
+        await self._wire.tell("ctvolume")
+        target_ul = await self._wire.query("tvolume", parse_target_ul)
         if target_ul is not None:
-            raise self._fault(ReadBackError, "the target volume did not clear", "ctvolume", f"{target_ul:g} ul")
+            raise self._wire.fault(ReadBackError, "the target volume did not clear", "ctvolume", f"{target_ul:g} ul")
 
     async def _clear_status(self, verb: str) -> PumpStatus:
         status = await self.status()
@@ -350,74 +341,6 @@ class HarvardPump:
                 asked=verb,
             )
         return status
-
-    # ---- the wire -------------------------------------------------------------------------------------------------
-
-    async def _query(self, command: str, parse: Callable[[str], T]) -> T:
-        """What the first text line of an answer says."""
-        _, value = await self._ask(command, parse)
-        return value
-
-    async def _tell(self, command: str, attempts: int = 3) -> None:
-        """A command that has no answer but the prompt."""
-        await self._ask(command, None, attempts)
-
-    @overload
-    async def _ask(self, command: str, parse: Callable[[str], T], attempts: int = 3) -> tuple[str, T]: ...
-    @overload
-    async def _ask(self, command: str, parse: None, attempts: int = 3) -> tuple[str, None]: ...
-    async def _ask(self, command: str, parse: Callable[[str], T] | None, attempts: int = 3) -> tuple[str, T | None]:
-        """One command, its prompt and what its text says; all but ``irun`` may be repeated.
-
-        An answer does not say what it answers. One that lacks its text, or whose text is of another kind, is a late
-        one or a prompt said unasked; the line is then left to fall quiet and the command said again. A chained pump
-        that has never answered a command without text may keep silent; whoever sets reads back.
-        """
-        request = encode(self._address, command)
-        may_be_silent = parse is None and self._address > 0 and not self._answers_sets
-
-        async def read(transport: Transport, timeout_s: float) -> bytes:
-            try:
-                answer = await receive(transport, SILENT_SET_S if may_be_silent else timeout_s, self._address)
-            except WireTimeoutError as error:
-                if error.answered or not may_be_silent:
-                    raise
-                return b""
-            understand(answer)
-            return answer
-
-        def understand(answer: bytes) -> tuple[str, T | None]:
-            if not answer:
-                return ":", None
-            reply = parse_reply(answer, self._address)
-            if reply.error is not None:
-                raise RefusedError("the pump refuses", answered=reply.error)
-            if (parse is None) != (not reply.lines):
-                raise ProtocolError("this is the answer to something else", answered=answer)
-            return reply.prompt, parse(reply.lines[0]) if parse else None
-
-        failures = 0
-        silences = 0
-        while True:
-            try:
-                answer = await self._line.exchange(request, read, device=self._name)
-                prompt, value = understand(answer)
-                break
-            except (WireTimeoutError, ProtocolError, RefusedError) as error:
-                failures += 1
-                silences += isinstance(error, WireTimeoutError) and not error.answered
-                if failures < attempts and not isinstance(error, RefusedError):
-                    continue
-                if parse is None and self._address > 0 and silences == failures:
-                    # What it answered before was something it said unasked.
-                    self._answers_sets = False
-                    return ":", None
-                raise self._fault(type(error), error.message, command, error.answered) from error
-        if answer and parse is None:
-            self._answers_sets = True
-        if prompt == "*":
-            self._alarm = "stalled"
-        return prompt, value
 
     async def _release(self) -> None:
         if self._opened:
@@ -447,6 +370,3 @@ class HarvardPump:
                 port=self._line.name,
                 asked=volume_ul,
             )
-
-    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
-        return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)
