@@ -19,7 +19,8 @@ def test_a_daemon_under_twenty_listeners_runs_campaigns_and_nobody_who_reads_mis
     assert soaked.memory_end > 10.0
     assert len(soaked.twins) == 6
     assert min(soaked.twins.values()) >= 0.9 * 3600.0 * soaked.reactor_h
-    assert 1.0 <= soaked.twin_gap_s < 1.5
+    # A look may wait for the line; none is left out.
+    assert 1.0 <= soaked.twin_gap_s < 2.0
     assert soaked.text().startswith(f"virtual: {soaked.experiments} experiments")
     assert soaked.text().endswith("trips: none")
     assert "real:" not in soaked.text()
