@@ -9,39 +9,34 @@ from planners.scales import NOISE, Scales, fit_scales
 
 RNG = np.random.default_rng(3)
 X = RNG.random((40, 3))
-EXPECTED, SLANTED = np.full(2, NOISE), np.full(2, True)
 STEEP = np.sin(9.0 * X[:, 0]) + 0.2 * X[:, 1]
 
 
-def fitted(y: np.ndarray, noise: np.ndarray, copies: int = 8) -> Scales:
+def fitted(
+    y: np.ndarray,
+    noise: np.ndarray,
+    copies: int = 8,
+    *,
+    x: np.ndarray = X,
+    expected: float = NOISE,
+    slanted: bool = True,
+    steps: int = 30,
+) -> Scales:
     return fit_scales(
-        X,
+        x,
         y,
         noise,
-        expected_noise=EXPECTED[: len(y)],
-        slanted=SLANTED[: len(y)],
-        aged=np.zeros((40, 1)),
+        expected_noise=np.full(len(y), expected),
+        slanted=np.full(len(y), slanted),
+        aged=np.zeros((len(x), 1)),
         copies=copies,
-        steps=30,
+        steps=steps,
         rng=np.random.default_rng(0),
     )
 
 
 def test_with_few_readings_the_scales_stay_open_and_with_many_they_agree() -> None:
-    few, many = (
-        fit_scales(
-            X[:n],
-            STEEP[None, :n],
-            np.full((1, n), 0.05),
-            expected_noise=EXPECTED[:1],
-            slanted=SLANTED[:1],
-            aged=np.zeros((n, 1)),
-            copies=16,
-            steps=20,
-            rng=np.random.default_rng(0),
-        )
-        for n in (4, 40)
-    )
+    few, many = (fitted(STEEP[None, :n], np.full((1, n), 0.05), 16, x=X[:n], steps=20) for n in (4, 40))
     assert few.inner.log_gain[:, 0].std() > 2 * many.inner.log_gain[:, 0].std()
 
 
@@ -62,17 +57,7 @@ def test_an_input_that_matters_at_one_end_only_is_bent_towards_it() -> None:
 def test_marks_of_levels_and_archives_are_not_bent() -> None:
     x = X.copy()
     x[:, 2] = 0.1 * (x[:, 2] > 0.5)
-    scales = fit_scales(
-        x,
-        STEEP[None],
-        np.full((1, 40), 0.01),
-        expected_noise=EXPECTED[:1],
-        slanted=SLANTED[:1],
-        aged=np.zeros((40, 1)),
-        copies=4,
-        steps=10,
-        rng=np.random.default_rng(0),
-    )
+    scales = fitted(STEEP[None], np.full((1, 40), 0.01), 4, x=x, steps=10)
     bend = scales.inner.bend.reshape(4, 2, 3)
     assert (bend[..., 2] == 0.0).all()
     assert (bend[..., :2] != 0.0).all()
@@ -84,18 +69,7 @@ def test_smooth_and_rough_readings_are_told_apart() -> None:
     smooth = np.sin(7.0 * x[:, 0])
     rough = np.abs(np.modf(5.0 * x[:, 0])[0] - 0.5) * 4.0 - 1.0
     smooth_odds, rough_odds = (
-        fit_scales(
-            x,
-            y[None],
-            np.full((1, 40), 1e-3),
-            expected_noise=EXPECTED[:1],
-            slanted=SLANTED[:1],
-            aged=np.zeros((40, 1)),
-            copies=16,
-            steps=30,
-            rng=np.random.default_rng(0),
-        ).inner.log_odds.median()
-        for y in (smooth, rough)
+        fitted(y[None], np.full((1, 40), 1e-3), 16, x=x).inner.log_odds.median() for y in (smooth, rough)
     )
     assert smooth_odds < rough_odds - 1.0
 
@@ -112,17 +86,7 @@ def test_what_varies_more_at_one_end_is_not_taken_for_noise() -> None:
     x = rng.random((90, 3))
     y = np.tanh(6.0 * (x[:, 0] ** 4 - 0.3)) + 0.5 * np.sin(3.0 * x[:, 1]) / (0.15 + x[:, 2])
     y = (y - y.mean()) / y.std() + 0.005 * rng.standard_normal(90)
-    scales = fit_scales(
-        x,
-        y[None],
-        np.full((1, 90), 0.005),
-        expected_noise=np.full(1, 0.0015),
-        slanted=SLANTED[:1],
-        aged=np.zeros((90, 1)),
-        copies=8,
-        steps=20,
-        rng=np.random.default_rng(0),
-    )
+    scales = fitted(y[None], np.full((1, 90), 0.005), x=x, expected=0.0015, steps=20)
     assert scales.noise_variance(torch.from_numpy(x)).mean(1).sqrt().max() < 0.005
 
 
@@ -130,17 +94,7 @@ def test_noise_that_grows_along_an_input_is_found_where_it_is() -> None:
     rng = np.random.default_rng(5)
     x = rng.random((60, 3))
     y = np.sin(3.0 * x[:, 0]) + 0.02 * np.exp(3.0 * x[:, 1]) * rng.standard_normal(60)
-    scales = fit_scales(
-        x,
-        y[None],
-        np.full((1, 60), 1e-3),
-        expected_noise=EXPECTED[:1],
-        slanted=SLANTED[:1],
-        aged=np.zeros((len(x), 1)),
-        copies=16,
-        steps=20,
-        rng=np.random.default_rng(0),
-    )
+    scales = fitted(y[None], np.full((1, 60), 1e-3), 16, x=x, steps=20)
     ends = torch.tensor([[0.5, 0.0, 0.5], [0.5, 1.0, 0.5]], dtype=torch.float64)
     quiet, loud = scales.noise_variance(ends).mean(0).sqrt().tolist()
     assert 0.01 < quiet < 0.06
@@ -151,17 +105,7 @@ def test_noise_that_is_everywhere_the_same_stays_so() -> None:
     rng = np.random.default_rng(6)
     x = rng.random((60, 3))
     y = np.sin(3.0 * x[:, 0]) + 0.1 * rng.standard_normal(60)
-    scales = fit_scales(
-        x,
-        y[None],
-        np.full((1, 60), 1e-3),
-        expected_noise=EXPECTED[:1],
-        slanted=SLANTED[:1],
-        aged=np.zeros((len(x), 1)),
-        copies=16,
-        steps=20,
-        rng=np.random.default_rng(0),
-    )
+    scales = fitted(y[None], np.full((1, 60), 1e-3), 16, x=x, steps=20)
     sds = scales.noise_variance(torch.from_numpy(rng.random((200, 3)))).mean(0).sqrt()
     assert sds.min() > 0.06
     assert sds.max() < 0.18
@@ -170,17 +114,7 @@ def test_noise_that_is_everywhere_the_same_stays_so() -> None:
 def test_the_noise_of_labels_is_even() -> None:
     x = np.random.default_rng(5).random((30, 3))
     y = np.where(x[:, 0] < 0.7, 1.0, -1.0)
-    scales = fit_scales(
-        x,
-        y[None],
-        np.full((1, 30), 0.2),
-        expected_noise=EXPECTED[:1],
-        slanted=~SLANTED[:1],
-        aged=np.zeros((len(x), 1)),
-        copies=4,
-        steps=20,
-        rng=np.random.default_rng(0),
-    )
+    scales = fitted(y[None], np.full((1, 30), 0.2), 4, x=x, slanted=False, steps=20)
     assert (scales.inner.slope == 0.0).all()
 
 
@@ -203,17 +137,7 @@ def test_hostile_readings_leave_every_scale_finite(kind: str) -> None:
         x[:], y = x[0], np.tile([3.0, -3.0], 5)
     else:
         y = (-1.0) ** np.arange(10) * 1e3
-    scales = fit_scales(
-        x,
-        y[None],
-        noise,
-        expected_noise=EXPECTED[:1],
-        slanted=SLANTED[:1],
-        aged=np.zeros((len(x), 1)),
-        copies=4,
-        steps=30,
-        rng=np.random.default_rng(0),
-    )
+    scales = fitted(y[None], noise, 4, x=x)
     networks = draw_networks(
         scales,
         x,
