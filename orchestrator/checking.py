@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from orchestrator.config import RigConfig
 
 
+ACQUISITIONS = {
+    "automatic": "",
+    "expected_improvement": " It chooses by expected improvement.",
+    "upper_confidence": " It chooses by upper confidence.",
+    "thompson": " It chooses by Thompson sampling.",
+}
 COSTS = {
     "none": "",
     "per_ul": " Improvement is held against the µL of reagents that it costs.",
@@ -100,6 +106,7 @@ class Explained:
                 }
                 for name, entry in config.inputs.items()
             },
+            "acquisition": config.planner.acquisition,
             "cost": config.planner.cost,
             "constraints": list(config.constraints),
             **self.report.as_dict(),
@@ -125,6 +132,7 @@ class Explained:
             f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out, "
             f"for at most {config.budget.experiments} experiments or {config.budget.reactor_time_s / 3600:g} h."
             + (" Each target gets an equal share of the experiments that those before it have left." if others else "")
+            + ACQUISITIONS[config.planner.acquisition]
             + COSTS[config.planner.cost],
             "",
             _each_experiment(config.settle.residence_times, figures.experiment_s, rig),

@@ -64,11 +64,12 @@ def _planned(config: CampaignConfig, strategy: str) -> CampaignConfig:
     """The configuration with another strategy; settings belong to the one that the file names."""
     from pydantic import ValidationError
 
-    from orchestrator.config.campaign import WEIGHS_COST, PlannerConfig
+    from orchestrator.config.campaign import CHOOSES_BY, WEIGHS_COST, PlannerConfig
 
     try:
         cost = config.planner.cost if strategy in WEIGHS_COST else "none"
-        said = {"strategy": strategy, "initial": config.planner.initial, "cost": cost}
+        acquisition = config.planner.acquisition if strategy in CHOOSES_BY else "automatic"
+        said = {"strategy": strategy, "initial": config.planner.initial, "cost": cost, "acquisition": acquisition}
         checked = PlannerConfig.model_validate(said)
     except ValidationError as error:
         raise _refused("strategy", strategy, error) from None

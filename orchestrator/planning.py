@@ -51,12 +51,11 @@ def build_strategy(config: CampaignConfig) -> Strategy:
     """The strategy that the campaign file names. Raises UsageRefused for settings that it does not take."""
     from planners import PlannerError, strategy
 
-    for name, value in config.planner.settings.items():
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise UsageRefused(f"planner setting {name}: {value!r} is not a whole number")
-    whole = {name: int(value) for name, value in config.planner.settings.items()}
+    settings: dict[str, int | str] = {**config.planner.settings}
+    if config.planner.acquisition != "automatic":
+        settings["acquisition"] = config.planner.acquisition
     try:
-        return strategy(config.planner.strategy, **whole)
+        return strategy(config.planner.strategy, **settings)
     except PlannerError as error:
         raise UsageRefused(f"planner: {error}") from error
 

@@ -94,7 +94,7 @@ class UpperConfidence:
         self._objective = request.objective
         self._encode = request.space.encode
         self._predict = predict
-        readings = np.array([o.readings for o in request.observations if not o.failed], dtype=np.float64)
+        readings = np.array([o.readings for o in request.known() if not o.failed], dtype=np.float64)
         self._worst = float(np.nanmin(request.objective.score_rows(readings)))
         self._pending: Tensor | None = None
         if request.pending:

@@ -1,12 +1,12 @@
 """The ensemble strategy: many small networks, fitted as one batch, with the target inside the acquisition."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planners.errors import PlannerError
+from planners.errors import PlannerError, did_you_mean
 from planners.evidence import Drift, Measured
 from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.objective import Wanted
@@ -19,20 +19,25 @@ if TYPE_CHECKING:
     from planners.data import Data
     from planners.surrogate import EnsembleSurrogate
 
+Acquisition = Literal["automatic", "expected_improvement", "upper_confidence", "thompson"]
+
 
 @dataclass(frozen=True)
 class Ensemble(Modelled):
     """An ensemble of `members`, each with a network of `hidden` units for each raw output; see `planners.network`.
 
-    `steps` are those of the fit of the inner scales, see `planners.scales`.
+    `steps` are those of the fit of the inner scales, see `planners.scales`. `acquisition` says what an experiment is
+    chosen by; left to itself the ensemble takes expected improvement for a target or where a cost counts, and upper
+    confidence for an extreme (see `planners.acquisition`).
 
     Raises:
-        PlannerError: fewer than two members, or a size or number of steps below one.
+        PlannerError: fewer than two members, a size or number of steps below one, or an unknown acquisition.
     """
 
     members: int = 512
     hidden: int = 256
     steps: int = 20
+    acquisition: Acquisition = "automatic"
 
     def __post_init__(self) -> None:
         for setting, value, least in (
@@ -44,6 +49,10 @@ class Ensemble(Modelled):
         ):
             if value < least:
                 raise PlannerError(f"ensemble: {setting} must be at least {least}, not {value}")
+        known = get_args(Acquisition)
+        if self.acquisition not in known:
+            meant = did_you_mean(self.acquisition, known)
+            raise PlannerError(f"ensemble: no acquisition {self.acquisition!r}: {meant}")
 
     @property
     def name(self) -> str:
@@ -56,13 +65,19 @@ class Ensemble(Modelled):
 
         surrogate = fit_ensemble(data, members=self.members, hidden=self.hidden, steps=self.steps, rng=rng)
         ages = data.age[: len(request.observations)]
-        return FittedEnsemble(surrogate, request, self.members, float(np.median(data.first_sd)), ages)
+        fitted = FittedEnsemble(surrogate, request, self.members, float(np.median(data.first_sd)), ages)
+        fitted.rank_by(self._chosen(request), rng)
+        return fitted
+
+    def _chosen(self, request: Request) -> Acquisition:
+        if self.acquisition != "automatic":
+            return self.acquisition
+        extreme = request.objective.target is None and request.price is None
+        return "upper_confidence" if extreme else "expected_improvement"
 
 
 class FittedEnsemble(Fitted):
-    """See `planners.modelled.Fitted`."""
-
-    logarithmic = True
+    """See `planners.modelled.Fitted`. It ranks by what `rank_by` was last told."""
 
     def __init__(
         self,
@@ -72,9 +87,6 @@ class FittedEnsemble(Fitted):
         first_noise: float,
         ages: NDArray[np.float64],
     ) -> None:
-        from planners.acquisition import Improvement, UpperConfidence
-
-        self.acquisition = (UpperConfidence if request.objective.target is None else Improvement).name
         self.described = f"The ensemble of {members} networks"
         if len(ages):
             moved = -surrogate.drift(ages)[:, 0, 0]
@@ -84,6 +96,20 @@ class FittedEnsemble(Fitted):
         self._space: SearchSpace = request.space
         self._first_noise = first_noise
         self._ages = ages
+        self._members = members
+
+    def rank_by(self, acquisition: Acquisition, rng: np.random.Generator) -> None:
+        """Rank candidates by an acquisition function; Thompson's draws its member at once."""
+        from planners.acquisition import Improvement, UpperConfidence
+        from planners.thompson import Thompson
+
+        self._acquisition = acquisition
+        self.logarithmic = acquisition == "expected_improvement"
+        if acquisition == "thompson":
+            self._member = int(rng.integers(self._members))
+            self.acquisition = Thompson.name
+        else:
+            self.acquisition = (Improvement if self.logarithmic else UpperConfidence).name
 
     def believe(self, unit: NDArray[np.float64]) -> Belief:
         """See `planners.modelled.Fitted`."""
@@ -114,8 +140,11 @@ class FittedEnsemble(Fitted):
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
         """See `planners.modelled.Fitted`."""
         from planners.acquisition import Improvement, UpperConfidence
+        from planners.thompson import Thompson
 
-        if request.objective.target is None:
+        if self._acquisition == "thompson":
+            return Thompson(request, self._surrogate.predict, self._member)
+        if self._acquisition == "upper_confidence":
             return UpperConfidence(request, self._surrogate.predict)
         return Improvement(request, self._surrogate.predict, measured, self._read(request))
 

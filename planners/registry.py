@@ -39,7 +39,7 @@ _BUILDERS: dict[str, Callable[..., Strategy]] = {
 }
 
 
-def strategy(name: str, **settings: int) -> Strategy:
+def strategy(name: str, **settings: int | str) -> Strategy:
     """The strategy of that name, with its settings (see the class of each for what it takes).
 
     Raises:
@@ -52,8 +52,10 @@ def strategy(name: str, **settings: int) -> Strategy:
     for setting, value in settings.items():
         if setting not in known:
             raise PlannerError(f"strategy {name!r} has no setting {setting!r}: {did_you_mean(setting, known)}")
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise PlannerError(f"strategy {name!r}: {setting} must be a whole number, not {value!r}")
+        word = isinstance(known[setting], str)
+        if isinstance(value, bool) or not isinstance(value, str if word else int):
+            wanted = "a word" if word else "a whole number"
+            raise PlannerError(f"strategy {name!r}: {setting} must be {wanted}, not {value!r}")
     return builder(**settings)
 
 
@@ -62,8 +64,8 @@ def strategy_names() -> tuple[str, ...]:
     return tuple(_BUILDERS)
 
 
-def strategy_settings(name: str) -> dict[str, int]:
-    """The settings of a strategy with their defaults.
+def strategy_settings(name: str) -> dict[str, int | str]:
+    """The settings of a strategy with their defaults: whole numbers, and words.
 
     Raises:
         PlannerError: an unknown name.
@@ -73,4 +75,4 @@ def strategy_settings(name: str) -> dict[str, int]:
         raise PlannerError(f"no strategy {name!r}: {did_you_mean(name, _BUILDERS)}")
     if not dataclasses.is_dataclass(builder):
         return {}
-    return {field.name: field.default for field in dataclasses.fields(builder) if isinstance(field.default, int)}
+    return {field.name: field.default for field in dataclasses.fields(builder) if isinstance(field.default, int | str)}

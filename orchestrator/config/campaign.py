@@ -36,11 +36,15 @@ class Chemistry(Section):
 
 WEIGHS_COST = ("ensemble", "gp", "gp_scalar")
 """The strategies whose acquisition is the logarithm of an improvement."""
+CHOOSES_BY = ("ensemble",)
+"""The strategies that can be told what to choose by."""
 
 
 class PlannerConfig(Section):
     """Who chooses the next experiment, after how many that only spread out.
 
+    ``acquisition``: what the ensemble chooses by; left to itself it takes expected improvement. ``settings``: whole
+    numbers that the strategy is made with.
     ``cost``: what improvement is held against, the µL of all stocks but pure solvents, or the minutes of dosing.
     """
 
@@ -64,8 +68,9 @@ class PlannerConfig(Section):
         "random",
     ] = "ensemble"
     initial: int = Field(default=8, ge=1, le=500)
+    acquisition: Literal["automatic", "expected_improvement", "upper_confidence", "thompson"] = "automatic"
     cost: Literal["none", "per_ul", "per_minute"] = "none"
-    settings: Mapping[Name, bool | int | float | str] = Field(default_factory=dict)
+    settings: Mapping[Name, int] = Field(default_factory=dict)
 
 
 class Budget(Section):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.config.campaign import WEIGHS_COST, CampaignConfig
+from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.device_roles import DetectorConfig, GasConfig, ValveConfig
 from orchestrator.config.devices import OceanOpticsConfig
 from orchestrator.config.inputs import MOST_VALUES, InputBase
 from orchestrator.config.objective_rules import check_objective
+from orchestrator.config.planner_rules import check_planner
 from orchestrator.config.rig import (
     EthernetPort,
     Flush,
@@ -139,14 +140,7 @@ def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig)
                 problems.append(document.problem((section, name, "to"), "the ratio of a species to itself is always 1"))
     problems += check_objective(document, campaign, rig)
     problems += _check_exposure(document, campaign, rig)
-    if campaign.planner.initial > campaign.budget.experiments:
-        message = f"more initial experiments than the budget of {campaign.budget.experiments} allows"
-        problems.append(document.problem(("planner", "initial"), message))
-    if campaign.planner.cost != "none" and campaign.planner.strategy not in WEIGHS_COST:
-        message = f"the strategy {campaign.planner.strategy!r} does not weigh what an experiment costs"
-        problems.append(
-            document.problem(("planner", "cost"), message, allowed=f"none, or a strategy of {', '.join(WEIGHS_COST)}")
-        )
+    problems += check_planner(document, campaign)
     problems += check_constraints(document, campaign, concentrations_mm(campaign, rig))
     if problems:
         return problems

@@ -86,6 +86,15 @@ def test_the_file_refuses_a_cost_for_a_strategy_that_does_not_weigh_it() -> None
     assert Overrides(strategy="gp").applied(loaded).config.planner.cost == "per_ul"
 
 
+def test_what_the_file_says_to_choose_by_is_what_a_proposal_names(tmp_path: Path) -> None:
+    named = {"  initial: 8 ": "  acquisition: thompson\n  settings: {members: 16, hidden: 16}\n  initial: 3 "}
+    loaded = small(5, "ensemble", **named)
+    run = rehearse(loaded, tmp_path / "run.sqlite")
+    assert ["Thompson" in e.data["acquisition"] for e in run.events if e.kind == "proposed"] == [False] * 3 + [True] * 2
+    assert Overrides(strategy="gp").applied(loaded).config.planner.acquisition == "automatic"
+    assert Overrides(strategy="ensemble").applied(loaded).config.planner.acquisition == "thompson"
+
+
 @pytest.mark.parametrize("answer", [0.0, -1.0, np.nan, np.inf])
 def test_a_price_that_is_none_is_refused(answer: float) -> None:
     loaded = small()

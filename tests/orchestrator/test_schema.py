@@ -20,6 +20,8 @@ SHIPPED = sorted((ROOT / "configs").glob("*/*.yaml"))
 BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
 BEYOND_A_SCHEMA = {
     # References between names, sums over the file, and bounds of quantities: the loader's business.
+    "campaign-acquisition-of-another-strategy",
+    "campaign-acquisition-with-a-cost",
     "campaign-condition-without-content",
     "campaign-constraint-unknown-name",
     "campaign-flow-set-twice",
@@ -32,6 +34,8 @@ BEYOND_A_SCHEMA = {
     "campaign-one-condition-too-few",
     "campaign-one-condition-too-many",
     "campaign-only-ratios",
+    "campaign-planner-setting-misspelt",
+    "campaign-planner-setting-too-small",
     "campaign-range-reversed",
     "campaign-species-not-in-syringes",
     "campaign-target-invisible",

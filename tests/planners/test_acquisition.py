@@ -1,16 +1,21 @@
-"""Expected improvement over the members, and upper confidence."""
+"""Expected improvement over the members, upper confidence, and Thompson sampling."""
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 
-from planners import Observation, OneOutput, Request
+from planners import Archive, Observation, OneOutput, PlannerError, Price, Request, strategy
 from planners.acquisition import Improvement, UpperConfidence, log_expected_improvement
 from planners.candidates import pool
 from planners.data import Data
 from planners.surrogate import fit_ensemble
+from planners.thompson import Thompson
 from tests.planners.reactor import OBJECTIVE, SPACE, design
+
+QUICK = {"members": 64, "hidden": 48, "spread": 96, "local": 96}
 
 
 def test_it_is_the_mean_improvement_over_the_members() -> None:
@@ -52,6 +57,71 @@ def test_an_extreme_is_looked_for_where_members_hope_for_it_and_pending_ones_are
     accompanied = UpperConfidence(dataclasses.replace(request, pending=(waiting,)), model.predict)
     assert np.allclose(accompanied(best), outputs[..., 0].mean(0).numpy()[np.argmax(alone(points))], atol=1e-4)
     assert (accompanied(points) <= alone(points) + 1e-9).all()
+
+
+def test_thompson_takes_each_recipe_as_often_as_it_is_likely_to_be_the_best_one() -> None:
+    request = Request(SPACE, OBJECTIVE, design(12))
+    members = 400
+    model = fit_ensemble(Data.of(request), members=members, hidden=48, steps=15, rng=np.random.default_rng(0))
+    points = np.random.default_rng(1).random((40, 3))
+    outputs, chance = model.predict(torch.from_numpy(points))
+    assert chance.min() < chance.max()
+    worst = min(float(OBJECTIVE.score_rows(np.array(o.readings))) for o in request.observations if not o.failed)
+    utility = worst + chance * (OBJECTIVE.worth(outputs) - worst)
+    best = Counter(utility.argmax(1).tolist())
+    taken = Counter(int(np.argmax(Thompson(request, model.predict, j)(points))) for j in range(members))
+    assert taken == best
+    assert len(taken) > 3
+
+
+def test_thompson_draws_another_member_for_every_proposal() -> None:
+    planner = strategy("ensemble", **QUICK, acquisition="thompson")
+    request = Request(SPACE, OBJECTIVE, design(8), initial=4)
+    first = planner.propose(request)
+    assert "Thompson" in first.acquisition
+    assert planner.propose(request).x == first.x
+    batch = [first.x]
+    for _ in range(3):
+        batch.append(planner.propose(dataclasses.replace(request, pending=tuple(batch))).x)
+    apart = SPACE.to_unit(batch)
+    assert min(np.abs(a - b).max() for i, a in enumerate(apart) for b in apart[:i]) > 0.01
+
+
+def test_the_ensemble_chooses_by_what_it_is_told() -> None:
+    request = Request(SPACE, OBJECTIVE, design(8), initial=4)
+    said = {
+        name: strategy("ensemble", **QUICK, acquisition=name).propose(request)
+        for name in ("automatic", "expected_improvement", "upper_confidence", "thompson")
+    }
+    assert said["automatic"] == said["expected_improvement"]
+    assert said["upper_confidence"].acquisition.startswith("upper confidence")
+    assert "expected improvement" not in said["upper_confidence"].reason + said["thompson"].reason
+    told = tuple(Observation(o.x, values=(o.x[0],)) for o in design(8))
+    extreme = Request(SPACE, OneOutput("y", "maximise"), told, initial=4)
+    planner = strategy("ensemble", **QUICK)
+    assert planner.propose(extreme).acquisition.startswith("upper confidence")
+    priced = dataclasses.replace(extreme, price=Price("µL", lambda rows: np.ones(len(rows))))
+    assert planner.propose(priced).acquisition == "log expected improvement of utility × chance of a reading, per µL"
+
+
+@pytest.mark.parametrize("acquisition", ["upper_confidence", "thompson"])
+def test_before_its_first_reading_a_campaign_holds_recipes_against_those_of_an_archive(acquisition: str) -> None:
+    request = Request(SPACE, OBJECTIVE, archives=(Archive("earlier", design(20)),))
+    proposal = strategy("ensemble", **QUICK, acquisition=acquisition).propose(request)
+    assert proposal.phase == "model"
+    assert abs(proposal.predicted["peak_ev"].mean - OBJECTIVE.target_peak_ev) < 0.1
+
+
+def test_an_acquisition_that_is_unknown_or_cannot_weigh_a_cost_is_refused() -> None:
+    with pytest.raises(PlannerError, match="did you mean 'thompson'"):
+        strategy("ensemble", acquisition="thomson")
+    with pytest.raises(PlannerError, match="must be a word"):
+        strategy("ensemble", acquisition=3)
+    with pytest.raises(PlannerError, match="must be a whole number"):
+        strategy("ensemble", members="many")
+    priced = Request(SPACE, OBJECTIVE, design(8), initial=4, price=Price("µL", lambda rows: np.ones(len(rows))))
+    with pytest.raises(PlannerError, match="does not weigh"):
+        strategy("ensemble", **QUICK, acquisition="thompson").propose(priced)
 
 
 def test_candidates_bracket_the_target_between_readings_on_either_side() -> None:

@@ -20,15 +20,19 @@ from planners import (
     SearchSpace,
     Shape,
     Step,
+    Strategy,
     Variable,
     strategy,
 )
 
-SMALL = {
-    "ensemble": {"members": 8, "hidden": 16, "steps": 4, "spread": 32, "local": 32},
-    "forest": {"trees": 4, "spread": 32, "local": 32},
-    "gp": {"samples": 4, "spread": 32, "local": 32},
-}
+ENSEMBLE = {"members": 8, "hidden": 16, "steps": 4, "spread": 32, "local": 32}
+SMALL = (
+    strategy("ensemble", **ENSEMBLE),
+    strategy("ensemble", **ENSEMBLE, acquisition="upper_confidence"),
+    strategy("ensemble", **ENSEMBLE, acquisition="thompson"),
+    strategy("forest", trees=4, spread=32, local=32),
+    strategy("gp", samples=4, spread=32, local=32),
+)
 VARIABLES = (
     lambda name: Variable(name, 0.0, 1.0),
     lambda name: Variable(name, -1e6, 1e9),
@@ -87,11 +91,10 @@ def requests(draw: st.DrawFn) -> Request:
     )
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("planner", SMALL, ids=lambda each: f"{each.name} {getattr(each, 'acquisition', '')}".strip())
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(request=requests())
-def test_it_is_answered_with_a_recipe_or_refused_in_words(name: str, request: Request) -> None:
-    planner = strategy(name, **SMALL[name])
+def test_it_is_answered_with_a_recipe_or_refused_in_words(planner: Strategy, request: Request) -> None:
     for answer in (planner.propose, planner.recommend):
         try:
             found = answer(request)
