@@ -2,6 +2,7 @@
 
 A target is looked for by expected improvement. An extreme is looked for by an upper confidence bound: where the best
 recipe can hardly be beaten, improvement on it alone says little, and a campaign wants the next best recipes as well.
+Thompson sampling is there for those who ask for it.
 """
 
 import math
@@ -13,14 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from planners.candidates import around, keep
 from planners.heavy import log_fatplus
 from planners.records import Request
 
 _SMOOTHING = 0.1
-_REFINE_RADII = (0.06, 0.03, 0.015, 0.006)
-_REFINE_STARTS = 4
-_REFINE_EACH = 40
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]."""
@@ -113,6 +110,31 @@ class UpperConfidence:
         return np.asarray((self._worst + chance * (hoped - self._worst)).numpy(), dtype=np.float64)
 
 
+class Thompson:
+    """Ranks unit points by the utility that one member predicts; a failure counts as the worst reading.
+
+    A member is a draw from the posterior over what the outputs may be, so a recipe is chosen as often as it is likely
+    to be the best one (Thompson, Biometrika 25:285, 1933; with randomised networks: Osband et al., NeurIPS 2016). Every
+    proposal draws another member, which also keeps pending experiments apart.
+    """
+
+    name = "utility by one member drawn at random (Thompson sampling) × chance of a reading"
+
+    def __init__(self, request: Request, predict: Predict, member: int) -> None:
+        self._objective = request.objective
+        self._encode = request.space.encode
+        self._predict = predict
+        self._member = member
+        readings = np.array([o.readings for o in request.known() if not o.failed], dtype=np.float64)
+        self._worst = float(np.nanmin(self._objective.score_rows(readings)))
+
+    def __call__(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Unit points [N, d] -> acquisition values [N]."""
+        outputs, chance = self._predict(torch.from_numpy(self._encode(unit)))
+        utility = self._objective.worth(outputs[self._member])
+        return np.asarray((self._worst + chance * (utility - self._worst)).numpy(), dtype=np.float64)
+
+
 def _pending(request: Request) -> NDArray[np.float64]:
     """Unit points of pending experiments [k, d]."""
     return request.space.to_unit(request.pending) if request.pending else np.empty((0, request.space.dimension))
@@ -121,33 +143,3 @@ def _pending(request: Request) -> NDArray[np.float64]:
 def _standardised(utility: Tensor) -> Tensor:
     """Utilities [M, N] less their mean over members, over their standard deviation."""
     return (utility - utility.mean(0)) / utility.std(0).clamp_min(1e-12)
-
-
-def search(
-    request: Request,
-    acquisition: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    points: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Candidates [N, d] and those of a local refinement around the best of them [M, d], with their values [M]."""
-    values = acquisition(points)
-    for radius in _REFINE_RADII:
-        starts = points[np.argsort(-values, kind="stable")[:_REFINE_STARTS]]
-        fresh = keep(request, np.concatenate([around(start, radius, _REFINE_EACH, rng) for start in starts]))
-        if len(fresh) == 0:
-            continue
-        points = np.concatenate([points, fresh])
-        values = np.concatenate([values, acquisition(fresh)])
-    return points, values
-
-
-def maximise(
-    request: Request,
-    acquisition: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    points: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], float, int]:
-    """The best of what a search found: the point [d], its value, and how many were compared."""
-    points, values = search(request, acquisition, points, rng)
-    best = int(np.argmax(values))
-    return points[best], float(values[best]), len(points)

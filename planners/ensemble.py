@@ -100,8 +100,7 @@ class FittedEnsemble(Fitted):
 
     def rank_by(self, acquisition: Acquisition, rng: np.random.Generator) -> None:
         """Rank candidates by an acquisition function; Thompson's draws its member at once."""
-        from planners.acquisition import Improvement, UpperConfidence
-        from planners.thompson import Thompson
+        from planners.acquisition import Improvement, Thompson, UpperConfidence
 
         self._acquisition = acquisition
         self.logarithmic = acquisition == "expected_improvement"
@@ -139,8 +138,7 @@ class FittedEnsemble(Fitted):
 
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
         """See `planners.modelled.Fitted`."""
-        from planners.acquisition import Improvement, UpperConfidence
-        from planners.thompson import Thompson
+        from planners.acquisition import Improvement, Thompson, UpperConfidence
 
         if self._acquisition == "thompson":
             return Thompson(request, self._surrogate.predict, self._member)

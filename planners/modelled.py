@@ -122,12 +122,12 @@ class Modelled(ABC):
             return recommend(self, request)
 
     def _modelled(self, request: Request, measured: Measured) -> Proposal:
-        from planners.acquisition import search
         from planners.candidates import pool
         from planners.data import Data
         from planners.pricing import per_price
         from planners.reach import verdict
         from planners.runner_up import runner_up, runner_up_words
+        from planners.search import search
         from planners.wording import proposal_reason
 
         rng = generator(request.seed, len(request.observations), len(request.pending), 1)

@@ -98,9 +98,9 @@ def _search(
     strategy: "Modelled", request: Request, fitted: "Fitted", measured: Measured
 ) -> tuple[NDArray[np.float64], Belief] | None:
     """The unmeasured point of highest expected utility, a failure counting as the worst reading; None: none is left."""
-    from planners.acquisition import maximise
     from planners.candidates import pool
     from planners.modelled import known_places
+    from planners.search import maximise
 
     rng = generator(request.seed, len(request.observations), 3)
     worst = float(np.min(request.objective.score_rows(measured.readings)))

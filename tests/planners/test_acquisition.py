@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from planners import Archive, Observation, OneOutput, PlannerError, Price, Request, strategy
-from planners.acquisition import Improvement, UpperConfidence, log_expected_improvement
+from planners.acquisition import Improvement, Thompson, UpperConfidence, log_expected_improvement
 from planners.candidates import pool
 from planners.data import Data
 from planners.surrogate import fit_ensemble
-from planners.thompson import Thompson
 from tests.planners.reactor import OBJECTIVE, SPACE, design
 
 QUICK = {"members": 64, "hidden": 48, "spread": 96, "local": 96}
