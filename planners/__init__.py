@@ -20,6 +20,7 @@ from planners.records import (
     Strategy,
 )
 from planners.registry import strategy, strategy_names, strategy_settings
+from planners.several import Aspect, SeveralOutputs
 from planners.shape import LIGHT_OUTPUTS, Shape
 from planners.space import SearchSpace, Variable
 
@@ -27,6 +28,7 @@ __all__ = [
     "LIGHT_OUTPUTS",
     "OUTPUTS",
     "Archive",
+    "Aspect",
     "Band",
     "Change",
     "Desirability",
@@ -48,6 +50,7 @@ __all__ = [
     "Recommendation",
     "Request",
     "SearchSpace",
+    "SeveralOutputs",
     "Shape",
     "Step",
     "Strategy",

@@ -6,7 +6,7 @@ that a search knows its way even there, the utility goes on falling below zero w
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,6 +50,20 @@ class Desirable:
         """How far values have come from `none_at` to `full_at`: at most 1, below 0 beyond `none_at`."""
         share: _Array = ((values - self.none_at) / (self.full_at - self.none_at)).clip(None, 1.0)
         return share
+
+
+def overall(parts: Sequence[tuple[Desirable, _Array]]) -> _Array:
+    """The weighted geometric mean D of desirabilities, from how far each has come (see `Desirable.share`), where all of
+    them are above zero; elsewhere minus the weighted mean of what is lacking."""
+    total = sum(each.weight for each, _ in parts)
+    mean = parts[0][1] * 0.0 + 1.0
+    lack = parts[0][1] * 0.0
+    for each, share in parts:
+        power = each.exponent * each.weight / total
+        mean = mean * share.clip(0.0, None) ** power
+        lack = lack + share.clip(None, 0.0) * (each.weight / total)
+    utility: _Array = mean + lack
+    return utility
 
 
 @dataclass(frozen=True)
@@ -98,15 +112,7 @@ class Desirability(PeakAimed):
             parts.append((self.fwhm, self.fwhm.share(fwhm_ev).clip(-1.0, None)))
         if self.quantum_yield is not None:
             parts.append((self.quantum_yield, self.quantum_yield.share(quantum_yield).clip(-1.0, None)))
-        total = sum(each.weight for each, _ in parts)
-        overall = parts[0][1] * 0.0 + 1.0
-        lack = parts[0][1] * 0.0
-        for each, share in parts:
-            power = each.exponent * each.weight / total
-            overall = overall * share.clip(0.0, None) ** power
-            lack = lack + share.clip(None, 0.0) * (each.weight / total)
-        utility: _Array = overall + lack
-        return utility
+        return overall(parts)
 
     def parts(self, peak_ev: float, fwhm_ev: float | None, quantum_yield: float | None) -> Mapping[str, float]:
         """Each desirability of one reading by its output's name, and the mean of all as `overall`; each is 0 to 1."""

@@ -84,10 +84,15 @@ class Guest(ABC):
         return recommend(None, request)
 
 
+def _several(objective: Wanted) -> bool:
+    return objective.target is None and len(objective.outputs) > 1
+
+
 @dataclass(frozen=True)
 class Table:
     """Readings as a library is told them: variables that are not fixed, a row of cells for each recipe, the mean of the
-    first output and the utility of each, and the objective."""
+    first output and the utility of each, and the objective. Where the extreme of several outputs is sought, the utility
+    stands in for the first."""
 
     space: SearchSpace
     variables: tuple[Variable, ...]
@@ -109,12 +114,13 @@ class Table:
             for x, place in zip(measured.x, measured.unit, strict=True)
         )
         utility = request.objective.score_rows(measured.readings)
-        return cls(space, variables, rows, measured.readings[:, 0], utility, request.objective)
+        first = utility if _several(request.objective) else measured.readings[:, 0]
+        return cls(space, variables, rows, first, utility, request.objective)
 
     @property
     def minimised(self) -> bool:
         """Whether less of the first output is better, where there is no target."""
-        return bool(self.objective.shortfall(np.array([0.0, 1.0]))[0] == 0.0)
+        return not _several(self.objective) and bool(self.objective.shortfall(np.array([0.0, 1.0]))[0] == 0.0)
 
     def unit(self, asked: dict[str, Cell]) -> NDArray[np.float64]:
         """What a library asks for as a unit point [d].

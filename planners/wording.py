@@ -62,7 +62,7 @@ def proposal_reason(
             expects += f" expects the best score for {name}, {wanted}"
         readings, best = measured.readings[:, 0], _NONE_YET
         if len(measured):
-            nearest = readings[int(np.argmin(objective.shortfall(readings)))]
+            nearest = readings[int(np.argmax(objective.score_rows(measured.readings)))]
             best = f"the best reading so far is {nearest:.4g}"
     return (
         f"{expects}, with a {100 * chance:.0f} % chance of a reading{_inside_words(objective, belief)}; "
@@ -129,6 +129,8 @@ def goal_words(objective: Wanted) -> str:
     """What is wanted of the first output, in words."""
     if objective.target is not None:
         return f"wanted at {objective.target:.4g} within {objective.tolerance:.4g}"
+    if len(objective.outputs) > 1:
+        return f"wanted as desirable as possible together with {' and '.join(objective.outputs[1:])}"
     return (
         "wanted as large as possible"
         if objective.shortfall(np.array([0.0, 1.0]))[0] > 0

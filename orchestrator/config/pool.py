@@ -79,19 +79,45 @@ class ExtremeGoal(Section):
     find: tuple[Share, ...] = Field(default=(0.5, 0.8, 1.0), min_length=1, max_length=20)
 
 
+class DesiredOutput(Section):
+    """What an output is worth, 0 to 1: by its distance from a target, or on its way from ``none_at`` to ``full_at``.
+
+    ``weight`` is its power in the weighted geometric mean of all, ``exponent`` bends the way.
+    """
+
+    target: Amount | None = None
+    none_beyond: Amount | None = None
+    full_at: Amount | None = None
+    none_at: Amount | None = None
+    weight: float = Field(default=1.0, gt=0.0, le=1000.0)
+    exponent: float = Field(default=1.0, gt=0.0, le=100.0)
+
+
+class DesirabilityGoal(Section):
+    """Find this share of the conditions whose outputs together are best, in steps. A row without the first of the
+    outputs has no reading; the others may be blank."""
+
+    outputs: Mapping[Name, DesiredOutput] = Field(min_length=2, max_length=10)
+    top: Share = 0.05
+    find: tuple[Share, ...] = Field(default=(0.5, 0.8, 1.0), min_length=1, max_length=20)
+
+
 class Goals(Section):
     """What is looked for; exactly one."""
 
     target: TargetGoal | None = None
     minimise: ExtremeGoal | None = None
     maximise: ExtremeGoal | None = None
+    desirability: DesirabilityGoal | None = None
 
     @property
-    def output(self) -> str:
-        """The output that the goal is about."""
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that the goal is about."""
+        if self.desirability is not None:
+            return tuple(self.desirability.outputs)
         chosen = self.target or self.minimise or self.maximise
         assert chosen is not None  # held by the loader
-        return chosen.output
+        return (chosen.output,)
 
 
 class Initial(Section):

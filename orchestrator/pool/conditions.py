@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,19 +22,33 @@ class PoolVariable:
 
 
 @dataclass(frozen=True)
+class Desired:
+    """What one of several outputs is worth (see `planners.Aspect`), in its own unit."""
+
+    output: str
+    full_at: float
+    none_at: float
+    around: float | None
+    weight: float
+    exponent: float
+
+
+@dataclass(frozen=True)
 class PoolGoal:
     """One campaign to replay: a target of its own, or the best conditions of the table, to be found in steps.
 
-    ``hits`` are indices of conditions; each of ``steps`` is a label and how many hits it takes.
+    ``output``: the one that it is about, or the first of those that are ``desired`` together. ``hits`` are indices of
+    conditions; each of ``steps`` is a label and how many hits it takes.
     """
 
     label: str
-    goal: Literal["target", "minimise", "maximise"]
+    goal: Literal["target", "minimise", "maximise", "desirability"]
     output: str
     target: float | None
     tolerance: float
     hits: frozenset[int]
     steps: tuple[tuple[str, int], ...]
+    desired: tuple[Desired, ...] = ()
 
     @property
     def reachable(self) -> bool:
@@ -43,7 +58,8 @@ class PoolGoal:
 
 @dataclass(frozen=True)
 class Pool:
-    """Conditions [n] with their coordinates, and the value of the objective's output; None where all failed.
+    """Conditions [n] with their coordinates, readings of the objective's outputs (NaN: absent), and what these come to:
+    the value of the one output, or the overall desirability of several. None where all failed.
 
     ``digest`` changes with the table, the pool file and the order of conditions.
     """
@@ -52,6 +68,7 @@ class Pool:
     digest: str
     variables: tuple[PoolVariable, ...]
     x: tuple[tuple[float, ...], ...]
+    readings: tuple[tuple[float, ...] | None, ...]
     values: tuple[float | None, ...]
     rows: int
     goals: tuple[PoolGoal, ...]
@@ -60,3 +77,8 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def unread(self) -> tuple[float, ...]:
+        """The readings of a condition that failed: none of any output."""
+        return (math.nan,) * max(1, len(self.goals[0].desired))

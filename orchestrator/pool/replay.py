@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.pool.conditions import Pool, PoolGoal
+from orchestrator.pool.conditions import Desired, Pool, PoolGoal
 
 if TYPE_CHECKING:
-    from planners import Observation, OneOutput, SearchSpace
+    from planners import Observation, SearchSpace, Wanted
 
 
 _PATIENCE = 10
@@ -110,18 +110,32 @@ def search_space(pool: Pool) -> SearchSpace:
     return SearchSpace(tuple(variable(v) for v in pool.variables))
 
 
-def objective(goal: PoolGoal) -> OneOutput:
+def objective(goal: PoolGoal) -> Wanted:
     """The goal as a planner takes it."""
     from planners import OneOutput
 
+    if goal.goal == "desirability":
+        return together(goal.desired)
     return OneOutput(goal.output, goal.goal, goal.target, goal.tolerance)
+
+
+def together(desired: Sequence[Desired]) -> Wanted:
+    """Several outputs as one objective."""
+    from planners import Aspect, Desirable, SeveralOutputs
+
+    return SeveralOutputs(
+        tuple(
+            Aspect(each.output, Desirable(each.full_at, each.none_at, each.weight, each.exponent), each.around)
+            for each in desired
+        )
+    )
 
 
 def _told(pool: Pool, index: int) -> Observation:
     from planners import Observation
 
-    value = pool.values[index]
-    return Observation(pool.x[index], values=(float("nan") if value is None else value,))
+    readings = pool.readings[index]
+    return Observation(pool.x[index], values=pool.unread if readings is None else readings)
 
 
 def _done(goal: PoolGoal, run: list[int]) -> bool:

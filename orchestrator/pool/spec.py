@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +10,25 @@ from pydantic import ValidationError
 
 from orchestrator.config import json_schema
 from orchestrator.config.messages import closest, problems_of
-from orchestrator.config.pool import Amount, ExtremeGoal, Goals, InputColumn, OutputColumn, PoolSpec, TargetGoal
+from orchestrator.config.pool import Amount, InputColumn, OutputColumn, PoolSpec
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.pool.amounts import amount_at
+from orchestrator.pool.conditions import Desired
+from orchestrator.pool.desired import desired_outputs
 from orchestrator.pool.formula import FormulaError, parse_formula
 from orchestrator.yaml_source import Document, parse, read_text
-
-_AMOUNT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """A pool file that makes sense by itself. ``targets`` and ``tolerance`` are in the unit of the output."""
+    """A pool file that makes sense by itself. ``targets`` and ``tolerance`` are in the unit of the output, what is
+    ``desired`` in those of its outputs."""
 
     config: PoolSpec
     document: Document
     targets: tuple[float, ...]
     tolerance: float
+    desired: tuple[Desired, ...] = ()
 
 
 def load_spec(path: Path) -> LoadedSpec:
@@ -38,13 +40,14 @@ def load_spec(path: Path) -> LoadedSpec:
         raise ConfigError(problems_of(error, document, json_schema("pool"))) from None
     problems = [*_conditions(document, config), *_formulas(document, config), *_inputs(document, config)]
     targets, tolerance, wrong = _goals(document, config)
-    problems += wrong
+    desired, more = desired_outputs(document, config)
+    problems += [*wrong, *more]
     problems += _arms(document, config)
     if config.budget is not None and config.budget < config.initial.points:
         problems.append(document.problem(("budget",), f"fewer than the {config.initial.points} initial points"))
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-    return LoadedSpec(config, document, targets, tolerance)
+    return LoadedSpec(config, document, targets, tolerance, desired)
 
 
 def _conditions(document: Document, config: PoolSpec) -> list[Problem]:
@@ -105,30 +108,30 @@ def _inputs(document: Document, config: PoolSpec) -> list[Problem]:
     return problems
 
 
+_GOALS = ("target", "minimise", "maximise", "desirability")
+
+
 def _goals(document: Document, config: PoolSpec) -> tuple[tuple[float, ...], float, list[Problem]]:
     wanted = config.objective
-    given = [key for key in ("target", "minimise", "maximise") if goal_under(wanted, key) is not None]
+    given = [key for key in _GOALS if getattr(wanted, key) is not None]
     if len(given) != 1:
         message = "exactly one goal must stand here"
-        return (), 0.0, [document.problem(("objective",), message, offending="", allowed="target, minimise, maximise")]
+        return (), 0.0, [document.problem(("objective",), message, offending="", allowed=", ".join(_GOALS))]
     (key,) = given
-    if wanted.output not in config.outputs:
-        near = closest(wanted.output, config.outputs)
-        path = ("objective", key, "output")
-        allowed = ", ".join(config.outputs)
-        return (), 0.0, [document.problem(path, "no such output", allowed=allowed, suggestion=near)]
+    unknown = [output for output in wanted.outputs if output not in config.outputs]
+    if unknown:
+        last = ("outputs", unknown[0]) if key == "desirability" else ("output",)
+        near, allowed = closest(unknown[0], config.outputs), ", ".join(config.outputs)
+        path, at_key = ("objective", key, *last), key == "desirability"
+        problem = document.problem(path, "no such output", at_key=at_key, allowed=allowed, suggestion=near)
+        return (), 0.0, [problem]
     if wanted.target is None:
         return (), 0.0, []
-    unit = config.outputs[wanted.output].unit
+    unit = config.outputs[wanted.target.output].unit
     problems: list[Problem] = []
 
     def amount(value: Amount, *path: str | int) -> float:
-        number = read_amount(value, unit)
-        if number is None:
-            example = f'"{2.5:g} {unit}"' if unit else "2.5"
-            message = f"a number in {unit} is wanted here" if unit else "a bare number is wanted here"
-            problems.append(document.problem(("objective", "target", *path), message, allowed=f"for example {example}"))
-        return 0.0 if number is None else number
+        return amount_at(document, ("objective", "target", *path), value, unit, problems)
 
     targets = tuple(amount(value, "values", index) for index, value in enumerate(wanted.target.values))
     before = len(problems)
@@ -138,21 +141,6 @@ def _goals(document: Document, config: PoolSpec) -> tuple[tuple[float, ...], flo
     if not problems and len(set(targets)) != len(targets):
         problems.append(document.problem(("objective", "target", "values"), "a value is listed twice"))
     return targets, tolerance, problems
-
-
-def goal_under(goals: Goals, key: str) -> TargetGoal | ExtremeGoal | None:
-    """The goal under a key of the file."""
-    return {"target": goals.target, "minimise": goals.minimise, "maximise": goals.maximise}[key]
-
-
-def read_amount(value: Amount, unit: str) -> float | None:
-    """The number of an amount; None where it is none, or is written with another unit than the output's."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)):
-        return None if unit else float(value)
-    match = _AMOUNT.fullmatch(value)
-    return float(match[1]) if match and match[2] == unit else None
 
 
 def _arms(document: Document, config: PoolSpec) -> list[Problem]:

@@ -16,6 +16,7 @@ from orchestrator.config.pool import Condition, InputColumn
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.conditions import Pool, PoolGoal, PoolVariable
 from orchestrator.pool.formula import Formula, FormulaError, parse_formula
+from orchestrator.pool.replay import together
 from orchestrator.pool.spec import LoadedSpec
 
 MAX_BYTES = 50_000_000
@@ -126,8 +127,6 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
     keep = _tests(reading, "filter", config.filter)
     failed = _tests(reading, "failed_when", config.failed_when)
     columns = {name: entry.column or name for name, entry in config.inputs.items()}
-    output = config.outputs[config.objective.output]
-    reading_column = output.column or config.objective.output
     for name, column in columns.items():
         reading.known(column, "inputs", name, "column")
     for name, entry in config.outputs.items():
@@ -137,24 +136,15 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
     if not rows:
         raise ConfigError([loaded.document.problem(("filter",), "no row of the table passes this filter")])
     raw = [_inputs(reading, row, columns) for row in rows]
-    formula = None if output.transform is None else parse_formula(output.transform)
-    readings: list[float | None] = []
-    for row in rows:
-        cell = row.cells[reading.index[reading_column]]
-        if failed(row, any):
-            readings.append(None)
-        elif cell == "" or _float(cell) in output.absent:
-            reading.wrong(row, reading_column, "no reading here; say in failed_when or filter what that means")
-            readings.append(None)
-        else:
-            readings.append(reading.number(row, reading_column, formula, output.read_as))
+    readings = [None if failed(row, any) else _outputs(reading, row) for row in rows]
     reading.refuse()
     variables, coordinates = _variables(reading, rows, raw)
     reading.refuse()
-    grouped: dict[tuple[float, ...], list[float | None]] = {}
-    for x, value in zip(coordinates, readings, strict=True):
-        grouped.setdefault(x, []).append(value)
-    values = tuple(_combined(group, config.replicates) for group in grouped.values())
+    grouped: dict[tuple[float, ...], list[tuple[float, ...]]] = {}
+    for x, each in zip(coordinates, readings, strict=True):
+        grouped.setdefault(x, []).extend([] if each is None else [each])
+    combined = tuple(_combined(group, config.replicates) for group in grouped.values())
+    values = tuple(_value(loaded, each) for each in combined)
     problems = _too_small(loaded, len(grouped), values)
     if problems:
         raise ConfigError(problems)
@@ -164,6 +154,7 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
         digest=hashlib.sha256(text + reading.data).hexdigest(),
         variables=variables,
         x=tuple(grouped),
+        readings=combined,
         values=values,
         rows=len(rows),
         goals=_goals(loaded, values),
@@ -290,13 +281,48 @@ def _numeric(name: str, entry: InputColumn, numbers: Sequence[float]) -> PoolVar
     return PoolVariable(name, kind, entry.scale, entry.unit, low, high)
 
 
-def _combined(group: Sequence[float | None], how: Literal["mean", "median", "first"]) -> float | None:
-    known = [value for value in group if value is not None]
-    if not known:
+def _outputs(reading: _Reading, row: _Row) -> tuple[float, ...]:
+    """What one row says of the objective's outputs. All but the first may be blank."""
+    found: list[float | None] = []
+    for name in reading.config.objective.outputs:
+        output = reading.config.outputs[name]
+        column = output.column or name
+        cell = row.cells[reading.index[column]]
+        formula = None if output.transform is None else parse_formula(output.transform)
+        if cell != "" and _float(cell) not in output.absent:
+            found.append(reading.number(row, column, formula, output.read_as))
+            continue
+        if not found:
+            reading.wrong(row, column, "no reading here; say in failed_when or filter what that means")
+        found.append(None)
+    return tuple(math.nan if value is None else value for value in found)
+
+
+def _combined(group: Sequence[tuple[float, ...]], how: Literal["mean", "median", "first"]) -> tuple[float, ...] | None:
+    """The readings of the rows of one condition as one; an output counts where it was read."""
+    if not group:
         return None
-    if how == "first":
-        return known[0]
-    return statistics.median(known) if how == "median" else statistics.fmean(known)
+    combined = []
+    for values in zip(*group, strict=True):
+        known = [value for value in values if not math.isnan(value)]
+        if not known:
+            combined.append(math.nan)
+        elif how == "first":
+            combined.append(known[0])
+        else:
+            combined.append(statistics.median(known) if how == "median" else statistics.fmean(known))
+    return tuple(combined)
+
+
+def _value(loaded: LoadedSpec, readings: tuple[float, ...] | None) -> float | None:
+    """What the readings of a condition come to."""
+    if readings is None:
+        return None
+    if not loaded.desired:
+        return readings[0]
+    import numpy as np
+
+    return float(together(loaded.desired).score_rows(np.array(readings)))
 
 
 def _too_small(loaded: LoadedSpec, conditions: int, values: Sequence[float | None]) -> list[Problem]:
@@ -316,10 +342,12 @@ def _goals(loaded: LoadedSpec, values: Sequence[float | None]) -> tuple[PoolGoal
             near = frozenset(i for i, v in enumerate(values) if v is not None and abs(v - target) <= loaded.tolerance)
             label = str(written).strip()
             goals.append(
-                PoolGoal(label, "target", wanted.output, target, loaded.tolerance, near, ((f"reach {label}", 1),))
+                PoolGoal(
+                    label, "target", wanted.target.output, target, loaded.tolerance, near, ((f"reach {label}", 1),)
+                )
             )
         return tuple(goals)
-    extreme = wanted.minimise or wanted.maximise
+    extreme = wanted.minimise or wanted.maximise or wanted.desirability
     if extreme is None:
         return ()
     sign = 1.0 if wanted.minimise is not None else -1.0
@@ -330,8 +358,12 @@ def _goals(loaded: LoadedSpec, values: Sequence[float | None]) -> tuple[PoolGoal
         (f"{100 * share:g} % of the best {count}", max(1, math.ceil(share * len(best) - 1e-9)))
         for share in extreme.find
     )
+    if loaded.desired:
+        label, first = f"desirability of {', '.join(wanted.outputs)}", wanted.outputs[0]
+        return (PoolGoal(label, "desirability", first, None, 0.0, best, steps, loaded.desired),)
     goal: Literal["minimise", "maximise"] = "minimise" if wanted.minimise is not None else "maximise"
-    return (PoolGoal(f"{goal} {wanted.output}", goal, wanted.output, None, 0.0, best, steps),)
+    (output,) = wanted.outputs
+    return (PoolGoal(f"{goal} {output}", goal, output, None, 0.0, best, steps),)
 
 
 def _place(text: str, delimiter: str, index: int) -> int:
