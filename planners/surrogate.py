@@ -33,7 +33,9 @@ experiments needed intervals wider by about this, at 8 to 60 readings alike, onc
 _UNSTATED, _LEAST_EXPECTED = 0.3, 5e-4
 """Noise that a reading does not state, as a part of what it states; and the least of it, standardised."""
 
-_LABEL_NOISE = 0.2
+_LABEL_NOISE = 0.5
+"""Noise of a label, +1 a reading and -1 none, beside the fitted one. With less of it one failure condemns all that is
+like it: conditions of real tables that were left out asked for this much."""
 _LABEL_PRIOR = 0.5
 _LABEL_SHARPNESS = 4.0
 
