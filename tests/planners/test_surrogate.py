@@ -89,6 +89,18 @@ def test_the_chance_of_a_reading_falls_towards_the_failures() -> None:
     assert chance[1] > 0.8
 
 
+def test_one_failure_leaves_recipes_of_its_kind_a_chance() -> None:
+    ligand, equivalents = [0, 0, 0, 0, 1, 1, 1, 1, 2], np.array([0.1, 0.4, 0.6, 0.9, 0.1, 0.4, 0.6, 0.9, 0.4])
+    readings = np.column_stack([2.0 + equivalents, np.full(9, 0.1), np.full(9, 0.5)])
+    readings[8] = math.nan
+    unit = np.column_stack([0.7 * np.eye(3)[ligand], equivalents])
+    data = Data(unit, readings, np.full(9, 0.001), *FLOORS)
+    model = fit_ensemble(data, members=256, hidden=128, steps=20, rng=np.random.default_rng(0))
+    _, (same_ligand, another) = model.predict(torch.from_numpy(np.array([[0.0, 0.0, 0.7, 0.9], unit[7]])))
+    assert 0.15 < same_ligand < 0.6
+    assert another > 0.9
+
+
 def test_without_failures_every_reading_is_expected() -> None:
     model = fit_ensemble(
         Data(np.eye(3), np.array([[2.1, 0.1, 0.5], [2.2, 0.1, 0.5], [2.3, 0.1, 0.5]]), np.full(3, 0.001), *FLOORS),
