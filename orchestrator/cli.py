@@ -116,13 +116,16 @@ def schema(
     kind: Annotated[str, typer.Argument(help="campaign, rig or pool")] = "campaign", as_json: JsonFlag = False
 ) -> None:
     """Print the JSON Schema of a file kind, for editors."""
-    from orchestrator.config import json_schema
+    from orchestrator.config import json_schema, schema_text
     from orchestrator.config.schema import MODELS
 
     known = next((each for each in MODELS if each == kind), None)
     if known is None:
         _refuse_words(f'there is no schema of "{kind}": campaign, rig or pool', as_json)
-    _print(json_schema(known), as_json, indent=None if as_json else 2)
+    if as_json:
+        _print(json_schema(known), True)
+    else:  # as bytes: the file it is meant for is UTF-8 whatever the terminal is
+        typer.echo(schema_text(known).encode(), nl=False)
 
 
 @app.command()
@@ -322,11 +325,11 @@ def main() -> None:
     app()
 
 
-def _print(value: Any, as_json: bool, *, indent: int | None = None) -> None:
-    if as_json or indent is not None:
+def _print(value: Any, as_json: bool) -> None:
+    if as_json:
         import json
 
-        value = json.dumps(value, indent=indent, allow_nan=False)
+        value = json.dumps(value, allow_nan=False)
     typer.echo(value)
 
 

@@ -142,9 +142,15 @@ def test_explain_says_what_a_campaign_would_cost() -> None:
         assert word in done.stdout
 
 
-def test_the_schemas_are_json(tmp_path: Path) -> None:
-    for kind in ("campaign", "rig"):
-        assert json.loads(lumiflow("schema", kind).stdout)["$schema"].startswith("https://json-schema.org/")
+@pytest.mark.parametrize("kind", ["campaign", "rig", "pool"])
+def test_the_schemas_are_json_and_what_stands_in_the_folder_of_schemas(kind: str) -> None:
+    assert json.loads(lumiflow("schema", kind, "--json").stdout)["$schema"].startswith("https://json-schema.org/")
+    shipped = (ROOT / "configs" / "schema" / f"{kind}.schema.json").read_bytes()
+    code = "from orchestrator.cli import main; main()"
+    for encoding in ("utf-8", "ascii"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+        words = [sys.executable, "-c", code, "schema", kind]
+        assert subprocess.run(words, capture_output=True, env=environment, check=True).stdout == shipped
 
 
 @pytest.mark.parametrize("words", [["--help"], ["validate", str(QUICKSTART)], ["run", "--help"]])
