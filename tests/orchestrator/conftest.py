@@ -1,9 +1,12 @@
-"""Tests marked `data` read real experiments that live beside the repository; without them they are deselected."""
+"""Tests marked `data` read real experiments that live beside the repository; without them they are deselected. Others
+have a table that is made up."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from tests.orchestrator.couplings import SPEC, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,3 +34,11 @@ def data() -> Path:
     folder = data_folder()
     assert folder is not None
     return folder
+
+
+@pytest.fixture
+def pool_files(tmp_path: Path) -> tuple[Path, Path]:
+    """The made-up table of couplings, and its pool file."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC, encoding="utf-8")
+    return write_table(tmp_path / "table.csv"), spec

@@ -11,73 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.errors import ConfigError, UsageRefused
-from orchestrator.pool import Outcome, Pool, load_pool, load_spec, replay_pool
+from orchestrator.errors import UsageRefused
+from orchestrator.pool import Outcome, load_pool, load_spec, replay_pool
 from orchestrator.pool.fingerprint import fingerprint, modules_of
-from orchestrator.pool.formula import FormulaError, parse_formula
 from orchestrator.pool.replay import initial_points, replay
 from orchestrator.pool.running import read_results
 from orchestrator.pool.summary import as_markdown, bootstrap_median, exact_random, summarise
 from planners import strategy_names, strategy_settings
-
-SPEC = """\
-kind: pool
-name: Made-up couplings
-table: {delimiter: ";"}
-filter:
-  - {column: batch, one_of: [A, B]}
-failed_when:
-  - {column: remark, equals: clogged}
-inputs:
-  ligand: {kind: categorical}
-  loading: {kind: discrete, scale: log, unit: "%"}
-  temperature: {column: "T (degC)", unit: degC}
-outputs:
-  peak: {column: "peak (nm)", transform: 1240/x, unit: eV, absent: [0]}
-  yield: {}
-objective:
-  maximise: {output: yield, top: 10 %, find: [50 %, 100 %]}
-initial: {points: 4}
-seeds: 2
-arms: [random, ensemble]
-"""
-TARGET = "objective:\n  target: {output: peak, values: [2.20 eV, 2.90 eV], tolerance: 0.004 eV}\n"
-
-
-def spec_text(**replaced: str) -> str:
-    """The pool file with whole top-level lines replaced."""
-    text = SPEC
-    if "objective" in replaced:
-        before, after = text.split("objective:\n")
-        text = before + replaced.pop("objective") + after.split("\n", 1)[1]
-    for old, new in replaced.items():
-        text = text.replace(old, new)
-    return text
-
-
-def write_table(path: Path, *extra: str) -> Path:
-    """Thirty conditions of which a few were repeated, one clogged, and one belongs to another batch."""
-    lines = ["batch;ligand;loading;T (degC);peak (nm);yield;remark"]
-    for i in range(30):
-        ligand, loading, celsius = ("XPhos", "SPhos", "dppf")[i % 3], (0.5, 1.0, 5.0)[i // 3 % 3], 40 + 2.5 * i
-        bright = (0.9 if i % 3 == 1 else 0.4) - 0.1 * math.log(loading / 5) ** 2 - ((celsius - 90) / 100) ** 2
-        lines.append(f"{'AB'[i % 2]};{ligand};{loading};{celsius};{600 - 2 * celsius / 2.5};{bright:.4f};")
-    lines += ["A;XPhos;0.5;40;569;0.1;", "B;XPhos;5;41;570;0;clogged", "C;other;9;999;x;y;", *extra]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(SPEC, encoding="utf-8")
-    return write_table(tmp_path / "table.csv"), spec
-
-
-def pool_of(folder: Path, text: str = SPEC, *extra: str) -> Pool:
-    spec = folder / "spec.yaml"
-    spec.write_text(text, encoding="utf-8")
-    return load_pool(write_table(folder / "table.csv", *extra), load_spec(spec))
+from tests.orchestrator.couplings import TARGET, pool_of, spec_text, write_table
 
 
 def quiet(count: int, of: int, outcome: Outcome) -> None:
@@ -172,8 +113,8 @@ def test_a_target_that_nothing_reaches_is_declared_so_and_a_reachable_one_is_fou
     assert replay(pool, "gp_scalar", far, 1, clock=ticking).declared is None
 
 
-def test_a_benchmark_goes_on_where_it_was_interrupted(files: tuple[Path, Path], tmp_path: Path) -> None:
-    data, spec = files
+def test_a_benchmark_goes_on_where_it_was_interrupted(pool_files: tuple[Path, Path], tmp_path: Path) -> None:
+    data, spec = pool_files
     whole, torn = tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
     arms = ("random", "sobol")
     complete = replay_pool(data, spec, arms=arms, seeds=3, results=whole, heard=quiet)
@@ -189,8 +130,8 @@ def test_a_benchmark_goes_on_where_it_was_interrupted(files: tuple[Path, Path], 
     assert nothing == []
 
 
-def test_results_of_another_table_are_not_taken_for_this_one(files: tuple[Path, Path], tmp_path: Path) -> None:
-    data, spec = files
+def test_results_of_another_table_are_not_taken_for_this_one(pool_files: tuple[Path, Path], tmp_path: Path) -> None:
+    data, spec = pool_files
     results = tmp_path / "r.jsonl"
     replay_pool(data, spec, arms=("random",), seeds=1, results=results, heard=quiet)
     write_table(data, "A;dppf;5;50;580;0.3;")
@@ -199,21 +140,23 @@ def test_results_of_another_table_are_not_taken_for_this_one(files: tuple[Path, 
     assert heard == [1]
 
 
-def test_results_of_another_planner_are_not_taken_for_this_one(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_results_of_another_planner_are_not_taken_for_this_one(pool_files: tuple[Path, Path], tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
-    replay_pool(*files, arms=("random",), seeds=1, results=results, heard=quiet)
+    replay_pool(*pool_files, arms=("random",), seeds=1, results=results, heard=quiet)
     (outcome,) = read_results(results)
     results.write_text(results.read_text().replace(outcome.planners, "0123456789ab"))
     heard: list[int] = []
-    replay_pool(*files, arms=("random",), seeds=1, results=results, heard=lambda n, of, o: heard.append(n))
+    replay_pool(*pool_files, arms=("random",), seeds=1, results=results, heard=lambda n, of, o: heard.append(n))
     assert heard == [1]
     assert len({o.planners for o in read_results(results)}) == 2
 
 
-def test_what_there_is_can_be_summed_up_without_replaying_the_rest(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_there_is_can_be_summed_up_without_replaying_the_rest(
+    pool_files: tuple[Path, Path], tmp_path: Path
+) -> None:
     results = tmp_path / "r.jsonl"
-    replay_pool(*files, arms=("random",), seeds=2, results=results, heard=quiet)
-    found = replay_pool(*files, arms=("random", "sobol"), seeds=5, results=results, heard=quiet, known_only=True)
+    replay_pool(*pool_files, arms=("random",), seeds=2, results=results, heard=quiet)
+    found = replay_pool(*pool_files, arms=("random", "sobol"), seeds=5, results=results, heard=quiet, known_only=True)
     assert [(row.arm, row.runs) for row in found.rows] == [("random", 2)] * len(found.rows)
 
 
@@ -229,11 +172,11 @@ def test_an_arm_is_made_of_what_its_own_module_imports() -> None:
     assert not {"surrogate", "scales", "ensemble", "forest"} & set(modules_of("planners.gp"))
 
 
-def test_a_file_that_holds_no_results_is_refused_by_its_line(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_file_that_holds_no_results_is_refused_by_its_line(pool_files: tuple[Path, Path], tmp_path: Path) -> None:
     results = tmp_path / "r.jsonl"
     results.write_text('{"arm": 1}\n')
     with pytest.raises(UsageRefused, match=r"r\.jsonl:1: not a line"):
-        replay_pool(*files, arms=("random",), seeds=1, results=results, heard=quiet)
+        replay_pool(*pool_files, arms=("random",), seeds=1, results=results, heard=quiet)
 
 
 def outcomes(reached: Sequence[int | None], *, arm: str = "gp", declared: int | None = None) -> list[Outcome]:
@@ -279,8 +222,10 @@ def test_the_interval_of_a_median_holds_it_and_narrows_with_more_runs() -> None:
     assert many[2] - many[1] < few[2] - few[1]
 
 
-def test_the_command_prints_a_table_one_line_of_json_and_a_figure(files: tuple[Path, Path], tmp_path: Path) -> None:
-    data, spec = files
+def test_the_command_prints_a_table_one_line_of_json_and_a_figure(
+    pool_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, spec = pool_files
     common = ["pool", str(data), "--spec", str(spec), "--seeds", "2", "--arms", "random, sobol"]
     common += ["--results", str(tmp_path / "r.jsonl")]
     figure, page = tmp_path / "f.svg", tmp_path / "f.html"
@@ -298,153 +243,9 @@ def test_the_command_prints_a_table_one_line_of_json_and_a_figure(files: tuple[P
     assert "<table>" in page.read_text()
 
 
-def test_two_processes_find_what_one_does(files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_two_processes_find_what_one_does(pool_files: tuple[Path, Path], tmp_path: Path) -> None:
     one, two = (
-        replay_pool(*files, arms=("sobol",), seeds=2, jobs=jobs, results=tmp_path / f"{jobs}.jsonl", heard=quiet)
+        replay_pool(*pool_files, arms=("sobol",), seeds=2, jobs=jobs, results=tmp_path / f"{jobs}.jsonl", heard=quiet)
         for jobs in (1, 2)
     )
     assert [o.reached for o in one.outcomes] == [o.reached for o in two.outcomes]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "place", "says"),
-    [
-        ("kind: pool", "kind: pond", "1:7", "choices"),
-        ("name: Made-up couplings", "nam: x", "2:1", "unknown key"),
-        ("delimiter:", "delimeter:", "3:9", "did you mean delimiter"),
-        ("one_of: [A, B]", "below: 3, above: 1", "5:5", "exactly one test"),
-        ("kind: categorical", "kind: category", "9:18", "did you mean categorical"),
-        ("kind: categorical", "kind: categorical, scale: log", "9:38", "no scale"),
-        ("kind: discrete", "kind: vector", "10:3", "needs a length"),
-        ('column: "T (degC)"', 'column: "T (degC)", range: [90, 20]', "11:44", "below the upper"),
-        ("1240/x", "1240/y", "13:42", "'y' does not belong"),
-        ("1240/x", "'__import__(1)'", "13:42", "does not belong"),
-        ("output: yield", "output: yeild", "16:22", "did you mean yield"),
-        ("top: 10 %", "top: 110 %", "16:34", "out of range"),
-        ("points: 4", "points: 0", "17:19", "out of range"),
-        ("seeds: 2", "seeds: two", "18:8", "whole number"),
-        ("ensemble]", "ensembel]", "19:16", "did you mean ensemble"),
-        ("ensemble]", "random]", "19:16", "listed twice"),
-        ("seeds: 2", "budget: 3", "18:9", "initial points"),
-        ("kind: categorical", "kind: vector, length: 2, scale: log", "9:44", "no scale"),
-        ("kind: discrete, scale: log", "kind: integer, range: [0.5, 3]", "10:35", "whole"),
-    ],
-)
-def test_a_mistake_in_the_pool_file_is_named_by_line_and_column(
-    tmp_path: Path, old: str, new: str, place: str, says: str
-) -> None:
-    assert old in SPEC
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(SPEC.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ConfigError) as refused:
-        load_spec(spec)
-    assert f"spec.yaml:{place}: " in str(refused.value)
-    assert says in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("objective", "place", "says"),
-    [
-        ("objective: {}\n", "15:12", "exactly one goal"),
-        (TARGET.replace("2.20 eV", "2.20"), "16:36", "a number in eV"),
-        (TARGET.replace("2.20 eV", "2.20 nm"), "16:36", "a number in eV"),
-        (TARGET.replace("2.90 eV", "2.2 eV"), "16:36", "listed twice"),
-        (TARGET.replace("0.004 eV", "0 eV"), "16:68", "above zero"),
-    ],
-)
-def test_a_goal_that_makes_no_sense_is_named_by_line_and_column(
-    tmp_path: Path, objective: str, place: str, says: str
-) -> None:
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(spec_text(objective=objective), encoding="utf-8")
-    with pytest.raises(ConfigError) as refused:
-        load_spec(spec)
-    assert says in str(refused.value)
-    assert f"spec.yaml:{place.split(':', maxsplit=1)[0]}:" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("row", "place", "says"),
-    [
-        ("A;XPhos;1;hot;570;0.1;", "35:11: T (degC)", "a finite number"),
-        ("A;XPhos;-1;50;570;0.1;", "35:9: loading", "above zero"),
-        ("A;;1;50;570;0.1;", "35:3: ligand", "a level is wanted"),
-        ("A;XPhos;1;50;570;;", "35:18: yield", "say in failed_when"),
-        ('A;"X;Phos";1;50;570;nan;', "35:21: yield", "a finite number"),
-        ("A;XPhos;1;50;570;0.1", "35:1", "6 cells in a row"),
-    ],
-)
-def test_a_cell_that_cannot_be_used_is_named_by_its_place(tmp_path: Path, row: str, place: str, says: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        pool_of(tmp_path, SPEC, row)
-    assert f"table.csv:{place}: " in str(refused.value)
-    assert says in str(refused.value)
-
-
-def test_a_word_in_a_table_is_read_as_the_pool_file_says(tmp_path: Path) -> None:
-    row, text = "A;XPhos;1;50;570;≥90%;", SPEC.replace("yield: {}", 'yield: {read_as: {"≥90%": 0.95}}')
-    assert pool_of(tmp_path, text, row).values[-1] == 0.95
-    with pytest.raises(ConfigError, match="a finite number"):
-        pool_of(tmp_path, SPEC, row)
-
-
-def test_a_missing_column_is_named_where_the_pool_file_asks_for_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as refused:
-        pool_of(tmp_path, SPEC.replace('"T (degC)"', '"T (degc)"'))
-    assert "spec.yaml:11:25: inputs.temperature.column: the table has no such column" in str(refused.value)
-    assert "did you mean T (degC)?" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("one_of: [A, B]", "equals: Z", "no row of the table passes"),
-        ("points: 4", "points: 31", "nothing to choose from 31"),
-        (
-            "equals: clogged",
-            "blank: true}\n  - {column: remark, equals: clogged",
-            "every condition of the table failed",
-        ),
-    ],
-)
-def test_a_pool_with_nothing_to_choose_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        pool_of(tmp_path, SPEC.replace(old, new))
-
-
-def test_a_table_that_is_not_there_is_refused_with_exit_code_two(files: tuple[Path, Path], tmp_path: Path) -> None:
-    _, spec = files
-    done = CliRunner().invoke(app, ["pool", str(tmp_path / "none.csv"), "--spec", str(spec), "--json"])
-    assert done.exit_code == 2
-    assert json.loads(done.stdout)["error"]["error"] == "ConfigError"
-
-
-@pytest.mark.parametrize(
-    ("option", "says"),
-    [(["--arms", "ensembel"], "did you mean ensemble"), (["--arms", "gp,gp"], "twice"), (["--out", "f.png"], ".svg")],
-)
-def test_options_that_make_no_sense_are_refused(files: tuple[Path, Path], option: list[str], says: str) -> None:
-    data, spec = files
-    done = CliRunner().invoke(app, ["pool", str(data), "--spec", str(spec), *option])
-    assert done.exit_code == 2
-    assert says in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "at", "value"),
-    [("1239.842/x", 500.0, 2.479684), ("2*x + 1", 3.0, 7.0), ("-log10(x)", 0.001, 3.0), ("sqrt(x**2)", -4.0, 4.0)],
-)
-def test_a_formula_says_what_it_says(text: str, at: float, value: float) -> None:
-    assert parse_formula(text)(at) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("text", ["", "x +", "y", "x.real", "open('f')", "x if x else 1", "log(x, 2)", "True", "[x]"])
-def test_what_is_no_formula_is_refused(text: str) -> None:
-    with pytest.raises(FormulaError):
-        parse_formula(text)
-
-
-@pytest.mark.parametrize(("text", "at"), [("1/x", 0.0), ("log(x)", -1.0), ("exp(x)", 1e4), ("x**0.5", -1.0)])
-def test_a_formula_without_a_finite_value_says_where(text: str, at: float) -> None:
-    with pytest.raises(FormulaError, match="no value at x"):
-        parse_formula(text)(at)

@@ -9,7 +9,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.pool import load_pool, load_spec
 from orchestrator.pool.replay import objective, replay
 from planners import strategy_names
-from tests.orchestrator.test_pool import spec_text, write_table
+from tests.orchestrator.couplings import spec_text, write_table
 
 WANTED = """\
 objective:
