@@ -1,14 +1,10 @@
-"""The Cavro drivers against their twin, in memory and in virtual time, and their frames."""
+"""The driver of one Cavro pump against its twin, in memory and in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from itertools import pairwise
-from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -25,61 +21,11 @@ from drivers import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.cavro_frames import encode_dt, encode_oem, parse_dt, parse_number, parse_oem
 from orchestrator.virtual_time import run_virtual
 from simulators.links import MemoryTransport
-from simulators.wire_cavro import CavroTwin, SharedOutlet
+from simulators.wire_cavro import CavroTwin
 from tests.contract.plants import FaultyWire, SteppingPump
-
-Framing = Literal["OEM", "DT"]
-Model = Literal["XLP", "XCalibur"]
-Bend = Callable[[bytes], list[tuple[float, bytes]]]
-both = pytest.mark.parametrize("framing", ["OEM", "DT"])
-
-
-def play(
-    scenario: Callable[[CavroPump, SteppingPump, CavroTwin], Awaitable[None]],
-    *,
-    framing: Framing = "OEM",
-    model: Model = "XLP",
-    bend: Bend | None = None,
-    fill_ul: float = 0.0,
-) -> None:
-    """Run a scenario with one connected pump of a 1 mL syringe."""
-
-    async def main() -> None:
-        plant = SteppingPump()
-        twin = CavroTwin({0: plant}, syringe_volume_ul=1000.0, model=model, fill_ul=fill_ul)
-        wire = FaultyWire(twin, bend) if bend else twin
-        line = Line(MemoryTransport(wire, baud_rate=9600))
-        pump = CavroPump(line, 0, 1000.0, framing=framing, model=model, name="lead")
-        assert "XLP" in await pump.connect()
-        assert plant.commands == []
-        await scenario(pump, plant, twin)
-        await pump.close()
-
-    run_virtual(main())
-
-
-def play_pair(
-    scenario: Callable[[CavroPair, SteppingPump, CavroTwin], Awaitable[None]], bend: Bend | None = None
-) -> None:
-    """Run a scenario with a connected pair of 1 mL syringes on one outlet."""
-
-    async def main() -> None:
-        plant = SteppingPump()
-        outlet = SharedOutlet(plant)
-        twin = CavroTwin({0: outlet.shares[0], 5: outlet.shares[1]}, syringe_volume_ul=1000.0)
-        wire = FaultyWire(twin, bend) if bend else twin
-        pair = CavroPair(Line(MemoryTransport(wire, baud_rate=9600)), (0, 5), 1000.0, name="lead")
-        await pair.connect()
-        await scenario(pair, plant, twin)
-        await pair.close()
-
-    run_virtual(main())
-
-
-# ---- one syringe ----
+from tests.drivers.cavro_scenes import Framing, Model, both, play
 
 
 @both
@@ -390,174 +336,3 @@ def test_a_syringe_cannot_fill_and_empty_through_one_port() -> None:
         CavroPair(line, (3, 3), 1000.0)
     with pytest.raises(OutOfRangeError):
         CavroPump(line, 15, 1000.0)
-
-
-# ---- a pair ----
-
-
-def gaps_s(plant: SteppingPump) -> list[float]:
-    """How long the flow pauses between its first start and its last stop."""
-    spells = list(pairwise(plant.commands))
-    return [later[0] - earlier[0] for earlier, later in spells if earlier[1] == 0.0]
-
-
-@pytest.mark.parametrize("flow", [300.0, 600.0, 4000.0])
-def test_a_pair_gives_its_volume_over_many_strokes_without_a_gap(flow: float) -> None:
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        assert await pair.infuse(flow, 4500.0) == pytest.approx(flow, rel=0.005)
-        began_s = plant.commands[0][0]
-        duration_s = 4500.0 / flow * 60.0
-        while asyncio.get_running_loop().time() < began_s + duration_s - 5.0:
-            await asyncio.sleep(3.0)
-            assert (await pair.status()).state is PumpState.INFUSING
-        await asyncio.sleep(20.0)
-        status = await pair.status()
-        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
-        assert status.infused_ul == pytest.approx(4500.0, abs=0.2)
-        assert plant.base_ul == pytest.approx(4500.0, abs=0.2)
-        assert len(gaps_s(plant)) <= 4
-        assert max(gaps_s(plant), default=0.0) < 0.1
-        assert max(flow_ul_min for _, flow_ul_min in plant.commands) < 2.01 * flow
-
-    play_pair(scenario)
-
-
-def test_the_hand_over_itself_takes_a_hundredth_of_a_second() -> None:
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        await pair.infuse(600.0, 8000.0)
-        await asyncio.sleep(900.0)
-        assert len(gaps_s(plant)) == 7
-        assert max(gaps_s(plant)) < 0.02
-
-    play_pair(scenario)
-
-
-def test_a_look_starts_the_full_syringe_of_a_pair_whose_host_was_too_busy_for_the_hand_over() -> None:
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        await pair.infuse(600.0, 3000.0)
-        keeper = next(task for task in asyncio.all_tasks() if task.get_name() == "strokes of lead")
-        await asyncio.sleep(50.0)
-        keeper.cancel()
-        await asyncio.sleep(100.0)
-        assert plant.flow_ul_min == 0.0
-        assert (await pair.status()).state is PumpState.INFUSING
-        assert plant.flow_ul_min == pytest.approx(600.0, rel=0.005)
-
-    play_pair(scenario)
-
-
-def test_a_pair_changes_flow_and_bound_on_the_way() -> None:
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        await pair.infuse(600.0, 3000.0)
-        await asyncio.sleep(150.0)
-        before = len(plant.commands)
-        await pair.infuse(900.0, 3000.0)
-        assert [flow for _, flow in plant.commands[before:]] == [900.0]
-        await asyncio.sleep(400.0)
-        status = await pair.status()
-        assert status.state is PumpState.STOPPED
-        assert status.infused_ul == pytest.approx(4500.0, abs=5.0)
-        assert plant.base_ul == pytest.approx(status.infused_ul, abs=0.2)
-
-    play_pair(scenario)
-
-
-def test_a_stop_of_a_pair_stops_both() -> None:
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        await pair.infuse(600.0, 3000.0)
-        await asyncio.sleep(104.0)  # one gives, the other fills
-        await pair.stop()
-        drawn_ul = (await pair.status()).withdrawn_ul
-        await asyncio.sleep(100.0)
-        assert plant.flow_ul_min == 0.0
-        assert (await pair.status()).withdrawn_ul == drawn_ul
-
-    play_pair(scenario)
-
-
-def test_an_alarm_of_one_stops_the_pair() -> None:
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        await pair.infuse(600.0, 3000.0)
-        plant.stall_at_ul = 1300.0
-        await asyncio.sleep(250.0)
-        status = await pair.status()
-        assert (status.state, status.alarm) == (PumpState.STOPPED, "stalled")
-        assert status.infused_ul == pytest.approx(1300.0, abs=0.2)
-        assert plant.flow_ul_min == 0.0
-
-    play_pair(scenario)
-
-
-def test_the_fastest_flow_of_a_pair_leaves_time_to_refill() -> None:
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        low, high = pair.flow_range_ul_min
-        assert low == pytest.approx(125.0)
-        assert high == pytest.approx(4800.0)
-        with pytest.raises(OutOfRangeError):
-            await pair.infuse(high * 1.01, 100.0)
-        await pair.infuse(high, 6000.0)
-        await asyncio.sleep(90.0)
-        assert max(gaps_s(plant)) < 0.02
-
-    play_pair(scenario)
-
-
-def test_lost_answers_delay_a_pair_and_do_not_stop_it() -> None:
-    dice = random.Random(3)
-
-    def bend(data: bytes) -> list[tuple[float, bytes]]:
-        return [] if dice.random() < 0.05 else [(0.0, data)]
-
-    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
-        await pair.infuse(600.0, 6000.0)
-        await asyncio.sleep(700.0)
-        status = await pair.status()
-        assert (status.state, status.alarm) == (PumpState.STOPPED, None)
-        assert status.infused_ul == pytest.approx(6000.0, abs=0.2)
-        assert plant.base_ul == pytest.approx(6000.0, abs=0.2)
-
-    play_pair(scenario, bend)
-
-
-# ---- frames ----
-
-
-def test_the_manuals_frames() -> None:
-    assert encode_dt(0, "ZR") == b"/1ZR\r"
-    assert encode_oem(0, 1, "ZR") == b"\x02\x31\x31ZR\x03\x09"
-    assert encode_oem(0, 1, "ZR", repeat=True)[2] == 0x39
-    answer = parse_dt(b"/0`1234\x03\r\n")
-    assert (answer.ready, answer.error, answer.data) == (True, 0, "1234")
-    assert parse_dt(b"\xff/0I\x03\r\n").error == 9
-    assert parse_oem(b"\x020@\x03\x71").ready is False
-
-
-@given(st.binary(max_size=20))
-def test_garbage_raises_only_our_own_errors(data: bytes) -> None:
-    for parse in (parse_dt, parse_oem):
-        try:
-            parse(data)
-        except DriverError as error:
-            assert str(error)
-
-
-@given(st.text(max_size=8))
-def test_garbled_numbers_raise_only_our_own_errors(text: str) -> None:
-    with suppress(DriverError):
-        assert parse_number(text) >= 0
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.binary(max_size=20), min_size=1, max_size=4), st.sampled_from(["OEM", "DT"]))
-def test_no_answer_whatever_hangs_the_driver(answers: list[bytes], framing: Framing) -> None:
-    """Whatever a device babbles, ``connect`` ends, and in an error of ours."""
-
-    async def main() -> None:
-        count = iter(range(10**6))
-        twin = CavroTwin({0: SteppingPump()}, syringe_volume_ul=1000.0)
-        wire = FaultyWire(twin, lambda data: [(0.0, answers[next(count) % len(answers)] + b"\x03\r\n")])
-        async with asyncio.timeout(120.0):
-            with pytest.raises(DriverError):
-                await CavroPump(Line(MemoryTransport(wire)), 0, 1000.0, framing=framing).connect()
-
-    run_virtual(main())
