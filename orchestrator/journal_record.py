@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,10 @@ class Record:
     async def follow(self, kind: str, data_text: str) -> Event:
         """Pass the next event in the record's own order: after its calls, in its turn, at its time.
 
+        A run by the wall stops its watchers a moment after it decides to, while the disk or the machine is busy; calls
+        that ended in that moment are in its record, and the replay, which stops them at once, is not held to them. A
+        device that is called again after such a call has been left out is out of turn, and differs.
+
         Raises RecordDiffers, and EndOfRecord when no event is left.
         """
         asked_s = self._clock.t_s()
@@ -134,10 +139,13 @@ class Record:
             raise self.diverged
         if not self.exact:
             await wait_until(self._clock.loop_time(expected.t_s))
-        calls = joined(sorted(self._noted))
-        recorded = joined(sorted(canonical(call) for call in _completed(expected)))
+        noted = sorted(self._noted)
+        recorded = sorted(canonical(call) for call in _completed(expected))
+        if not self.exact and Counter(noted) <= Counter(recorded):
+            recorded = noted
         try:
-            self.compare(expected, Draft(expected.utc, asked_s, kind, data_text, calls), recorded)
+            draft = Draft(expected.utc, asked_s, kind, data_text, joined(noted))
+            self.compare(expected, draft, joined(recorded))
         finally:
             self._noted.clear()
             self.passed += 1
