@@ -32,6 +32,7 @@ from tests.benchmarks.emulator_models import Emulator, Family, cross_validated_r
 from tests.benchmarks.emulator_runs import Run, campaign
 from tests.benchmarks.emulator_tables import Fit, tables
 from tests.benchmarks.pools import POOLS, ROOT, data_folder
+from tests.benchmarks.rows import begin_with_kept, keep
 from tests.benchmarks.twins import LIBRARIES, guests
 
 ARMS: Mapping[Family, tuple[str, ...]] = {
@@ -160,11 +161,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-emulators.jsonl")
     parser.add_argument("--document", type=Path, help="also put the tables between their marks in this file")
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
+    parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     fits = [fit_of(family, table) for family in ARMS for table in options.tables]
     jobs = wanted(fits, options.arms, options.seeds)
     codes = {(family, table, arm): fingerprint(family, table, arm) for family, table, _, arm, _ in jobs}
+    begin_with_kept(options.results)
     known = known_runs(options.results, codes)
     missing = [] if options.show else [job for job in jobs if job not in known]
     options.results.parent.mkdir(parents=True, exist_ok=True)
@@ -180,6 +183,8 @@ def main() -> None:
     print(text)
     if options.document is not None:
         put_between(options.document, BEGIN, END, text)
+    if options.keep:
+        keep(options.results, ("family", "table", "goal", "arm", "seed"))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.pool import Outcome, PoolResult, replay_pool
 from tests.benchmarks.documents import made_with, put_between
+from tests.benchmarks.rows import begin_with_kept, keep
 
 ROOT = Path(__file__).resolve().parents[2]
 POOLS = {
@@ -45,19 +46,23 @@ def run(seeds: int, jobs: int, results: Path, arms: Sequence[str] | None, *, sho
     def heard(count: int, of: int, outcome: Outcome) -> None:
         print(f"{count}/{of} {outcome.arm}, {outcome.goal}, seed {outcome.seed}: {outcome.reached}", file=sys.stderr)
 
-    return [
-        replay_pool(
-            folder / table,
-            ROOT / "configs" / "pools" / spec,
-            arms=arms,
-            seeds=seeds,
-            jobs=jobs,
-            results=results / f"{table.replace('/', '-').removesuffix('.csv')}.jsonl",
-            heard=heard,
-            known_only=show,
+    found = []
+    for table, spec in POOLS.items():
+        file = results / f"{table.replace('/', '-').removesuffix('.csv')}.jsonl"
+        begin_with_kept(file)
+        found.append(
+            replay_pool(
+                folder / table,
+                ROOT / "configs" / "pools" / spec,
+                arms=arms,
+                seeds=seeds,
+                jobs=jobs,
+                results=file,
+                heard=heard,
+                known_only=show,
+            )
         )
-        for table, spec in POOLS.items()
-    ]
+    return found
 
 
 def paired(outcomes: Sequence[Outcome]) -> list[str]:
@@ -109,6 +114,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", help="those of each pool file, if not given")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
+    parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "pools")
     parser.add_argument("--document", type=Path, default=ROOT / "docs" / "pools.md")
     options = parser.parse_args()
@@ -116,6 +122,9 @@ def main() -> None:
     text = section(found, options.seeds)
     print(text)
     put_between(options.document, BEGIN, END, text)
+    if options.keep:
+        for result in found:
+            keep(result.results, ("arm", "goal", "seed"))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 
 from orchestrator.pool.fingerprint import digest, planner_parts, source
 from tests.benchmarks.documents import made_with, put_between
+from tests.benchmarks.rows import begin_with_kept, keep
 from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
 from tests.benchmarks.twin_tables import tables
 
@@ -101,9 +102,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-twins.jsonl")
     parser.add_argument("--document", type=Path, help="also put the tables between their marks in this file")
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
+    parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     codes = {arm: fingerprint(arm) for arm in options.arms}
+    begin_with_kept(options.results)
     known = known_runs(options.results, codes)
     wanted: list[Job] = [
         (arm, inputs, condition, target, seed)
@@ -126,6 +129,8 @@ def main() -> None:
     print(text)
     if options.document is not None:
         put_between(options.document, BEGIN, END, text)
+    if options.keep:
+        keep(options.results, ("arm", "inputs", "condition", "target_ev", "seed"))
 
 
 if __name__ == "__main__":
