@@ -1,7 +1,8 @@
 """Planners on tables of real experiments: `python -m tests.benchmarks.pools`, which `make bench-planners` calls.
 
 Runs what is missing from the results files, prints the tables, and puts them into docs/pools.md. The tables of data are
-looked for in LUMIFLOW_DATA, or in ../shared/data beside the repository.
+looked for in LUMIFLOW_DATA, or in ../shared/data beside the repository. With `--further FOLDER` it does the same for
+tables that nobody had looked at while the planners were made, wherever somebody has put them.
 """
 
 import argparse
@@ -26,8 +27,20 @@ POOLS = {
     "olympus/colors_bob/data.csv": "colors.yaml",
     "olympus/fullerenes/data.csv": "fullerenes.yaml",
 }
+FURTHER = {
+    "P3HT_dataset.csv": "p3ht-composites.yaml",
+    "Perovskite_dataset.csv": "perovskite-stability.yaml",
+    "AutoAM_dataset.csv": "printing.yaml",
+    "dataset_alkox/data.csv": "alkox.yaml",
+    "dataset_colors_n9/data.csv": "colors-n9.yaml",
+    "dataset_suzuki/data.csv": "suzuki-in-flow.yaml",
+    "DreherDoyle.csv": "buchwald-hartwig.yaml",
+    "baumgartenter_benzamide_cross_coupling.csv": "baumgartner-couplings.yaml",
+}
+"""By the names that they have where the pool files say they come from."""
 OURS = "ensemble"
 BEGIN, END = "<!-- results: written by tests/benchmarks/pools.py -->", "<!-- end of results -->"
+BEGIN_FURTHER, END_FURTHER = BEGIN.replace(" -->", " --further -->"), END.replace("results", "further results")
 
 
 def data_folder() -> Path:
@@ -39,15 +52,18 @@ def data_folder() -> Path:
     return folder
 
 
-def run(seeds: int, jobs: int, results: Path, arms: Sequence[str] | None, *, show: bool) -> list[PoolResult]:
-    """All pools, from where the results files end; or what these hold."""
-    folder = data_folder()
+def run(
+    further: Path | None, seeds: int, jobs: int, results: Path, arms: Sequence[str] | None, *, show: bool
+) -> list[PoolResult]:
+    """All pools, or all further ones that the folder holds, from where the results files end; or what these hold."""
+    folder = further or data_folder()
+    tables = POOLS if further is None else {name: spec for name, spec in FURTHER.items() if (folder / name).is_file()}
 
     def heard(count: int, of: int, outcome: Outcome) -> None:
         print(f"{count}/{of} {outcome.arm}, {outcome.goal}, seed {outcome.seed}: {outcome.reached}", file=sys.stderr)
 
     found = []
-    for table, spec in POOLS.items():
+    for table, spec in tables.items():
         file = results / f"{table.replace('/', '-').removesuffix('.csv')}.jsonl"
         begin_with_kept(file)
         found.append(
@@ -88,11 +104,11 @@ def paired(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
-def section(found: list[PoolResult], seeds: int) -> str:
+def section(found: list[PoolResult], seeds: int, command: str) -> str:
     """The results as they stand in the document."""
     lines = [
         "```",
-        f"make bench-planners SEEDS={seeds}",
+        f"{command}{seeds}",
         "```",
         "",
         f"{made_with(('torch', 'botorch', 'scikit-learn'))}; up to {seeds} seeds an arm (those that were run are "
@@ -112,16 +128,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--arms", nargs="*", help="those of each pool file, if not given")
+    parser.add_argument("--further", type=Path, help="the folder that holds further tables, or some of them")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
     parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "pools")
     parser.add_argument("--document", type=Path, default=ROOT / "docs" / "pools.md")
     options = parser.parse_args()
-    found = run(options.seeds, options.jobs, options.results, options.arms, show=options.show)
-    text = section(found, options.seeds)
+    found = run(options.further, options.seeds, options.jobs, options.results, options.arms, show=options.show)
+    command, marks = "make bench-planners SEEDS=", (BEGIN, END)
+    if options.further is not None:
+        command, marks = "python -m tests.benchmarks.pools --further FOLDER --seeds ", (BEGIN_FURTHER, END_FURTHER)
+    text = section(found, options.seeds, command)
     print(text)
-    put_between(options.document, BEGIN, END, text)
+    put_between(options.document, *marks, text)
     if options.keep:
         for result in found:
             keep(result.results, ("arm", "goal", "seed"))
