@@ -31,7 +31,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ import aiomqtt
 
 from orchestrator.build import build_rig
 from orchestrator.campaign import Campaign
-from orchestrator.config import LoadedCampaign
 from orchestrator.daemon.edges import MqttConfig
 from orchestrator.daemon.edges.mqtt import MqttEdge
 from orchestrator.deciders import LiveDecider
@@ -47,137 +46,16 @@ from orchestrator.errors import JournalError
 from orchestrator.fold import fold
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Event, Journal
-from orchestrator.rig import Rig
 from orchestrator.steering import Steering, Verb, Wish
 from orchestrator.tracing import RecordingTracer
 from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
+from tests.benchmarks.dst_invariants import GRACE_S, Report, check_ledger, check_limits, check_safety
+from tests.benchmarks.dst_plans import Asked, Plan, campaign_of, plan_of
 from tests.crash.disk import FULL, IO_ERRORS, Op, disk
 from tests.crash.power_loss import scratch
 from tests.orchestrator.daemon.edges.brokers import Lone
-from tests.orchestrator.rehearsal import small
 
-PUMPS = ("cs", "pb", "halide", "solvent")
-EXPERIMENT_S = 1200.0  # about
 LONGEST_S = 3.0 * 86_400.0
-GRACE_S = 180.0
-"""A pump that nobody could reach has stopped by then: its watchdog's 30 s, or its bounded volume."""
-HEAT_MARGIN_K = 2.0
-"""The twin's block may swing so far above the limit of its set-point before its controller has it back."""
-
-PORT_FAULTS = ("garbage", "dropped", "late", "silence", "port_loss")
-DEVICE_FAULTS = {
-    "pump_stall": PUMPS,
-    "syringe_empty": PUMPS,
-    "power_blip": PUMPS,
-    "leak": ("reactor", *PUMPS),
-    "clog": ("reactor",),
-    "bubble": ("spectrometer",),
-    "sensor_break": ("oven",),
-    "sensor_detached": ("oven",),
-    "relay_welded": ("oven",),
-    "saturation": ("spectrometer",),
-    "lamp_drift": ("spectrometer",),
-    "fouling": ("spectrometer",),
-    "broken_wire": ("mixer_pressure",),
-    "usb_unplug": ("spectrometer",),
-    "usb_hang": ("spectrometer",),
-}
-SIZES = {
-    "garbage": ("share", 0.1, 30.0, "%"),
-    "dropped": ("share", 1.0, 50.0, "%"),
-    "late": ("delay", 0.1, 3.0, "s"),
-    "leak": ("share", 10.0, 90.0, "%"),
-    "clog": ("doubling", 1.0, 60.0, "s"),
-}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A command of the operator, and what is asked once the campaign waits because of it."""
-
-    at_s: float
-    verb: Verb
-    keep_temperature: bool
-    then: Verb
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What goes wrong in one seed. ``disk``: the operation that fails, whether for good, or None."""
-
-    seed: int
-    experiments: int
-    faults: tuple[str, ...]
-    interrupts_s: tuple[float, ...]
-    commands: tuple[Asked, ...]
-    disk: tuple[int, bool] | None
-
-
-def plan_of(seed: int) -> Plan:
-    """The misfortunes of a seed."""
-    draws = random.Random(f"fault simulation {seed}")
-    experiments = draws.choice((1, 2, 2, 3))
-    horizon_s = 300.0 + EXPERIMENT_S * experiments
-    faults = tuple(_fault(draws, horizon_s) for _ in range(draws.choice((0, 1, 1, 2, 2, 3, 4))))
-    interrupts = sorted(draws.uniform(0.0, horizon_s) for _ in range(draws.choice((0, 0, 0, 1, 1, 2))))
-    if len(interrupts) == 2 and draws.random() < 0.5:
-        interrupts[1] = interrupts[0] + draws.uniform(0.0, 30.0)
-    commands = tuple(_command(draws, horizon_s) for _ in range(draws.choice((0, 0, 1, 1, 2, 3))))
-    fails = (draws.randrange(420), draws.random() < 0.5) if draws.random() < 0.25 else None
-    return Plan(seed, experiments, faults, tuple(interrupts), commands, fails)
-
-
-def _command(draws: random.Random, horizon_s: float) -> Asked:
-    verb: Verb = draws.choice(("pause", "pause", "hold", "hold", "stop", "abort"))
-    then: Verb = draws.choice(("continue", "continue", "continue", "stop", "abort"))
-    return Asked(draws.uniform(0.0, horizon_s), verb, draws.random() < 0.5, then)
-
-
-def _fault(draws: random.Random, horizon_s: float) -> str:
-    """One entry for the rig file's ``faults:``."""
-    if draws.random() < 0.45:
-        kind, place = draws.choice(PORT_FAULTS), f"port: {draws.choice(('pumps', 'oven'))}"
-    else:
-        kind = draws.choice(sorted(DEVICE_FAULTS))
-        place = f"device: {draws.choice(DEVICE_FAULTS[kind])}"
-    if kind == "clog" or (kind == "leak" and place == "device: reactor"):
-        place = ""
-    words = [f"fault: {kind}", *([place] if place else []), f"at: {draws.uniform(0.0, horizon_s):.1f} s"]
-    if kind not in ("power_blip", "syringe_empty") and draws.random() < 0.8:
-        words.append(f"duration: {draws.choice((2.0, 8.0, 20.0, 45.0, 200.0, 1500.0)) * draws.uniform(0.5, 1.5):.1f} s")
-        if draws.random() < 0.25:
-            words.append(f"every: {draws.uniform(200.0, 2500.0):.0f} s")
-    if kind in SIZES:
-        name, low, high, unit = SIZES[kind]
-        words.append(f"{name}: {draws.uniform(low, high):.2f} {unit}")
-    return "{" + ", ".join(words) + "}"
-
-
-def campaign_of(plan: Plan) -> LoadedCampaign:
-    """The quickstart campaign with these faults in its rig file."""
-    lines = "".join(f"    - {fault}\n" for fault in plan.faults)
-    section = f"  faults:\n{lines}" if lines else ""
-    return small(
-        plan.experiments,
-        **{
-            "  ambient: 25 degC\n": f"  ambient: 25 degC\n  fault_seed: {plan.seed}\n{section}",
-            "seed: 1 #": f"seed: {plan.seed} #",
-        },
-    )
-
-
-@dataclass
-class Report:
-    """What one seed came to. ``digest``: of the journal; equal for equal runs. ``wrong``: broken invariants."""
-
-    seed: int
-    stop: str
-    safe: bool | None
-    told: int
-    trips: tuple[str, ...]
-    digest: str
-    off_ul: float = 0.0
-    wrong: list[str] = field(default_factory=list)
 
 
 class Operator:
@@ -326,11 +204,11 @@ async def _simulate(plan: Plan, path: Path, seen: Any, broker: bool) -> Report:
         report.wrong.append("an acknowledged record is lost")
     if len(set(told)) != len(told) or (not words and not state.ended):
         report.wrong.append(f"told {told}, ended {state.ended}")
-    _check_limits(rig, report)
-    _check_safety(rig, report, plan, faults_until_stop, ended_s, loop.time(), state.safe_steps, bool(words))
+    check_limits(rig, report)
+    check_safety(rig, report, faults_until_stop, ended_s, loop.time(), state.safe_steps, bool(words))
     if not words:
         uncounted = next((event.data.get("uncounted", ()) for event in events if event.kind == "ended"), ())
-        _check_ledger(rig, report, state.reagent_ul, ended_s, uncounted)
+        check_ledger(rig, report, state.reagent_ul, ended_s, uncounted)
     return report
 
 
@@ -344,79 +222,6 @@ def _let_fail(seen: Any, at: int, full: bool) -> None:
         return IO_ERRORS[op.kind] if not full else FULL if op.kind == "write" else 0
 
     seen.fails = fails
-
-
-def _check_limits(rig: Rig, report: Report) -> None:
-    """What the twins were told from first to last, as their plungers and their heater remember it."""
-    limits, world = rig.config.limits, rig.faults.world
-    orders: list[tuple[float, str, float]] = []
-    for name, pump in rig.pumps.items():
-        syringe = world.syringe(name)
-        highest = max(syringe._flows)
-        if highest > pump.flow_range_ul_min[1] * (1.0 + 1e-6) or min(syringe._flows) < 0.0:
-            report.wrong.append(f"{name} was told {highest:g} µL/min")
-        orders += [(t_s, name, flow) for t_s, flow in zip(syringe._times, syringe._flows, strict=True)]
-    flows = dict.fromkeys(rig.pumps, 0.0)
-    for _, name, flow in sorted(orders, key=lambda order: order[0]):
-        flows[name] = flow
-        if sum(flows.values()) > limits.total_flow_ul_min[1] * (1.0 + 1e-6):
-            report.wrong.append(f"all pumps together were told {sum(flows.values()):g} µL/min")
-            break
-    set_points = [set_point for set_point, automatic in world.block._commands if automatic]
-    if set_points and max(set_points) > limits.temperature_c[1] + 1e-6:
-        report.wrong.append(f"the heater was told {max(set_points):g} °C")
-    faulty = {str(fault.kind) for fault in rig.faults.injected} & {"relay_welded", "sensor_detached", "sensor_break"}
-    hottest = max(world.block._block)
-    if not faulty and hottest > limits.temperature_c[1] + HEAT_MARGIN_K:
-        report.wrong.append(f"the block reached {hottest:.1f} °C")
-
-
-def _check_safety(
-    rig: Rig,
-    report: Report,
-    plan: Plan,
-    faults: Any,
-    ended_s: float,
-    now_s: float,
-    steps: tuple[Any, ...],
-    unjournalled: bool,
-) -> None:
-    """Heater off and pumps still; else the journal names the step, and a fault kept the device from being told."""
-    world = rig.faults.world
-    failed = {str(step["step"]) for step in steps if not step["ok"]}
-    broken = {str(fault.kind) for fault in faults.injected}
-    unreachable = broken & set(PORT_FAULTS)
-    running = [name for name in rig.pumps if world.syringe(name).commanded_ul_min != 0.0]
-    if running:
-        report.wrong.append(f"{running} still run {GRACE_S:g} s after the end")
-    heating = world.block.output_fraction(now_s) > 0.0
-    if heating and not (unreachable and ("heaters_off" in failed or unjournalled)):
-        report.wrong.append("the heater is on, and the journal does not say why")
-    if failed and not broken:
-        report.wrong.append(f"{sorted(failed)} failed without a fault")
-    if not unjournalled and report.safe is not (not failed):
-        report.wrong.append(f"the journal says safe: {report.safe}; failed steps: {sorted(failed)}")
-
-
-def _check_ledger(rig: Rig, report: Report, counted_ul: Any, ended_s: float, uncounted: Any) -> None:
-    """Counted volumes against the plungers' travel; of a pump that was lost the ledger may only say too much.
-
-    After a power blip it counts all that the pump can have infused since it was last asked, and says how much that is.
-    """
-    world = rig.faults.world
-    for name, pump in rig.pumps.items():
-        syringe = world.syringe(name)
-        moved = syringe.infused_ul(ended_s)
-        counted = counted_ul.get(name, 0.0)
-        orders = sum(1 for flow in syringe._flows if flow > 0.0)
-        off = counted - moved
-        if name in uncounted and off > 0.0:
-            continue
-        report.off_ul = max(report.off_ul, abs(off), key=abs)
-        slack_ul = 2.0 + 0.5 * orders + 0.005 * moved
-        doubtful_ul = 0.0 if pump.newest is None else pump.newest.lost_ul
-        if not -slack_ul <= off <= slack_ul + doubtful_ul:
-            report.wrong.append(f"{name}: the ledger says {counted:.1f} µL, the plunger moved {moved:.1f} µL")
 
 
 def checked(seed: int, *, again: bool) -> Report:

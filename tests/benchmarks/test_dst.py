@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.benchmarks.dst import checked, plan_of, simulate
+from tests.benchmarks.dst import checked, simulate
+from tests.benchmarks.dst_plans import plan_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its disk is written for POSIX")
 
