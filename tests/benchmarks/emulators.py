@@ -15,13 +15,10 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import orchestrator.pool
 from orchestrator.pool import LoadedSpec, Pool, load_pool, load_spec
@@ -32,7 +29,7 @@ from tests.benchmarks.emulator_models import Emulator, Family, cross_validated_r
 from tests.benchmarks.emulator_runs import Run, campaign
 from tests.benchmarks.emulator_tables import Fit, tables
 from tests.benchmarks.pools import POOLS, ROOT, data_folder
-from tests.benchmarks.rows import begin_with_kept, keep
+from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep, outcomes
 from tests.benchmarks.twins import LIBRARIES, guests
 
 ARMS: Mapping[Family, tuple[str, ...]] = {
@@ -92,35 +89,14 @@ def fingerprint(family: Family, table: str, arm: str) -> str:
 
 
 def known_runs(path: Path, codes: Mapping[tuple[Family, str, str], str]) -> dict[Job, Run]:
-    """The runs that a results file holds of families, tables and arms with these fingerprints; a last line that was not
-    finished is cut off."""
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    if text and not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text, encoding="utf-8")
+    """The runs that a results file holds of families, tables and arms with these fingerprints."""
     found: dict[Job, Run] = {}
-    for line in map(json.loads, text.splitlines()):
-        told = line["run"]
-        if line["code"] == codes.get((told["family"], told["table"], told["arm"])):
-            run = Run(**{field.name: _frozen(told[field.name]) for field in fields(Run)})
+    for row in finished(path):
+        told = row["run"]
+        if row["code"] == codes.get((told["family"], told["table"], told["arm"])):
+            run = as_run(Run, told)
             found[told["family"], run.table, run.goal, run.arm, run.seed] = run
     return found
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Run]:
-    """Run campaigns, one after the other or in processes of their own start (forking torch's threads may hang)."""
-    if workers == 1:
-        yield from map(run_job, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run_job, job) for job in jobs]):
-            yield future.result()
 
 
 def wanted(fits: Sequence[Fit], arms: Sequence[str] | None, seeds: int) -> list[Job]:
@@ -172,7 +148,7 @@ def main() -> None:
     missing = [] if options.show else [job for job in jobs if job not in known]
     options.results.parent.mkdir(parents=True, exist_ok=True)
     with options.results.open("a", encoding="utf-8") as file:
-        for count, run in enumerate(outcomes(missing, options.jobs), start=1):
+        for count, run in enumerate(outcomes(run_job, missing, options.jobs), start=1):
             job: Job = (run.family, run.table, run.goal, run.arm, run.seed)
             known[job] = run
             file.write(json.dumps({"code": codes[job[0], job[1], job[3]], "run": asdict(run)}) + "\n")

@@ -1,17 +1,22 @@
-"""The rows behind the figures, as the repository keeps them (docs/decisions/0039).
+"""The rows of a benchmark: one line of JSON for each campaign, in a results file and as the repository keeps them.
 
-What a benchmark has run, one line of JSON a campaign, is kept in ``tests/benchmarks/rows``, packed. A results file that
-is not there begins with them, so that on a clean clone figures can be shown, reckoned otherwise, and gone on with from
-where they ended.
+What was run is kept in ``tests/benchmarks/rows``, packed (docs/decisions/0039). A results file that is not there begins
+with that, so that on a clean clone figures can be shown, reckoned otherwise, and gone on with from where they ended.
 """
 
 from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import fields
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
 
+Job = TypeVar("Job")
+Run = TypeVar("Run")
 ROWS = Path(__file__).with_name("rows")
 
 
@@ -27,17 +32,42 @@ def keep(results: Path, told_apart_by: Sequence[str], rows: Path = ROWS) -> None
     """Keep the rows of a results file: the newest of each campaign, in an order that does not depend on which was run
     first, so that the same rows give the same bytes.
 
-    ``told_apart_by``: the fields of a row that say which campaign it is. A line that was not finished is left out.
+    ``told_apart_by``: the fields of a row that say which campaign it is.
     """
-    newest: dict[str, str] = {}
-    for line in results.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            row = json.loads(line)
-            row = row.get("run", row)
-            newest[json.dumps([row[name] for name in told_apart_by])] = line
+    newest = {}
+    for row in finished(results):
+        told = row.get("run", row)
+        newest[json.dumps([told[name] for name in told_apart_by])] = row
     rows.mkdir(parents=True, exist_ok=True)
-    lines = "".join(newest[campaign] for campaign in sorted(newest))
+    lines = "".join(json.dumps(newest[campaign]) + "\n" for campaign in sorted(newest))
     _packed(results, rows).write_bytes(lzma.compress(lines.encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def finished(results: Path) -> list[dict[str, Any]]:
+    """The rows of a results file, if there is one; a last line that was not finished is cut off."""
+    if not results.exists():
+        return []
+    text = results.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        results.write_text(text, encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def as_run(kind: type[Run], told: Mapping[str, Any]) -> Run:
+    """A row as the frozen dataclass that it was."""
+    values = {field.name: told[field.name] for field in fields(kind)}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def outcomes(campaign: Callable[[Job], Run], jobs: Sequence[Job], workers: int) -> Iterator[Run]:
+    """Run campaigns, one after the other or in processes of their own start (forking torch's threads may hang)."""
+    if workers == 1:
+        yield from map(campaign, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(campaign, job) for job in jobs]):
+            yield future.result()
 
 
 def _packed(results: Path, rows: Path) -> Path:

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from orchestrator.pool.fingerprint import digest, planner_parts, source
 from tests.benchmarks.documents import made_with, put_between
-from tests.benchmarks.rows import begin_with_kept, keep
+from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep, outcomes
 from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
 from tests.benchmarks.twin_tables import tables
 
@@ -50,34 +46,18 @@ def guests() -> dict[str, str]:
 
 
 def known_runs(path: Path, codes: Mapping[str, str]) -> dict[Job, Run]:
-    """The runs that a results file holds of arms with these fingerprints; a last line that was not finished is cut
-    off."""
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    if not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text, encoding="utf-8")
+    """The runs that a results file holds of arms with these fingerprints."""
     found = {}
-    for line in map(json.loads, text.splitlines()):
-        if line["code"] == codes.get(line["run"]["arm"]):
-            run = Run(**{field.name: _frozen(line["run"][field.name]) for field in fields(Run)})
+    for row in finished(path):
+        if row["code"] == codes.get(row["run"]["arm"]):
+            run = as_run(Run, row["run"])
             found[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
     return found
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def outcomes(jobs: Sequence[Job], workers: int) -> Iterator[Run]:
-    """Run campaigns, one after the other or in processes of their own start (forking torch's threads may hang)."""
-    if workers == 1:
-        yield from itertools.starmap(one_run, jobs)  # type: ignore[arg-type]
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(one_run, *job) for job in jobs]):  # type: ignore[arg-type]
-            yield future.result()
+def run_job(job: Job) -> Run:
+    """Run one campaign."""
+    return one_run(*job)  # type: ignore[arg-type]
 
 
 def section(runs: Sequence[Run], seeds: int) -> str:
@@ -119,7 +99,7 @@ def main() -> None:
     missing = [] if options.show else [job for job in wanted if job not in known]
     options.results.parent.mkdir(parents=True, exist_ok=True)
     with options.results.open("a", encoding="utf-8") as file:
-        for count, run in enumerate(outcomes(missing, options.jobs), start=1):
+        for count, run in enumerate(outcomes(run_job, missing, options.jobs), start=1):
             known[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
             file.write(json.dumps({"code": codes[run.arm], "run": asdict(run)}) + "\n")
             file.flush()
