@@ -34,6 +34,9 @@ FURTHER = {
     "dataset_alkox/data.csv": "alkox.yaml",
     "dataset_colors_n9/data.csv": "colors-n9.yaml",
     "dataset_suzuki/data.csv": "suzuki-in-flow.yaml",
+    "dataset_hplc/data.csv": "hplc.yaml",
+    "dataset_photo_pce10/data.csv": "photobleaching.yaml",
+    "dataset_photo_wf3/data.csv": "photobleaching.yaml",
     "DreherDoyle.csv": "buchwald-hartwig.yaml",
     "baumgartenter_benzamide_cross_coupling.csv": "baumgartner-couplings.yaml",
 }
