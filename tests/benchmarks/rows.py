@@ -38,6 +38,8 @@ def keep(results: Path, told_apart_by: Sequence[str], rows: Path = ROWS) -> None
     for row in finished(results):
         told = row.get("run", row)
         newest[json.dumps([told[name] for name in told_apart_by])] = row
+    if not newest:
+        return
     rows.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(newest[campaign]) + "\n" for campaign in sorted(newest))
     _packed(results, rows).write_bytes(lzma.compress(lines.encode(), preset=9 | lzma.PRESET_EXTREME))

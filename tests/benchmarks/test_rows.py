@@ -35,6 +35,8 @@ def test_a_results_file_that_is_there_stays_as_it_is_and_one_without_kept_rows_d
     assert results.read_text(encoding="utf-8") == line("gp", 2)
     begin_with_kept(tmp_path / "other.jsonl", rows)
     assert not (tmp_path / "other.jsonl").exists()
+    keep(tmp_path / "other.jsonl", ("arm", "seed"), rows)
+    assert [kept.name for kept in rows.iterdir()] == ["bench.jsonl.xz"]
 
 
 def test_of_each_campaign_the_newest_row_is_kept_and_the_order_of_running_leaves_no_trace(tmp_path: Path) -> None:
