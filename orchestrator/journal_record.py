@@ -121,8 +121,7 @@ class Record:
         """Pass the next event in the record's own order: after its calls, in its turn, at its time.
 
         A run by the wall stops its watchers a moment after it decides to, while the disk or the machine is busy; calls
-        that ended in that moment are in its record, and the replay, which stops them at once, is not held to them. A
-        device that is called again after such a call has been left out is out of turn, and differs.
+        that ended in that moment are in its record, and the replay, which stops them at once, is not held to them.
 
         Raises RecordDiffers, and EndOfRecord when no event is left.
         """

@@ -97,6 +97,9 @@ class ReplayTracer:
     What happens at one instant may happen in another order than it did (a device's bytes took turns of the loop that a
     record does not take). So a call that was cancelled then need not be made now; one made now that is cancelled at the
     same instant leaves no trace; and a cancellation waits until the call has come as far as it had then.
+
+    By the wall tasks are late by what the machine is busy with, so that two of them come to a device now in this order
+    and now in that. There a call is answered by the next recorded one of its verb and arguments.
     """
 
     def __init__(self, journal: Journal, clock: UtcClock) -> None:
@@ -129,17 +132,25 @@ class ReplayTracer:
         return _said(answer.call["r"])
 
     def _claim(self, device: str, verb: str, args: JSON) -> _Answer | None:
-        """The device's next recorded call if it is this one. Cancelled ones that are not, or are over, are left out."""
-        now_s = self._clock.t_s()
+        """The device's next recorded call if it is this one. Cancelled ones that are not, or are over, are left out.
+
+        Of a record by the wall: the next one like it.
+        """
         answers = self._answers.get(device, [])
         for index, answer in enumerate(answers):
             same = answer.call["v"] == verb and first_difference(answer.call["a"], args) is None
-            if same and not (answer.cancelled and answer.time_s < now_s):
-                del answers[: index + 1]
+            if same and not self._over(answer):
+                del answers[slice(index + 1) if self._record.exact else index]
                 return answer
-            if not answer.cancelled:
+            if self._record.exact and not answer.cancelled:
                 return None
         return None
+
+    def _over(self, answer: _Answer) -> bool:
+        """Whether a recorded call can no longer be this one."""
+        if answer.cancelled:
+            return answer.time_s < self._clock.t_s()
+        return not self._record.exact and answer.event.seq <= self._record.passed
 
     async def _moment(self, answer: _Answer) -> None:
         """Wait for the end of the recorded call, and for its turn; of a cancelled one, for its cancellation."""
@@ -164,7 +175,8 @@ class ReplayTracer:
 
     async def _unknown(self, device: str, verb: str, args: JSON) -> ReplayDivergence:
         """What to say of a call that the record does not have next. Raises EndOfRecord if it is only over."""
-        ahead = next((answer for answer in self._answers.get(device, []) if not answer.cancelled), None)
+        left = (answer for answer in self._answers.get(device, []) if not answer.cancelled)
+        ahead = next((answer for answer in left if not self._over(answer)), None)
         if ahead is None:
             await self._record.end()
             return self._record.diverge(self._record.passed, "device call", device, "no such call", verb)

@@ -128,7 +128,7 @@ def a_cool_short_campaign() -> str:
 @posix
 @pytest.mark.long
 @pytest.mark.parametrize("rig", ["perovskite-bench", "cavro-julabo", "ika-hdx", "harvard-watlow"])
-def test_a_hardware_run_ends_well_on_a_served_rig(tmp_path: Path, rig: str) -> None:
+def test_a_hardware_run_ends_well_on_a_served_rig_and_replays_to_the_same(tmp_path: Path, rig: str) -> None:
     (tmp_path / "campaign.yaml").write_text(a_cool_short_campaign())
     with serving(rig, tmp_path, "--speed", "5", "--no-pty") as served:
         assert parse_campaign(a_cool_short_campaign(), "c", served.rig.read_text(), "r").rig.pace == 5.0
@@ -152,6 +152,15 @@ def test_a_hardware_run_ends_well_on_a_served_rig(tmp_path: Path, rig: str) -> N
         assert heated
         assert at_rest(states[-1]), states[-1]
         assert served.end(signal.SIGINT) == 0
+    again = subprocess.run(
+        [*LUMIFLOW, "replay", result["journal"]],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert "not one different" in again.stdout, again.stdout + again.stderr
 
 
 def test_a_pace_is_refused_for_ports_that_may_be_hardware(tmp_path: Path) -> None:
