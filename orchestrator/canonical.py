@@ -34,25 +34,28 @@ def parse(text: str) -> JSON:
 
 
 def first_difference(
-    expected: JSON, got: JSON, path: str = "", ignore: Callable[[str], bool] = lambda key: False
+    expected: JSON,
+    got: JSON,
+    path: str = "",
+    ignore: Callable[[str], bool] = lambda key: False,
+    alike: Callable[[str, str], bool] = lambda text, other: False,
 ) -> tuple[str, JSON, JSON] | None:
     """Where two JSON values first differ: (path, expected there, got there), or None.
 
-    A missing part is the text "absent". `ignore` names keys whose values may differ.
+    A missing part is the text "absent". `ignore` names keys whose values may differ, `alike` texts that may.
     """
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         for key in sorted({*expected, *got}):
             if ignore(key):
                 continue
-            difference = first_difference(
-                expected.get(key, "absent"), got.get(key, "absent"), f"{path}.{key}" if path else key, ignore
-            )
+            inner = f"{path}.{key}" if path else key
+            difference = first_difference(expected.get(key, "absent"), got.get(key, "absent"), inner, ignore, alike)
             if difference is not None:
                 return difference
         return None
     if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
         for index, (left, right) in enumerate(zip(expected, got, strict=False)):
-            difference = first_difference(left, right, f"{path}[{index}]", ignore)
+            difference = first_difference(left, right, f"{path}[{index}]", ignore, alike)
             if difference is not None:
                 return difference
         if len(expected) == len(got):
@@ -65,6 +68,8 @@ def first_difference(
             got[index] if index < len(got) else absent,
         )
     if type(expected) is type(got) and repr(expected) == repr(got):  # 1 is not 1.0 nor True, 0.0 is not -0.0
+        return None
+    if isinstance(expected, str) and isinstance(got, str) and alike(expected, got):
         return None
     return path, expected, got
 

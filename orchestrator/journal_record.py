@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from orchestrator.virtual_time import UtcClock
 
 INSTANT_SLACK_S = 1e-6  # virtual time gets this far past a recorded instant only when nothing can go on at it
 WALL_SLACK_S = 60.0
+_DURATION = re.compile(r"\d+(\.\d+)? s\b")
 
 
 class EndOfRecord(JournalError):  # noqa: N818 - not an error of anything: the record is over
@@ -47,8 +49,9 @@ class RecordDiffers(ReplayDivergence):
 class Record:
     """Stored events, a place among them, and the order in which a replay must pass them.
 
-    `exact`: the record was made in virtual time and repeats to the last bit; else times, and values whose names end in
-    `_s`, may differ. `noted`: the calls noted since the last event, as canonical texts (the journal's own list).
+    `exact`: the record was made in virtual time and repeats to the last bit; else times, values whose names end in
+    `_s`, and durations in texts may differ. `noted`: the calls noted since the last event, as canonical texts (the
+    journal's own list).
     """
 
     def __init__(
@@ -98,11 +101,18 @@ class Record:
             "calls": (parse(stored or "[]"), parse(now.calls_text or "[]")),
         }
         for part, (then, again) in parts.items():
-            difference = first_difference(then, again, part, lambda key: not self.exact and key.endswith("_s"))
+            difference = first_difference(then, again, part, self._may_differ, self._alike)
             if difference is not None:
                 where, recorded, got = difference
                 raise self.diverge(expected.seq, expected.kind, where, recorded, got)
         return expected
+
+    def _may_differ(self, key: str) -> bool:
+        return not self.exact and key.endswith("_s")
+
+    def _alike(self, text: str, other: str) -> bool:
+        """Whether texts of a record by the wall differ in nothing but durations, such as how long a flush took."""
+        return not self.exact and _DURATION.sub("", text) == _DURATION.sub("", other)
 
     def diverge(self, seq: int, kind: str, where: str, expected: JSON, got: JSON) -> RecordDiffers:
         """The first divergence; it is the cause of all later ones, so they are answered with it."""

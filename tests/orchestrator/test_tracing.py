@@ -213,6 +213,36 @@ def test_by_the_wall_too_a_call_that_was_not_made_then_is_a_divergence(tmp_path:
     assert (caught.value.expected, caught.value.got) == ("refresh", "hold")
 
 
+@pytest.mark.parametrize(
+    ("detail", "same"),
+    [
+        ("64 s at 400 µL/min, down to 59.0 °C", True),
+        ("63 s at 400 µL/min, down to 58.0 °C", False),
+        ("64 steps", False),
+    ],
+)
+def test_by_the_wall_a_text_may_tell_another_duration_and_nothing_else(tmp_path: Path, detail: str, same: bool) -> None:
+    async def write() -> None:
+        clock = UtcClock(asyncio.get_running_loop())
+        clock.virtual = False
+        with Journal.create(tmp_path / "run.journal", clock) as journal:
+            await journal.append("safe_step", {"detail": "63 s at 400 µL/min, down to 59.0 °C"})
+
+    async def again() -> None:
+        clock = UtcClock(asyncio.get_running_loop())
+        with Journal.open(tmp_path / "run.journal", clock, readonly=True) as journal:
+            journal.catch_up()
+            await journal.append("safe_step", {"detail": detail})
+
+    run_virtual(write())
+    if same:
+        run_virtual(again())
+        return
+    with pytest.raises(RecordDiffers) as caught:
+        run_virtual(again())
+    assert caught.value.where == "data.detail"
+
+
 def test_a_recorded_error_keeps_the_name_of_its_kind_and_of_its_device(tmp_path: Path) -> None:
     record(tmp_path / "run.journal", run_virtual)
 
