@@ -38,11 +38,12 @@ def first_difference(
     got: JSON,
     path: str = "",
     ignore: Callable[[str], bool] = lambda key: False,
-    alike: Callable[[str, str], bool] = lambda text, other: False,
+    alike: Callable[[str, JSON, JSON], bool] = lambda path, expected, got: False,
 ) -> tuple[str, JSON, JSON] | None:
     """Where two JSON values first differ: (path, expected there, got there), or None.
 
-    A missing part is the text "absent". `ignore` names keys whose values may differ, `alike` texts that may.
+    A missing part is the text "absent". `ignore` names keys whose values may differ; `alike` is asked of single
+    values that do, with their path.
     """
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         for key in sorted({*expected, *got}):
@@ -69,7 +70,7 @@ def first_difference(
         )
     if type(expected) is type(got) and repr(expected) == repr(got):  # 1 is not 1.0 nor True, 0.0 is not -0.0
         return None
-    if isinstance(expected, str) and isinstance(got, str) and alike(expected, got):
+    if alike(path, expected, got):
         return None
     return path, expected, got
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from orchestrator.virtual_time import UtcClock
 
 INSTANT_SLACK_S = 1e-6  # virtual time gets this far past a recorded instant only when nothing can go on at it
 WALL_SLACK_S = 60.0
+LATE_S = 1.0  # so long an event of a record by the wall waits for calls that may never be made
 _DURATION = re.compile(r"\d+(\.\d+)? s\b")
 
 
@@ -46,12 +48,25 @@ class RecordDiffers(ReplayDivergence):
         return {**super().as_dict(), **state}
 
 
+@dataclass(frozen=True)
+class Apart:
+    """A number of event ``seq`` that the replay saw otherwise: by the wall a look may fall before or after."""
+
+    seq: int
+    where: str
+    then: float
+    now: float
+
+    def __str__(self) -> str:
+        return f"event {self.seq}, {self.where}: {self.then:.6g} then, {self.now:.6g} now"
+
+
 class Record:
     """Stored events, a place among them, and the order in which a replay must pass them.
 
     `exact`: the record was made in virtual time and repeats to the last bit; else times, values whose names end in
-    `_s`, and durations in texts may differ. `noted`: the calls noted since the last event, as canonical texts (the
-    journal's own list).
+    `_s`, and durations in texts may differ, and other numbers that do are kept in `apart`. `noted`: the calls noted
+    since the last event, as canonical texts (the journal's own list).
     """
 
     def __init__(
@@ -60,6 +75,7 @@ class Record:
         self.events = events
         self.passed = 0
         self.diverged: RecordDiffers | None = None
+        self.apart: list[Apart] = []
         self._path = path
         self._clock = clock
         self._noted = noted
@@ -110,9 +126,17 @@ class Record:
     def _may_differ(self, key: str) -> bool:
         return not self.exact and key.endswith("_s")
 
-    def _alike(self, text: str, other: str) -> bool:
-        """Whether texts of a record by the wall differ in nothing but durations, such as how long a flush took."""
-        return not self.exact and _DURATION.sub("", text) == _DURATION.sub("", other)
+    def _alike(self, path: str, then: JSON, now: JSON) -> bool:
+        """By the wall a text may tell another duration, such as how long a flush took, and a number may be that of the
+        look before or after; the latter is noted."""
+        if self.exact:
+            return False
+        if isinstance(then, str) and isinstance(now, str):
+            return _DURATION.sub("", then) == _DURATION.sub("", now)
+        if isinstance(then, float) and isinstance(now, float):
+            self.apart.append(Apart(self.passed + 1, path, then, now))
+            return True
+        return False
 
     def diverge(self, seq: int, kind: str, where: str, expected: JSON, got: JSON) -> RecordDiffers:
         """The first divergence; it is the cause of all later ones, so they are answered with it."""
@@ -131,14 +155,17 @@ class Record:
         """Pass the next event in the record's own order: after its calls, in its turn, at its time.
 
         A run by the wall stops its watchers a moment after it decides to, while the disk or the machine is busy; calls
-        that ended in that moment are in its record, and the replay, which stops them at once, is not held to them.
+        that ended in that moment are in its record, and the replay, which stops them at once, is not held to them; nor
+        to one look more or less between two events.
 
         Raises RecordDiffers, and EndOfRecord when no event is left.
         """
         asked_s = self._clock.t_s()
         while self.ahead:
             at, expected = self.passed, self.events[self.passed]
-            if not await self._until(partial(self._may_pass, at, kind), expected.t_s):
+            if not self.exact:
+                await self._until(partial(self._may_pass, at, kind), expected.t_s, LATE_S)
+            if not await self._until(partial(self._may_pass, at, kind, complete=self.exact), expected.t_s):
                 break  # it will not come to that: say what is different
             if self.passed == at:
                 break
@@ -162,10 +189,13 @@ class Record:
         return expected
 
     async def turn(self, event: Event, position: int) -> None:
-        """Wait until `event` is next and `position` of its completed calls are noted, or raise RecordDiffers."""
+        """Wait until `event` is next and `position` of its completed calls are noted, or raise RecordDiffers.
+
+        By the wall the order of calls between two events does not count.
+        """
 
         def due() -> bool:
-            return self.passed + 1 == event.seq and len(self._noted) >= position
+            return self.passed + 1 == event.seq and (len(self._noted) >= position or not self.exact)
 
         if not await self._until(due, event.t_s):
             got = f"{self.passed} events passed, {len(self._noted)} calls since"
@@ -181,15 +211,16 @@ class Record:
         if await self._until(lambda: not self.ahead, last_s):
             raise EndOfRecord(self._path, len(self.events))
 
-    def _may_pass(self, at: int, kind: str) -> bool:
+    def _may_pass(self, at: int, kind: str, *, complete: bool = True) -> bool:
         """Event `at` is of this kind with its calls noted; or another task has passed it, and the next one counts."""
         event = self.events[at]
-        return self.passed != at or (event.kind == kind and len(self._noted) >= len(_completed(event)))
+        called = not complete or len(self._noted) >= len(_completed(event))
+        return self.passed != at or (event.kind == kind and called)
 
-    async def _until(self, ready: Callable[[], bool], t_s: float) -> bool:
+    async def _until(self, ready: Callable[[], bool], t_s: float, wall_slack_s: float = WALL_SLACK_S) -> bool:
         """Wait for a condition, at most until shortly after the run's time `t_s`; False when it did not come true."""
         loop = asyncio.get_running_loop()
-        slack_s = max(INSTANT_SLACK_S, 8 * math.ulp(t_s)) if self.exact else WALL_SLACK_S
+        slack_s = max(INSTANT_SLACK_S, 8 * math.ulp(t_s)) if self.exact else wall_slack_s
         deadline_s = max(self._clock.loop_time(t_s), loop.time()) + slack_s
         while not ready():
             if self.diverged is not None or loop.time() >= deadline_s:

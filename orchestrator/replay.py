@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from orchestrator.deciders import Comparison, LiveDecider, ReplayDecider
 from orchestrator.errors import JournalError, ReplayDivergence, UsageRefused
 from orchestrator.header import loaded_from
 from orchestrator.journal import Journal
+from orchestrator.journal_record import Apart
 from orchestrator.tracing import ReplayTracer
 from orchestrator.virtual_time import UtcClock, run_virtual
 
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay found. ``divergence``: where the conductor itself went another way than the record."""
+    """What a replay found. ``divergence``: where the conductor itself went another way than the record. ``apart``:
+    numbers of a record by the wall that it saw a look earlier or later."""
 
     journal: Path
     events: int
     recorded: int
     decisions: tuple[Comparison, ...]
     divergence: str | None
+    apart: tuple[Apart, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -43,7 +46,12 @@ class ReplayResult:
         if other:
             names = ", ".join(f"{c.what} {c.n}" if c.n is not None else c.what for c in other)
             return f"All {self.events} events came again, but the planner now decides differently: {names}"
-        return f"The same again: {self.events} events, {len(self.decisions)} decisions, not one different."
+        words = f"The same again: {self.events} events, {len(self.decisions)} decisions, not one different."
+        if not self.apart:
+            return words
+        more = f" and {len(self.apart) - 3} more" if len(self.apart) > 3 else ""
+        shown = "; ".join(map(str, self.apart[:3]))
+        return f"{words} By the wall a look may fall before or after: {shown}{more}."
 
     def as_dict(self) -> dict[str, Any]:
         """The replay for ``--json``."""
@@ -52,6 +60,7 @@ class ReplayResult:
             "events": self.events,
             "recorded": self.recorded,
             "divergence": self.divergence,
+            "apart": [asdict(each) for each in self.apart],
             "journal": str(self.journal),
             "decisions": [
                 {
@@ -101,7 +110,7 @@ async def _replay(path: Path, show: Show) -> ReplayResult:
             await campaign.run()
         except ReplayDivergence as error:
             divergence = str(error)
-        return ReplayResult(path, seen, len(recorded), tuple(decisions), divergence)
+        return ReplayResult(path, seen, len(recorded), tuple(decisions), divergence, tuple(journal.record.apart))
 
 
 def _check_replayable(path: Path, kinds: list[str]) -> None:
