@@ -20,6 +20,8 @@ from orchestrator.virtual_time import UtcClock
 INSTANT_SLACK_S = 1e-6  # virtual time gets this far past a recorded instant only when nothing can go on at it
 WALL_SLACK_S = 60.0
 LATE_S = 1.0  # so long an event of a record by the wall waits for calls that may never be made
+_LOOKED_AT = ("_c", "_kpa")
+"""Endings of the names of what several tasks look at, each when it comes to it."""
 _DURATION = re.compile(r"\d+(\.\d+)? s\b")
 
 
@@ -50,7 +52,7 @@ class RecordDiffers(ReplayDivergence):
 
 @dataclass(frozen=True)
 class Apart:
-    """A number of event ``seq`` that the replay saw otherwise: by the wall a look may fall before or after."""
+    """A reading of event ``seq`` that the replay saw otherwise: by the wall a look may fall before or after."""
 
     seq: int
     where: str
@@ -65,8 +67,8 @@ class Record:
     """Stored events, a place among them, and the order in which a replay must pass them.
 
     `exact`: the record was made in virtual time and repeats to the last bit; else times, values whose names end in
-    `_s`, and durations in texts may differ, and other numbers that do are kept in `apart`. `noted`: the calls noted
-    since the last event, as canonical texts (the journal's own list).
+    `_s`, and durations in texts may differ, and temperatures and pressures that do are kept in `apart`. `noted`: the
+    calls noted since the last event, as canonical texts (the journal's own list).
     """
 
     def __init__(
@@ -127,13 +129,13 @@ class Record:
         return not self.exact and key.endswith("_s")
 
     def _alike(self, path: str, then: JSON, now: JSON) -> bool:
-        """By the wall a text may tell another duration, such as how long a flush took, and a number may be that of the
-        look before or after; the latter is noted."""
+        """By the wall a text may tell another duration, such as how long a flush took, and a temperature or a pressure
+        may be that of the look before or after; the latter is noted."""
         if self.exact:
             return False
         if isinstance(then, str) and isinstance(now, str):
             return _DURATION.sub("", then) == _DURATION.sub("", now)
-        if isinstance(then, float) and isinstance(now, float):
+        if isinstance(then, float) and isinstance(now, float) and path.endswith(_LOOKED_AT):
             self.apart.append(Apart(self.passed + 1, path, then, now))
             return True
         return False

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ReplayResult:
     """What a replay found. ``divergence``: where the conductor itself went another way than the record. ``apart``:
-    numbers of a record by the wall that it saw a look earlier or later."""
+    temperatures and pressures of a record by the wall that it saw a look earlier or later."""
 
     journal: Path
     events: int
