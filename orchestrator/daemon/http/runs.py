@@ -74,13 +74,24 @@ class Decision(BaseModel):
     recomputed: dict[str, float] | None
 
 
+class Look(BaseModel):
+    """A temperature or a pressure of event `seq` that the replay saw a look earlier or later, then and now."""
+
+    seq: int
+    where: str
+    then: float
+    now: float
+
+
 class Replayed(BaseModel):
-    """`same`: every event came again and every decision was the same. `divergence`: where it went another way."""
+    """`same`: every event came again and every decision was the same. `divergence`: where it went another way. `apart`:
+    what a replay of a hardware run saw a look earlier or later."""
 
     same: bool
     events: int
     recorded: int
     divergence: str | None
+    apart: list[Look]
     decisions: list[Decision]
 
 
