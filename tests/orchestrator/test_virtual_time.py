@@ -268,9 +268,13 @@ def test_a_paced_loop_keeps_to_the_wall_and_catches_up() -> None:
                 time.sleep(0.05)  # noqa: ASYNC251 - a long computation: five virtual seconds late, none lost
         return seen
 
-    began = time.monotonic()
-    assert run_virtual(main(), speed=100.0) == [float(n) for n in range(1, 11)]
-    assert 0.095 < time.monotonic() - began < 0.145
+    def took_s() -> float:
+        began = time.monotonic()
+        assert run_virtual(main(), speed=100.0) == [float(n) for n in range(1, 11)]
+        return time.monotonic() - began
+
+    # A loop that does not catch up takes 0.15 s every time, a busy machine only now and then.
+    assert 0.095 < min(took_s() for _ in range(10)) < 0.145
 
 
 def test_a_call_from_outside_reaches_a_paced_loop_at_the_time_the_wall_shows() -> None:
