@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -37,6 +38,10 @@ class Tracer(Protocol):
     def load(self, address: str) -> bytes:
         """The bytes kept under ``address``."""
         ...
+
+
+ASKED_BY: ContextVar[str] = ContextVar("asked_by", default="")
+"""Which task asks a device, so that several that look at the same one are told apart; "" is the conductor."""
 
 
 class PumpDriver(Protocol):

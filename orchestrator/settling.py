@@ -15,7 +15,9 @@ from orchestrator.rig import Rig
 from orchestrator.safety import Interlocks
 from orchestrator.spectra import Analysis
 
-TEMPERATURE_POLL_S = 2.0
+IN_BAND_LOOKS = 3
+IN_BAND_S = 3.0
+"""For so many looks, and for so long from the first of them, a temperature must be where it is wanted."""
 BOUND_MARGIN = 1.25
 """Pumps may move this much more than the longest experiment needs before they stop by themselves."""
 
@@ -46,18 +48,17 @@ def dead_time_s(rig: RigConfig, flow_ul_min: float) -> float:
 
 
 async def reach_temperature(rig: Rig, interlocks: Interlocks, campaign: CampaignConfig, temperature_c: float) -> bool:
-    """Head for the temperature and wait until it has stayed in band for three polls; False on time-out."""
+    """Head for the temperature and wait until it has stayed in band for a while; False on time-out."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + campaign.settle.timeout_s
     set_point = await rig.heater.set_temperature(temperature_c)
-    in_band = 0
-    while in_band < 3:
-        if loop.time() >= deadline:
+    looks, since_s = 0, math.inf
+    while looks < IN_BAND_LOOKS or loop.time() - since_s < IN_BAND_S:
+        reading = await interlocks.next_heater(deadline - loop.time())
+        if reading is None:
             return False
-        await asyncio.sleep(TEMPERATURE_POLL_S)
-        reading = interlocks.heater
-        near = reading is not None and abs(reading.temperature_c - set_point) <= campaign.settle.temperature_band_k
-        in_band = in_band + 1 if near else 0
+        near = abs(reading.temperature_c - set_point) <= campaign.settle.temperature_band_k
+        looks, since_s = (looks + 1, min(since_s, loop.time())) if near else (0, math.inf)
     return True
 
 

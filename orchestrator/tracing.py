@@ -2,8 +2,9 @@
 
 A call in the journal is `{"d": device, "i": number of the call on that device, "v": verb, "a": arguments, "t": time of
 completion in s, ...}` with one of `"r"`: the result, `"e"`: `{"type", "message", "device"}` of the error, `"x"`: true
-for a call that was cancelled. A float that JSON cannot say is `{"float": "nan" | "inf" | "-inf"}`. Actions return plain
-JSON (lists, not tuples), so that a replay sees what the run saw.
+for a call that was cancelled. `"w"`, in records by the wall only, is the task that asked, where that was not the
+conductor. A float that JSON cannot say is `{"float": "nan" | "inf" | "-inf"}`. Actions return plain JSON (lists, not
+tuples), so that a replay sees what the run saw.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator.canonical import JSON, first_difference
+from orchestrator.devices import ASKED_BY
 from orchestrator.errors import LumiflowError, ReplayDivergence
 from orchestrator.journal import Event, Journal
 from orchestrator.journal_record import wait_until
@@ -51,6 +53,8 @@ class RecordingTracer:
         number = self._issued.get(device, 0)
         self._issued[device] = number + 1
         head = {"d": device, "i": number, "v": verb, "a": _sayable(dict(args))}
+        if not self._journal.virtual and ASKED_BY.get():
+            head["w"] = ASKED_BY.get()
         try:
             result = await action()
         except asyncio.CancelledError:
@@ -88,6 +92,11 @@ class _Answer:
         return float(self.call["t"])
 
 
+def _asks(answer: _Answer, verb: str, args: JSON) -> bool:
+    """Whether a recorded call is of this verb and these arguments."""
+    return bool(answer.call["v"] == verb) and first_difference(answer.call["a"], args) is None
+
+
 class ReplayTracer:
     """Answers each call from the record: the same result, at the same time, in the same order. No action is run.
 
@@ -99,7 +108,8 @@ class ReplayTracer:
     same instant leaves no trace; and a cancellation waits until the call has come as far as it had then.
 
     By the wall tasks are late by what the machine is busy with, so that two of them come to a device now in this order
-    and now in that. There a call is answered by the next recorded one of its verb and arguments.
+    and now in that. There a call is answered by the next recorded one of its verb and arguments that the same task has
+    made; in records from before calls named their task, that any has.
     """
 
     def __init__(self, journal: Journal, clock: UtcClock) -> None:
@@ -107,11 +117,13 @@ class ReplayTracer:
         self._record = journal.record
         self._clock = clock
         self._answers: dict[str, list[_Answer]] = {}
+        self._named = False
         for event in self._record.events:
             completed = 0
             for call in event.calls:
                 self._answers.setdefault(str(call["d"]), []).append(_Answer(event, completed, call))
                 completed += "x" not in call
+                self._named = self._named or "w" in call
         for answers in self._answers.values():
             answers.sort(key=lambda answer: int(answer.call["i"]))
 
@@ -132,19 +144,36 @@ class ReplayTracer:
         return _said(answer.call["r"])
 
     def _claim(self, device: str, verb: str, args: JSON) -> _Answer | None:
-        """The device's next recorded call if it is this one. Cancelled ones that are not, or are over, are left out.
-
-        Of a record by the wall: the next one like it.
-        """
+        """The device's next recorded call if it is this one. Cancelled ones that are not, or are over, are left out."""
         answers = self._answers.get(device, [])
+        if not self._record.exact:
+            return self._claim_like_it(answers, verb, args)
         for index, answer in enumerate(answers):
-            same = answer.call["v"] == verb and first_difference(answer.call["a"], args) is None
-            if same and not self._over(answer):
-                del answers[slice(index + 1) if self._record.exact else index]
+            if _asks(answer, verb, args) and not self._over(answer):
+                del answers[: index + 1]
                 return answer
-            if self._record.exact and not answer.cancelled:
+            if not answer.cancelled:
                 return None
         return None
+
+    def _claim_like_it(self, answers: list[_Answer], verb: str, args: JSON) -> _Answer | None:
+        """The next call like it in a record by the wall; of a watcher, who may have looked once more or once less than
+        now, the one nearest in time."""
+        del answers[: next((at for at, answer in enumerate(answers) if not self._over(answer)), len(answers))]
+        asked_by = ASKED_BY.get() if self._named else ""
+        now_s, like = self._clock.t_s(), []
+        for at, answer in enumerate(answers):
+            if answer.call.get("w", "") == asked_by and _asks(answer, verb, args) and not self._over(answer):
+                like.append(at)
+                if not asked_by or answer.time_s > now_s:
+                    break
+        if not like:
+            return None
+        chosen = min(like, key=lambda at: abs(answers[at].time_s - now_s))
+        nearest = answers[chosen]
+        for at in reversed(like[: like.index(chosen) + 1]):
+            del answers[at]
+        return nearest
 
     def _over(self, answer: _Answer) -> bool:
         """Whether a recorded call can no longer be this one."""

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from orchestrator.config import load_rig, parse_campaign
-from orchestrator.journal import Journal
 from tests.orchestrator.rehearsal import CONFIGS
 
 LUMIFLOW = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
@@ -129,9 +128,7 @@ def a_cool_short_campaign() -> str:
 @posix
 @pytest.mark.long
 @pytest.mark.parametrize("rig", ["perovskite-bench", "cavro-julabo", "ika-hdx", "harvard-watlow"])
-def test_a_hardware_run_ends_well_on_a_served_rig_and_its_experiments_replay_to_the_same(
-    tmp_path: Path, rig: str
-) -> None:
+def test_a_hardware_run_ends_well_on_a_served_rig_and_replays_to_the_same(tmp_path: Path, rig: str) -> None:
     (tmp_path / "campaign.yaml").write_text(a_cool_short_campaign())
     with serving(rig, tmp_path, "--speed", "5", "--no-pty") as served:
         assert parse_campaign(a_cool_short_campaign(), "c", served.rig.read_text(), "r").rig.pace == 5.0
@@ -150,10 +147,7 @@ def test_a_hardware_run_ends_well_on_a_served_rig_and_its_experiments_replay_to_
         assert served.end(signal.SIGINT) == 0
     again = lumiflow(tmp_path, "replay", result["journal"], "--json")
     found = json.loads(again.stdout.splitlines()[-1])
-    with Journal.open(tmp_path / result["journal"], readonly=True) as journal:
-        last_told = max(event.seq for event in journal.events() if event.kind == "told")
-    assert found["events"] >= last_told, found
-    assert all(decision["agrees"] for decision in found["decisions"])
+    assert found["same"], found
 
 
 def lumiflow(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.devices import HeaterReading
+from orchestrator.journal import RecordDiffers
 from orchestrator.rig import Rig, make_safe
 from orchestrator.safety import ACT_WITHIN_S, PUMP_PERIOD_S, WATCH_PERIOD_S, Interlocks, Trip
 from orchestrator.virtual_time import run_virtual
@@ -301,3 +302,23 @@ def test_a_check_that_never_answers_is_a_stale_reading() -> None:
 
     _, heard = played(scene)
     assert (heard[0].interlock, heard[0].device) == ("stale reading", "oven")
+
+
+def test_a_replay_that_goes_another_way_is_no_trip_and_ends_the_looks(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        await asyncio.sleep(10.0)
+        looks = 0
+
+        async def read() -> HeaterReading:
+            nonlocal looks
+            looks += 1
+            raise RecordDiffers(7, "device call", "oven[3].v", "read", "heater_off")
+
+        monkeypatch.setattr(rig.heater, "read", read)
+        await asyncio.sleep(600.0)
+        assert looks == 1
+
+    interlocks, heard = played(scene)
+    assert (interlocks.trip, heard, caplog.records) == (None, [], [])

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.canonical import JSON
 from orchestrator.errors import JournalError, ReplayDivergence
 from orchestrator.journal import EndOfRecord, Journal, RecordDiffers
 from orchestrator.tracing import RecordedDeviceError, RecordingTracer, ReplayTracer
@@ -151,122 +150,6 @@ def test_calls_that_ended_while_a_busy_machine_came_to_stop_the_watcher_are_not_
     again = run_virtual(replay(tmp_path / "run.journal"))
     assert len(seen) - len(again) <= math.ceil(stops_late_s)
     assert repr(again) == repr(seen[: len(again)])
-
-
-async def two_on_one_device(journal: Journal, tracer: Tracer, late_s: float, verb: str = "refresh") -> list[Any]:
-    """One task looks at the oven, another refreshes it, the latter late by what the machine is busy with."""
-
-    async def read() -> JSON:
-        await asyncio.sleep(0.05)
-        return 21.5
-
-    async def refresh() -> JSON:
-        await asyncio.sleep(0.05)
-        return None
-
-    async def looks() -> JSON:
-        await asyncio.sleep(0.1)
-        return await tracer.call("oven", "read", {}, read)
-
-    async def refreshes() -> JSON:
-        await asyncio.sleep(late_s)
-        return await tracer.call("oven", verb, {}, refresh)
-
-    await journal.append("dosing", {})
-    seen = await asyncio.gather(looks(), refreshes())
-    await journal.append("told", {"seen": seen})
-    return seen
-
-
-def two_recorded(path: Path, *, by_the_wall: bool) -> None:
-    async def main() -> None:
-        clock = UtcClock(asyncio.get_running_loop())
-        clock.virtual = not by_the_wall
-        with Journal.create(path, clock) as journal:
-            await two_on_one_device(journal, RecordingTracer(journal, clock), late_s=0.2)
-
-    run_virtual(main())
-
-
-async def two_replayed(path: Path, verb: str = "refresh") -> list[Any]:
-    clock = UtcClock(asyncio.get_running_loop())
-    with Journal.open(path, clock, readonly=True) as journal:
-        journal.catch_up()
-        return await two_on_one_device(journal, ReplayTracer(journal, clock), 0.0, verb)
-
-
-def test_by_the_wall_tasks_may_come_to_a_device_in_another_order_than_then(tmp_path: Path) -> None:
-    two_recorded(tmp_path / "run.journal", by_the_wall=True)
-    assert run_virtual(two_replayed(tmp_path / "run.journal")) == [21.5, None]
-
-
-def test_in_virtual_time_another_order_is_a_divergence(tmp_path: Path) -> None:
-    two_recorded(tmp_path / "run.journal", by_the_wall=False)
-    with pytest.raises(RecordDiffers):
-        run_virtual(two_replayed(tmp_path / "run.journal"))
-
-
-def test_by_the_wall_too_a_call_that_was_not_made_then_is_a_divergence(tmp_path: Path) -> None:
-    two_recorded(tmp_path / "run.journal", by_the_wall=True)
-    with pytest.raises(RecordDiffers) as caught:
-        run_virtual(two_replayed(tmp_path / "run.journal", verb="hold"))
-    assert (caught.value.expected, caught.value.got) == ("refresh", "hold")
-
-
-@pytest.mark.parametrize(
-    ("detail", "same"),
-    [
-        ("64 s at 400 µL/min, down to 59.0 °C", True),
-        ("63 s at 400 µL/min, down to 58.0 °C", False),
-        ("64 steps", False),
-    ],
-)
-def test_by_the_wall_a_text_may_tell_another_duration_and_nothing_else(tmp_path: Path, detail: str, same: bool) -> None:
-    async def write() -> None:
-        clock = UtcClock(asyncio.get_running_loop())
-        clock.virtual = False
-        with Journal.create(tmp_path / "run.journal", clock) as journal:
-            await journal.append("safe_step", {"detail": "63 s at 400 µL/min, down to 59.0 °C"})
-
-    async def again() -> None:
-        clock = UtcClock(asyncio.get_running_loop())
-        with Journal.open(tmp_path / "run.journal", clock, readonly=True) as journal:
-            journal.catch_up()
-            await journal.append("safe_step", {"detail": detail})
-
-    run_virtual(write())
-    if same:
-        run_virtual(again())
-        return
-    with pytest.raises(RecordDiffers) as caught:
-        run_virtual(again())
-    assert caught.value.where == "data.detail"
-
-
-@pytest.mark.parametrize(("name", "by_the_wall"), [("pressure_kpa", True), ("pressure_kpa", False), ("peak_ev", True)])
-def test_by_the_wall_a_pressure_may_be_that_of_another_look_and_is_told(
-    tmp_path: Path, name: str, by_the_wall: bool
-) -> None:
-    async def write() -> None:
-        clock = UtcClock(asyncio.get_running_loop())
-        clock.virtual = not by_the_wall
-        with Journal.create(tmp_path / "run.journal", clock) as journal:
-            await journal.append("measured", {name: 43.0})
-
-    async def again() -> list[str]:
-        clock = UtcClock(asyncio.get_running_loop())
-        with Journal.open(tmp_path / "run.journal", clock, readonly=True) as journal:
-            journal.catch_up()
-            event = await journal.append("measured", {name: 42.75})
-            assert event.data[name] == 43.0
-            return list(map(str, journal.record.apart))
-
-    run_virtual(write())
-    if by_the_wall and name == "pressure_kpa":
-        assert run_virtual(again()) == ["event 1, data.pressure_kpa: 43 then, 42.75 now"]
-        return
-    with pytest.raises(RecordDiffers):
-        run_virtual(again())
 
 
 def test_a_recorded_error_keeps_the_name_of_its_kind_and_of_its_device(tmp_path: Path) -> None:
