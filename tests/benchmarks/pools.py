@@ -42,6 +42,7 @@ FURTHER = {
 }
 """By the names that they have where the pool files say they come from."""
 OURS = "ensemble"
+ARMS = ("random", "sobol", "snobfit", "genetic", "forest", "gp_scalar", "gp", OURS)
 BEGIN, END = "<!-- results: written by tests/benchmarks/pools.py -->", "<!-- end of results -->"
 BEGIN_FURTHER, END_FURTHER = BEGIN.replace(" -->", " --further -->"), END.replace("results", "further results")
 
@@ -56,7 +57,7 @@ def data_folder() -> Path:
 
 
 def run(
-    further: Path | None, seeds: int, jobs: int, results: Path, arms: Sequence[str] | None, *, show: bool
+    further: Path | None, seeds: int, jobs: int, results: Path, arms: Sequence[str], *, show: bool
 ) -> list[PoolResult]:
     """All pools, or all further ones that the folder holds, from where the results files end; or what these hold."""
     folder = further or data_folder()
@@ -130,7 +131,7 @@ def main() -> None:
     """Run, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--arms", nargs="*", help="those of each pool file, if not given")
+    parser.add_argument("--arms", nargs="*", default=ARMS, help=f"if not given: {' '.join(ARMS)}")
     parser.add_argument("--further", type=Path, help="the folder that holds further tables, or some of them")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
