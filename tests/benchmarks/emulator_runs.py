@@ -72,6 +72,8 @@ def campaign(
     """
     if not may_run(arm, emulator.family):
         raise ValueError(f"{arm} is not tested on an emulator of its own family, {emulator.family}")
+    if goal.goal == "desirability":
+        raise ValueError("an emulator foretells one output, and a desirability is of several")
     planner = strategy(arm)
     wanted = OneOutput(goal.output, goal.goal, goal.target, goal.tolerance, emulator.noise)
     space = emulator.free.space

@@ -95,7 +95,7 @@ async def _on_the_bench(row: Row, seed: int, heard: Outages) -> Seen:
     if ledger:
         # The ledger knows that hardly anything is left, and the syringe agrees with it.
         left_ul = flows["pb"] * (at_s + RUNWAY_S) / 60.0
-        rig.earlier_ul = {"pb": loaded.rig.pump("pb").syringe.volume_ul - left_ul}
+        rig.earlier_ul = {"pb": loaded.rig.pump("pb").holds_ul - left_ul}
         rig.faults.inject(loop, row.kind, "pb", size=left_ul)
     interlocks = Interlocks(rig)
     trips: list[tuple[Trip, float]] = []

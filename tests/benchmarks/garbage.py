@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any, cast
 
 from drivers import DriverError, EurothermController, RecoveringHeater
 from orchestrator.config import LoadedCampaign
@@ -26,7 +27,7 @@ from tests.contract.heaters import EVERY, ModbusMake
 from tests.contract.plants import LaggingHeater
 
 CORRUPTED, DROPPED = 0.01, 0.05
-RANGE = {"set_point_range_c": (20.0, 180.0), "safe_set_point_c": 20.0}
+RANGE: dict[str, Any] = {"set_point_range_c": (20.0, 180.0), "safe_set_point_c": 20.0}
 _A_LINE_EACH = {
     f"    driver: new_era\n    port: pumps\n    address: {index}\n": (
         f"    driver: new_era\n    port: {pump}_line\n    address: {index}\n"
@@ -43,7 +44,7 @@ PUMP_LINES: dict[str, dict[str, str]] = {
 }
 """Edits of the rig file for each way of wiring the pumps."""
 EVERY_HEATER = {
-    "eurotherm": ModbusMake("eurotherm", EurothermController, EurothermTwin),
+    "eurotherm": ModbusMake("eurotherm", cast(Any, EurothermController), EurothermTwin),
     **{make.name: make for make in EVERY},
 }
 
@@ -137,7 +138,7 @@ def _refill(rig: Rig) -> None:
     """A day of orders empties any syringe."""
     now_s = asyncio.get_running_loop().time()
     for name, config in rig.config.pumps.items():
-        rig.faults.world.syringe(name).set_content(now_s, config.syringe.volume_ul)
+        rig.faults.world.syringe(name).set_content(now_s, config.holds_ul)
     rig.earlier_ul = dict.fromkeys(rig.config.pumps, -1e9)
 
 
@@ -249,7 +250,16 @@ def together(results: Sequence[Garbage]) -> Garbage:
 
 def garbage_table(results: Sequence[Garbage]) -> Iterator[str]:
     """What was ordered over each bad line, and what came of it."""
-    heads = ("on the line", "hours", "bytes bent", "replies lost", "orders", "refused", "wrong", "slipped")
+    heads: tuple[str, ...] = (
+        "on the line",
+        "hours",
+        "bytes bent",
+        "replies lost",
+        "orders",
+        "refused",
+        "wrong",
+        "slipped",
+    )
     heads += ("outages", "trips", "stuck")
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import fields
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Job = TypeVar("Job")
 Run = TypeVar("Run")
@@ -56,9 +56,9 @@ def finished(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def as_run(kind: type[Run], told: Mapping[str, Any]) -> Run:
+def as_run(kind: Callable[..., Run], told: Mapping[str, Any]) -> Run:
     """A row as the frozen dataclass that it was."""
-    values = {field.name: told[field.name] for field in fields(kind)}
+    values = {field.name: told[field.name] for field in fields(cast(Any, kind))}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

@@ -31,6 +31,7 @@ from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon
 from orchestrator.daemon.telemetry import Reading, Tap
+from orchestrator.devices import RigHeater, RigPressure, RigPump
 from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig import Rig
 from orchestrator.virtual_time import UtcClock, run_real
@@ -80,7 +81,11 @@ class WatchedRig:
         clock = UtcClock(asyncio.get_running_loop())
         tap = Tap(Unrecorded(), lambda: stamp(clock), self._heard, TOLD_S)
         rig = steel_rig(self._config, tap)
-        devices = [rig.heater, *rig.pumps.values(), *([rig.pressure] if rig.pressure is not None else [])]
+        devices: list[RigHeater | RigPump | RigPressure] = [
+            rig.heater,
+            *rig.pumps.values(),
+            *([rig.pressure] if rig.pressure is not None else []),
+        ]
         for device in devices:
             await device.connect()
         interlocks = safety.Interlocks(rig, periods=OFTEN)

@@ -71,9 +71,10 @@ def peer(request: Any) -> None:
     from botorch import fit_gpytorch_mll
     from botorch.acquisition.logei import qLogNoisyExpectedImprovement
     from botorch.acquisition.objective import GenericMCObjective
-    from botorch.models import ModelListGP, SingleTaskGP
+    from botorch.models import SingleTaskGP
+    from botorch.models.model_list_gp_regression import ModelListGP
     from botorch.models.transforms import Standardize
-    from botorch.optim import optimize_acqf
+    from botorch.optim.optimize import optimize_acqf
     from gpytorch.mlls import SumMarginalLogLikelihood
 
     space, objective = request.space, request.objective
@@ -81,9 +82,11 @@ def peer(request: Any) -> None:
     y = torch.tensor([o.readings for o in request.observations], dtype=torch.float64)
     model = ModelListGP(*(SingleTaskGP(x, y[:, [i]], outcome_transform=Standardize(1)) for i in range(3)))
     fit_gpytorch_mll(SumMarginalLogLikelihood(model.likelihood, model))
-    function = qLogNoisyExpectedImprovement(
-        model, X_baseline=x, objective=GenericMCObjective(lambda outputs, X=None: objective.worth(outputs))
-    )
+
+    def worth(outputs: torch.Tensor, X: torch.Tensor | None = None) -> torch.Tensor:
+        return objective.worth(outputs)  # type: ignore[no-any-return]
+
+    function = qLogNoisyExpectedImprovement(model, X_baseline=x, objective=GenericMCObjective(worth))
     bounds = torch.stack([torch.zeros(x.shape[1]), torch.ones(x.shape[1])]).double()
     optimize_acqf(function, bounds, q=1, num_restarts=10, raw_samples=512)
 

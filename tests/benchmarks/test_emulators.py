@@ -71,7 +71,7 @@ def test_every_strategy_of_the_registry_has_a_family() -> None:
 
 
 @pytest.mark.parametrize("arm", strategy_names())
-def test_a_planner_is_never_given_an_emulator_of_its_own_family(arm, extreme, target) -> None:
+def test_a_planner_is_never_given_an_emulator_of_its_own_family(arm: str, extreme: Emulator, target: Emulator) -> None:
     own = FAMILY_OF[arm]
     for emulator in (extreme, target):
         assert may_run(arm, emulator.family) == (emulator.family != own)
@@ -83,7 +83,7 @@ def test_a_planner_is_never_given_an_emulator_of_its_own_family(arm, extreme, ta
 
 
 @pytest.mark.parametrize("arm", strategy_names())
-def test_what_grows_trees_or_fits_a_gaussian_process_is_said_to(arm) -> None:
+def test_what_grows_trees_or_fits_a_gaussian_process_is_said_to(arm: str) -> None:
     code = inspect.getsource(type(strategy(arm)))
     if "ForestRegressor" in code or "BoostingRegressor" in code:
         assert FAMILY_OF[arm] == "trees"
@@ -91,12 +91,14 @@ def test_what_grows_trees_or_fits_a_gaussian_process_is_said_to(arm) -> None:
         assert FAMILY_OF[arm] == "gaussian process"
 
 
-def test_emulators_foretell_conditions_left_out_and_noise_is_a_share_of_the_spread(extreme, target) -> None:
+def test_emulators_foretell_conditions_left_out_and_noise_is_a_share_of_the_spread(
+    extreme: Emulator, target: Emulator
+) -> None:
     assert 0.9 < cross_validated_r2(target.pool, "gaussian process") <= 1.0
     assert extreme.noise == pytest.approx(0.02 * np.std([value for value in extreme.pool.values if value is not None]))
 
 
-def test_trees_foretell_an_order_and_no_model_does_where_there_is_none(extreme) -> None:
+def test_trees_foretell_an_order_and_no_model_does_where_there_is_none(extreme: Emulator) -> None:
     assert 0.8 < cross_validated_r2(extreme.pool, "trees") < 1.0
     drawn = np.random.default_rng(3).permutation(len(extreme.pool))
     shuffled = replace(extreme.pool, values=tuple(extreme.pool.values[i] for i in drawn))
@@ -104,7 +106,7 @@ def test_trees_foretell_an_order_and_no_model_does_where_there_is_none(extreme) 
 
 
 @pytest.mark.parametrize("arm", ["random", "snobfit", "genetic"])
-def test_an_antisolvent_is_one_that_exists_and_values_are_those_of_the_table(arm, target) -> None:
+def test_an_antisolvent_is_one_that_exists_and_values_are_those_of_the_table(arm: str, target: Emulator) -> None:
     run, recipes = campaign(target, "made-up", target.pool.goals[1], arm, 1, budget=12)
     known = target.free.as_known(recipes)
     assert run.experiments == len(recipes) == 12
@@ -113,7 +115,7 @@ def test_an_antisolvent_is_one_that_exists_and_values_are_those_of_the_table(arm
     assert not set(known[3:, 4]) & {x[4] for x in target.pool.x}
 
 
-def test_the_emulator_knows_an_antisolvent_by_its_numbers_and_the_planner_by_its_name(target) -> None:
+def test_the_emulator_knows_an_antisolvent_by_its_numbers_and_the_planner_by_its_name(target: Emulator) -> None:
     free = target.free
     assert free.space.names == ("antisolvent", "base", "loading", "ratio")
     assert free.known.names == ("antisolvent[0]", "antisolvent[1]", "base", "loading", "ratio")
@@ -123,7 +125,7 @@ def test_the_emulator_knows_an_antisolvent_by_its_numbers_and_the_planner_by_its
 
 
 @pytest.mark.parametrize("arm", ["random", "gp", "ensemble"])
-def test_a_seed_gives_the_same_run_every_time_and_every_arm_the_same_beginning(arm, extreme) -> None:
+def test_a_seed_gives_the_same_run_every_time_and_every_arm_the_same_beginning(arm: str, extreme: Emulator) -> None:
     goal = extreme.pool.goals[0]
     run, recipes = campaign(extreme, "made-up", goal, arm, 1, budget=5)
     again, repeated = campaign(extreme, "made-up", goal, arm, 1, budget=5)
@@ -135,7 +137,7 @@ def test_a_seed_gives_the_same_run_every_time_and_every_arm_the_same_beginning(a
     assert campaign(extreme, "another", goal, arm, 1, budget=4)[1][:3] != recipes[:3]
 
 
-def test_regret_is_zero_at_the_emulators_best_and_one_at_the_median_of_the_table(extreme) -> None:
+def test_regret_is_zero_at_the_emulators_best_and_one_at_the_median_of_the_table(extreme: Emulator) -> None:
     goal = extreme.pool.goals[0]
     values = extreme.everywhere
     assert extreme.regret(goal, [values.min()])[0] == 0.0
@@ -145,7 +147,7 @@ def test_regret_is_zero_at_the_emulators_best_and_one_at_the_median_of_the_table
     assert extreme.regret(largest, [values.max()])[0] == 0.0
 
 
-def test_regret_falls_and_the_best_counts_as_found_within_five_per_cent(extreme, target) -> None:
+def test_regret_falls_and_the_best_counts_as_found_within_five_per_cent(extreme: Emulator, target: Emulator) -> None:
     goal = extreme.pool.goals[0]
     run, recipes = campaign(target, "made-up", goal, "random", 3)
     regrets = target.regret(goal, target.truth(recipes))
@@ -154,7 +156,7 @@ def test_regret_falls_and_the_best_counts_as_found_within_five_per_cent(extreme,
     assert run.reached == (int(close[0]) + 1 if len(close) else None)
 
 
-def test_a_campaign_to_a_target_ends_at_the_first_recipe_that_truly_lies_there(target) -> None:
+def test_a_campaign_to_a_target_ends_at_the_first_recipe_that_truly_lies_there(target: Emulator) -> None:
     near, far = target.pool.goals
     run, recipes = campaign(target, "made-up", near, "sobol", 1)
     away = np.abs(target.truth(recipes) - 2.5)
@@ -163,7 +165,9 @@ def test_a_campaign_to_a_target_ends_at_the_first_recipe_that_truly_lies_there(t
     assert target.share(near) > 0.0 == target.share(far)
 
 
-def test_tables_go_between_their_marks_and_a_second_call_runs_nothing_again(tmp_path, monkeypatch, capsys) -> None:
+def test_tables_go_between_their_marks_and_a_second_call_runs_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pool = made_up(tmp_path, EXTREME)
     document, results = tmp_path / "document.md", tmp_path / "results.jsonl"
     document.write_text(f"before\n{emulators.BEGIN}\nold\n{emulators.END}\nafter\n", encoding="utf-8")
@@ -185,7 +189,7 @@ def test_tables_go_between_their_marks_and_a_second_call_runs_nothing_again(tmp_
     assert results.read_text(encoding="utf-8") == lines
 
 
-def test_runs_of_other_code_and_half_written_lines_are_not_taken(tmp_path) -> None:
+def test_runs_of_other_code_and_half_written_lines_are_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     one = Run("trees", "made-up", "reach", "sobol", 1, 9, (0.5, 0.2, 0.1, 0.0), 40, (), ())
     lines = [
@@ -221,7 +225,7 @@ def test_arms_are_paired_on_table_goal_and_seed() -> None:
 
 
 @pytest.mark.parametrize("goal", [TARGET, EXTREME])
-def test_free_space_holds_every_condition_of_the_table(goal, tmp_path) -> None:
+def test_free_space_holds_every_condition_of_the_table(goal: str, tmp_path: Path) -> None:
     pool, spec = made_up(tmp_path, goal)
     free = FreeSpace.of(pool, spec)
     rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ WON = replace(
 
 @pytest.mark.parametrize("inputs", [5, 8])
 @pytest.mark.parametrize("salt", ["iodide", "chloride"])
-def test_every_target_can_be_reached_by_a_recipe_that_the_pumps_can_run_and_the_cell_can_see(inputs, salt) -> None:
+def test_every_target_can_be_reached_by_a_recipe_that_the_pumps_can_run_and_the_cell_can_see(
+    inputs: Literal[5, 8], salt: Literal["iodide", "chloride"]
+) -> None:
     reactor = TwinReactor(inputs, salt)
     recipes = reactor.space.from_unit(np.random.default_rng(1).random((300, inputs)))
     truths = [reactor.truth(tuple(map(float, x))) for x in recipes[reactor.feasible(recipes)]]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from planners import Observation, SearchSpace, Variable
 from simulators import TubeSpec
-from simulators.chemistry import Parcels, build_chemistry
+from simulators.chemistry import Chemistry, Parcels, build_chemistry
 from simulators.emission import HC_EV_NM, cell_light, emission_per_ev, line_centre_and_width
 from simulators.rtd import age_classes
 from simulators.specs import ChemistrySpec
@@ -123,7 +123,7 @@ class TwinReactor:
         return SPACES[self.inputs]
 
     @cached_property
-    def _parts(self) -> tuple[object, ...]:
+    def _parts(self) -> tuple[Chemistry, Array, Array]:
         ages = age_classes(_TUBE, _CLASSES)
         return build_chemistry(ChemistrySpec()), ages.ages, ages.weights
 

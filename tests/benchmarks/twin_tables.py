@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,11 @@ def tables(runs: Sequence[Run]) -> Iterator[str]:
                 yield ""
 
 
+def truth_at(look: int, run: Run) -> float:
+    """The error in truth of a campaign at one of its looks."""
+    return run.truth_mev[look]
+
+
 def arms_of(runs: Sequence[Run]) -> list[str]:
     """Arms in the order in which they come."""
     return list(dict.fromkeys(run.arm for run in runs))
@@ -53,7 +59,7 @@ def errors(runs: Sequence[Run]) -> Iterator[str]:
     for arm in arms_of(runs):
         mine = [run for run in runs if run.arm == arm]
         cells = [arm, str(len(mine))]
-        cells += [interval(by_seed(mine, lambda run, at=at: run.truth_mev[at])) for at in range(len(looks))]
+        cells += [interval(by_seed(mine, partial(truth_at, at))) for at in range(len(looks))]
         cells.append(f"{max(_or_inf(run.truth_mev[-1]) for run in mine):.1f}")
         cells.append(f"{np.mean(by_seed(mine, lambda run: run.reading_mev[-1])):.2f}")
         cells.append(paired(mine, ours) if arm != OURS else "-")

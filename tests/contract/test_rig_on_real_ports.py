@@ -47,7 +47,7 @@ def on_ports(pumps: int, oven: int) -> LoadedCampaign:
 
 def steel(loaded: LoadedCampaign) -> Rig:
     loop = asyncio.get_running_loop()
-    return build_rig(loaded, Unrecorded(), hardware=True, clock=blocking_clock(loop), start_s=loop.time())  # type: ignore[arg-type]
+    return build_rig(loaded, Unrecorded(), hardware=True, clock=blocking_clock(loop), start_s=loop.time())
 
 
 def test_hardware_mode_reaches_pumps_heater_and_pressure_over_their_true_libraries() -> None:

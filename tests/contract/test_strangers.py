@@ -268,12 +268,14 @@ def test_a_server_that_keeps_another_value_than_the_one_written_is_caught() -> N
         ]
         server = ModbusTcpServer(SimDevice(1, data, action=meddle), address=("127.0.0.1", 0))
         await server.serve_forever(background=True)
-        bus = ModbusBus(TcpLink("127.0.0.1", server.transport.sockets[0].getsockname()[1]))
+        listener = server.transport
+        assert isinstance(listener, asyncio.Server)
+        bus = ModbusBus(TcpLink("127.0.0.1", listener.sockets[0].getsockname()[1]))
         heater = EurothermController(bus, 1)
         await heater.connect()
         with pytest.raises((ReadBackError, ProtocolError)):
             await heater.set_temperature(110.0)
         await heater.close()
-        await server.shutdown()
+        await server.shutdown()  # type: ignore[no-untyped-call]
 
     run_real(main())

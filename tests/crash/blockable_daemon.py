@@ -29,6 +29,6 @@ def _block(number: int, frame: object) -> None:
 
 
 if __name__ == "__main__":
-    steel.keep_beating = _beating
+    setattr(steel, "keep_beating", _beating)  # noqa: B010 - a name that the module imports and does not export
     signal.signal(signal.SIGUSR1, _block)
     sys.exit(daemon.main())

@@ -28,9 +28,10 @@ from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.ledger import Ledger, fold_rig
 from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.service import Daemon
-from orchestrator.fold import RunState, fold
+from orchestrator.fold import fold
 from orchestrator.journal import Event, Journal
 from orchestrator.journal_store import Draft
+from orchestrator.run_state import RunState
 from orchestrator.virtual_time import run_real
 from tests.crash.kill_sweep import campaign_file, contents, first_difference
 

@@ -49,8 +49,8 @@ def small(experiments: int = 3, strategy: str = "sobol", **edits: str) -> Loaded
 
 def rig_on_twins(**edits: str) -> Rig:
     """The quickstart campaign's rig on twins in the running virtual loop, recorded nowhere, not yet connected."""
-    loop = asyncio.get_running_loop()
-    return build_rig(small(**edits), Unrecorded(), hardware=False, clock=blocking_clock(loop), start_s=loop.time())
+    loop, loaded = asyncio.get_running_loop(), small(3, "sobol", **edits)
+    return build_rig(loaded, Unrecorded(), hardware=False, clock=blocking_clock(loop), start_s=loop.time())
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from orchestrator.absorption import analyse_absorption
 from orchestrator.config import load_campaign, load_rig, parse_campaign
@@ -28,12 +29,13 @@ DARK = np.full(NM.size, 1000.0)
 WHITE = 4.0e5 * np.exp(-0.5 * ((NM - 640.0) / 140.0) ** 2)
 
 
-def exciton(peak_ev: float, height: float, fwhm_ev: float = 0.1, continuum: float = 0.0) -> np.ndarray:
+def exciton(peak_ev: float, height: float, fwhm_ev: float = 0.1, continuum: float = 0.0) -> NDArray[np.float64]:
     """A Gaussian line, and if wanted a continuum that rises behind it."""
     energy = HC_EV_NM / NM
     line = height * np.exp(-4.0 * np.log(2.0) * ((energy - peak_ev) / fwhm_ev) ** 2)
     above = energy - peak_ev - 0.05
-    return line + continuum * height * (1.0 + np.tanh(above / 0.05)) * (0.3 + np.maximum(above, 0.0))
+    rise = continuum * height * (1.0 + np.tanh(above / 0.05)) * (0.3 + np.maximum(above, 0.0))
+    return np.asarray(line + rise, dtype=np.float64)
 
 
 def frames(absorbance: np.ndarray, *, grey: float = 1.0, noise: bool = True, factor: float = 1.0) -> Frames:

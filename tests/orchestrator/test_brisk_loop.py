@@ -6,12 +6,16 @@ import asyncio
 import random
 import signal
 import threading
-from typing import Any
+from collections.abc import Callable
+from contextvars import Context
+from typing import TypeVarTuple
 
 import pytest
 
 from orchestrator.brisk_loop import MANY_TIMERS, BriskLoop
 from orchestrator.virtual_time import VirtualTimeLoop, run_virtual
+
+Arguments = TypeVarTuple("Arguments")
 
 
 class PlainLoop(VirtualTimeLoop):
@@ -20,7 +24,9 @@ class PlainLoop(VirtualTimeLoop):
     def _run_once(self) -> None:
         super(BriskLoop, self)._run_once()
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
+    ) -> asyncio.Handle:
         return super(BriskLoop, self).call_soon(callback, *args, context=context)
 
 
@@ -117,6 +123,11 @@ def test_what_a_callback_raises_is_reported_and_the_loop_goes_on() -> None:
 def test_a_closed_loop_takes_no_more_calls() -> None:
     loop = VirtualTimeLoop()
     loop.close()
-    for call in (lambda: loop.call_soon(print), lambda: loop.call_later(1.0, print), lambda: loop.call_at(1.0, print)):
+    calls: tuple[Callable[[], asyncio.Handle], ...] = (
+        lambda: loop.call_soon(print),
+        lambda: loop.call_later(1.0, print),
+        lambda: loop.call_at(1.0, print),
+    )
+    for call in calls:
         with pytest.raises(RuntimeError, match="closed"):
             call()

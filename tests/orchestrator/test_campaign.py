@@ -90,7 +90,7 @@ def test_the_ensembles_own_proposals_are_the_same_again_too(tmp_path: Path) -> N
 
 
 def test_another_seed_gives_another_journal(finished: Rehearsed, tmp_path: Path) -> None:
-    other = rehearse(small(**{"seed: 1 ": "seed: 2 "}), tmp_path / "other.sqlite")
+    other = rehearse(small(3, "sobol", **{"seed: 1 ": "seed: 2 "}), tmp_path / "other.sqlite")
     assert other.dump != finished.dump
     assert len(other.state.told) == 3
 
@@ -183,7 +183,7 @@ def test_a_second_interrupt_leaves_out_the_flush_and_nothing_else(tmp_path: Path
 def test_over_pressure_trips_latches_and_ends_in_the_safe_state(tmp_path: Path) -> None:
     # The transmitter of this rig reads a pressure that the limits forbid as soon as anything flows.
     edits = {"pressure: 300 kPa": "pressure: 60 kPa", "ambient: 25 degC": "back_pressure: 59 kPa"}
-    run = rehearse(small(**edits), tmp_path / "run.sqlite")
+    run = rehearse(small(3, "sobol", **edits), tmp_path / "run.sqlite")
     assert run.state.stop_reason == "fault"
     assert [trip["interlock"] for trip in run.state.trips] == ["over-pressure"]
     assert run.state.trips[0]["device"] == "mixer_pressure"
@@ -234,7 +234,7 @@ def test_a_journal_that_cannot_be_written_still_leaves_the_rig_safe(
 
 def test_no_proposal_asks_a_pump_for_more_than_it_may_give(tmp_path: Path) -> None:
     edits = {"pump_flow: 1500 µl/min": "pump_flow: 150 µl/min", "flow: 400 µl/min": "flow: 100 µl/min"}
-    run = rehearse(small(**edits), tmp_path / "run.sqlite")
+    run = rehearse(small(3, "sobol", **edits), tmp_path / "run.sqlite")
     assert run.state.stop_reason == "budget_experiments"
     for experiment in run.state.told:
         assert max(experiment.flows_ul_min.values()) <= 150.0

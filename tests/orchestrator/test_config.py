@@ -58,11 +58,14 @@ def test_a_shipped_file_tells_editors_its_schema(path: Path) -> None:
 
 def test_values_arrive_in_the_units_that_their_names_promise(quickstart: LoadedCampaign) -> None:
     rig, campaign = quickstart.rig, quickstart.config
+    pump = rig.pump("cs")
+    assert isinstance(pump, NewEraPumpConfig)
+    assert campaign.objective.peak is not None
     assert rig.plumbing.reactor.length_mm == 2000.0
     assert rig.plumbing.reactor.volume_ul == pytest.approx(392.70, abs=0.01)
     assert rig.limits.temperature_c == (20.0, 180.0)
-    assert rig.pump("cs").syringe.volume_ul == 50_000.0
-    assert rig.pump("cs").safe_mode_timeout_s == 30
+    assert pump.syringe.volume_ul == 50_000.0
+    assert pump.safe_mode_timeout_s == 30
     assert rig.stocks["lead_bromide"].species["Br"] == 40.0
     assert rig.twin.ripple_cv == pytest.approx(0.03)
     assert (campaign.inputs["residence_time"].low, campaign.inputs["residence_time"].high) == (20.0, 300.0)

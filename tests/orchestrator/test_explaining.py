@@ -38,7 +38,7 @@ def taught(path: Path, experiments: int = 14, *, header: Mapping[str, Any] | Non
 
     async def main() -> None:
         with Journal.create(path, UtcClock(asyncio.get_running_loop())) as journal:
-            told = header or header_of(small(**QUICK), Overrides(), hardware=False)
+            told = header or header_of(small(3, "sobol", **QUICK), Overrides(), hardware=False)
             run = Run(journal, header=told)
             await run.begin()
             for n in range(1, experiments + 1):

@@ -224,7 +224,7 @@ def test_an_experiment_during_which_a_pump_stood_still_is_not_told_but_run_again
     flow_ul_min = ended.state.experiments[0].flows_ul_min["pb"]
     dosed_s = sum(event.data["elapsed_s"] for event in mine if event.kind == "settled")
     assert ended.state.experiments[0].reagent_ul["pb"] > 0.97 * flow_ul_min * dosed_s / 60.0
-    moved_ul = ended.rig.config.pump("pb").syringe.volume_ul - ended.rig.faults.world.syringe("pb").content_ul(1e9)
+    moved_ul = ended.rig.config.pump("pb").holds_ul - ended.rig.faults.world.syringe("pb").content_ul(1e9)
     assert 0.0 <= ended.state.reagent_ul["pb"] - moved_ul <= lost_ul + 1.0
     assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
 

@@ -6,8 +6,9 @@ import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ def saved(change: Callable[[Rig], None], how: Persistence, **edits: str) -> tupl
     return well, said, took_s
 
 
-def failing(times: int, verb: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+def failing(times: int, verb: Callable[[], Awaitable[str]]) -> Callable[[], Coroutine[Any, Any, str]]:
     left = times
 
     async def act() -> str:

@@ -295,7 +295,8 @@ def test_a_temperature_above_the_limit_and_its_overshoot_trips() -> None:
 def test_a_check_that_never_answers_is_a_stale_reading() -> None:
     async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
         async def never() -> HeaterReading:
-            return await asyncio.get_running_loop().create_future()
+            never: asyncio.Future[HeaterReading] = asyncio.get_running_loop().create_future()
+            return await never
 
         rig.heater.read = never  # type: ignore[method-assign]
         await until_tripped(interlocks, 60.0)

@@ -20,7 +20,7 @@ from orchestrator.spectra import (
 Array = NDArray[np.float64]
 LAYOUT = OpticalLayout()
 RULES = QualityRules()
-WAVELENGTHS: Array = np.polynomial.polynomial.polyval(np.arange(2048), [340.0, 0.38, -1.4e-5])
+WAVELENGTHS: Array = np.polynomial.Polynomial([340.0, 0.38, -1.4e-5])(np.arange(2048.0))
 ELECTRONS_PER_COUNT = 2.44
 
 

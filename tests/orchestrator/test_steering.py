@@ -140,7 +140,7 @@ def test_an_abort_ends_at_once_without_the_flush(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["stop", "abort", "suspend"])
 @pytest.mark.parametrize("first", ["pause", "hold"])
 def test_a_waiting_campaign_can_be_ended(tmp_path: Path, first: str, end: str) -> None:
-    verbs: dict[str, Callable[[str], Wish]] = {verb: lambda by, verb=verb: Wish(verb, by) for verb in (first, end)}  # type: ignore[misc,arg-type]
+    verbs: dict[str, Callable[[str], Wish]] = {verb: lambda by, verb=verb: Wish(verb, by) for verb in (first, end)}  # type: ignore[misc]
     run = Operator(("dosing", 2), verbs[first]("ada"), [verbs[end]("bob")]).run(tmp_path / "run.sqlite")
     assert "continued" not in run.kinds
     assert run.state.safe is True

@@ -37,7 +37,7 @@ async def two_on_one_device(journal: Journal, tracer: Tracer, late_s: float, ver
         return await tracer.call("oven", verb, {}, refresh)
 
     await journal.append("dosing", {})
-    seen = await asyncio.gather(looks(), refreshes())
+    seen = list(await asyncio.gather(looks(), refreshes()))
     await journal.append("told", {"seen": seen})
     return seen
 

@@ -36,7 +36,9 @@ def mixed(count: int) -> tuple[Observation, ...]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_library_that_is_missing_is_refused_with_the_command_that_installs_it(name, monkeypatch) -> None:
+def test_a_library_that_is_missing_is_refused_with_the_command_that_installs_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(PlannerError, match=rf"pip install 'lumiflow\[{name}\]'"):
         strategy(name).propose(Request(SPACE, OBJECTIVE))

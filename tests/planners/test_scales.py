@@ -134,9 +134,9 @@ def test_hostile_readings_leave_every_scale_finite(kind: str) -> None:
     elif kind == "duplicates":
         x[:], y[:] = x[0], y[0]
     elif kind == "contradictory":
-        x[:], y = x[0], np.tile([3.0, -3.0], 5)
+        x[:], y[:] = x[0], np.tile([3.0, -3.0], 5)
     else:
-        y = (-1.0) ** np.arange(10) * 1e3
+        y[:] = (-1.0) ** np.arange(10) * 1e3
     scales = fitted(y[None], noise, 4, x=x)
     networks = draw_networks(
         scales,

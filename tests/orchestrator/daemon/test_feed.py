@@ -204,11 +204,11 @@ def test_notices_from_many_threads_keep_one_order() -> None:
     assert asyncio.run(scene()) == list(range(1, 801))
 
 
-@pytest.mark.parametrize("wrong", [{"bound": 0}, {"bound": -1}])
-def test_nonsense_is_refused(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("bound", [0, -1])
+def test_nonsense_is_refused(bound: int) -> None:
     async def scene() -> None:
         with pytest.raises(ValueError, match="bound"):
-            Feed().subscribe(**wrong)
+            Feed().subscribe(bound=bound)
 
     run_virtual(scene())
     with pytest.raises(ValueError, match="topic"):

@@ -46,7 +46,8 @@ def test_its_answers_are_those_of_the_record_one_after_the_other_or_each_by_itse
 
 
 def test_what_it_has_read_it_does_not_read_again(run: tuple[Path, Rehearsed], tmp_path: Path) -> None:
-    path = shutil.copy(run[0], tmp_path / "copy.sqlite")
+    path = tmp_path / "copy.sqlite"
+    shutil.copy(run[0], path)
     first, second = [event for event in run[1].events if event.kind == "proposed"][:2]
     answers = Answers()
     answers.to(question(path, first.seq - 1, 1))

@@ -113,10 +113,12 @@ class Seen:
 
 
 @contextlib.asynccontextmanager
-async def observer(port: int, **login: str) -> AsyncIterator[tuple[Seen, aiomqtt.Client]]:
+async def observer(
+    port: int, username: str | None = None, password: str | None = None
+) -> AsyncIterator[tuple[Seen, aiomqtt.Client]]:
     """A client of its own that hears everything."""
     seen = Seen()
-    async with aiomqtt.Client("127.0.0.1", port, **login) as client:
+    async with aiomqtt.Client("127.0.0.1", port, username=username, password=password) as client:
         await client.subscribe("#", qos=1)
 
         async def listen() -> None:

@@ -16,7 +16,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from orchestrator.daemon.edges import NotifyConfig
-from orchestrator.daemon.edges.config import SecretMissing, secret
+from orchestrator.daemon.edges.config import Occasion, SecretMissing, secret
 from orchestrator.daemon.edges.notify import QUEUED, TRIES, Notifier
 from orchestrator.daemon.edges.occasions import Notification, Occasions
 from orchestrator.daemon.facade import DaemonState
@@ -24,7 +24,7 @@ from orchestrator.daemon.feed import Feed
 from orchestrator.virtual_time import run_real
 from tests.orchestrator.daemon.edges.brokers import UTC, Lone, free_port, rig_state, running
 
-ALL = ("finish", "trip", "reagent_low", "waiting")
+ALL: tuple[Occasion, ...] = ("finish", "trip", "reagent_low", "waiting")
 TRIP = {"trip": {"interlock": "leak", "device": "mixer_pressure", "value": 12.0, "limit": 40.0, "unit": "kPa"}}
 
 

@@ -40,11 +40,13 @@ def with_client(conductor: Pretend, scene: Scene) -> Any:
 
 
 def get(conductor: Pretend, path: str) -> httpx.Response:
-    return with_client(conductor, lambda client: client.get(path))
+    response: httpx.Response = with_client(conductor, lambda client: client.get(path))
+    return response
 
 
 def post(conductor: Pretend, path: str, body: JSON) -> httpx.Response:
-    return with_client(conductor, lambda client: client.post(path, json=body))
+    response: httpx.Response = with_client(conductor, lambda client: client.post(path, json=body))
+    return response
 
 
 def test_health_needs_no_token_and_says_nothing_else(conductor: Pretend) -> None:
