@@ -177,6 +177,42 @@ def test_by_the_wall_an_event_waits_a_second_for_a_look_that_it_has(tmp_path: Pa
         run_virtual(again())
 
 
+async def looks_beside_an_event(journal: Journal, tracer: Tracer, looks_s: tuple[float, ...]) -> float:
+    """Interlocks look at an oven that gets warmer by a degree a second; what they saw last."""
+    loop = asyncio.get_running_loop()
+    began_s, seen = loop.time(), 0.0
+
+    async def read() -> JSON:
+        return 20.0 + loop.time() - began_s
+
+    ASKED_BY.set("watch")
+    for look_s in looks_s:
+        await asyncio.sleep(began_s + look_s - loop.time())
+        seen = await tracer.call("oven", "read", {}, read)
+    await journal.append("told", {"seen": seen})
+    return seen
+
+
+@pytest.mark.parametrize("looks_s", [(10.0,), (1.0, 10.0), (0.0, 1.0, 9.0)])
+def test_by_the_wall_a_look_less_or_more_puts_none_of_the_others_off(
+    tmp_path: Path, looks_s: tuple[float, ...]
+) -> None:
+    async def write() -> None:
+        clock = UtcClock(asyncio.get_running_loop())
+        clock.virtual = False
+        with Journal.create(tmp_path / "run.journal", clock) as journal:
+            await looks_beside_an_event(journal, RecordingTracer(journal, clock), (0.0, 1.0, 10.0))
+
+    async def again() -> float:
+        clock = UtcClock(asyncio.get_running_loop())
+        with Journal.open(tmp_path / "run.journal", clock, readonly=True) as journal:
+            journal.catch_up()
+            return await looks_beside_an_event(journal, ReplayTracer(journal, clock), looks_s)
+
+    run_virtual(write())
+    assert run_virtual(again()) == 30.0
+
+
 @pytest.mark.parametrize(
     ("detail", "same"),
     [
