@@ -134,10 +134,10 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", default=ARMS, help=f"if not given: {' '.join(ARMS)}")
     parser.add_argument("--further", type=Path, help="the folder that holds further tables, or some of them")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
+    parser.add_argument("--show", action="store_true", help="run nothing; the tables of the rows that there are")
     parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "pools")
-    parser.add_argument("--document", type=Path, default=ROOT / "docs" / "pools.md")
+    parser.add_argument("--document", type=Path, help="docs/pools.md if not given; with --show none")
     options = parser.parse_args()
     found = run(options.further, options.seeds, options.jobs, options.results, options.arms, show=options.show)
     command, marks = "make bench-planners SEEDS=", (BEGIN, END)
@@ -145,7 +145,9 @@ def main() -> None:
         command, marks = "python -m tests.benchmarks.pools --further FOLDER --seeds ", (BEGIN_FURTHER, END_FURTHER)
     text = section(found, options.seeds, command)
     print(text)
-    put_between(options.document, *marks, text)
+    document = options.document or (None if options.show else ROOT / "docs" / "pools.md")
+    if document is not None:
+        put_between(document, *marks, text)
     if options.keep:
         for result in found:
             keep(result.results, ("arm", "goal", "seed"))
