@@ -68,7 +68,7 @@ def campaign(
     Every arm of a seed is told the same initial recipes with the same noise.
 
     Raises:
-        ValueError: an arm that models as the emulator does.
+        ValueError: an arm that models as the emulator does, or a goal of several outputs.
     """
     if not may_run(arm, emulator.family):
         raise ValueError(f"{arm} is not tested on an emulator of its own family, {emulator.family}")
