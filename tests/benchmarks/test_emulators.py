@@ -82,6 +82,12 @@ def test_a_planner_is_never_given_an_emulator_of_its_own_family(arm: str, extrem
     assert all(job[0] != own for job in wanted(fits, [arm], 1))
 
 
+def test_an_emulator_foretells_one_output_and_is_no_judge_of_a_desirability_of_several(extreme: Emulator) -> None:
+    several = replace(extreme.pool.goals[0], goal="desirability")
+    with pytest.raises(ValueError, match="a desirability is of several"):
+        campaign(extreme, "made-up", several, "random", 1, budget=3)
+
+
 @pytest.mark.parametrize("arm", strategy_names())
 def test_what_grows_trees_or_fits_a_gaussian_process_is_said_to(arm: str) -> None:
     code = inspect.getsource(type(strategy(arm)))
