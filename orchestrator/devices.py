@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from orchestrator.errors import JournalError, LimitRefused, ReplayDivergence, RigFault
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 JSON = Any
-Driver = TypeVar("Driver")
 
 
 class Tracer(Protocol):
@@ -44,46 +43,45 @@ ASKED_BY: ContextVar[str] = ContextVar("asked_by", default="")
 """Which task asks a device, so that several that look at the same one are told apart; "" is the conductor."""
 
 
-class PumpDriver(Protocol):
+class DeviceDriver(Protocol):
+    """What every driver offers."""
+
+    async def connect(self) -> str: ...
+    async def close(self) -> None: ...
+
+
+class PumpDriver(DeviceDriver, Protocol):
     """What a syringe-pump driver offers; see :mod:`drivers.new_era`."""
 
     @property
     def flow_range_ul_min(self) -> tuple[float, float]: ...
-    async def connect(self) -> str: ...
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float: ...
     async def stop(self) -> None: ...
     async def status(self) -> Any: ...
-    async def close(self) -> None: ...
 
 
-class HeaterDriver(Protocol):
+class HeaterDriver(DeviceDriver, Protocol):
     """What a temperature-controller driver offers; see :mod:`drivers.eurotherm`."""
 
-    async def connect(self) -> str: ...
     async def set_temperature(self, temperature_c: float) -> float: ...
     async def refresh(self) -> None: ...
     async def read(self) -> Any: ...
     async def heater_off(self) -> None: ...
-    async def close(self) -> None: ...
 
 
-class SpectrometerDriver(Protocol):
+class SpectrometerDriver(DeviceDriver, Protocol):
     """What a spectrometer driver offers; see :mod:`drivers.ocean_optics`."""
 
-    async def connect(self) -> str: ...
     async def wavelengths_nm(self) -> Array: ...
     async def set_integration(self, duration_s: float) -> float: ...
     async def set_lamp(self, on: bool) -> None: ...
     async def acquire(self) -> Array: ...
-    async def close(self) -> None: ...
 
 
-class PressureDriver(Protocol):
+class PressureDriver(DeviceDriver, Protocol):
     """What a pressure transmitter's driver offers; see :mod:`drivers.pressure`."""
 
-    async def connect(self) -> str: ...
     async def read(self) -> Any: ...
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -118,18 +116,38 @@ class HeaterReading:
 HEATER_FAULTS = ("sensor_break", "loop_break", "heater_fail", "out_of_range")
 
 
-class Traced:
-    """A device whose calls go through the tracer.
+Driver = TypeVar("Driver", bound=DeviceDriver)
+
+
+class Traced(Generic[Driver]):
+    """A device whose calls go through the tracer; without a driver they are answered from a record.
 
     ``failed``: the newest error of the device itself; a refusal by the rig's limits never reaches it.
     """
 
-    def __init__(self, name: str, tracer: Tracer) -> None:
+    def __init__(self, name: str, driver: Driver | None, tracer: Tracer) -> None:
         self.name = name
         self.failed: Exception | None = None
+        self._driver = driver
         self._tracer = tracer
 
-    async def _call(self, verb: str, action: Callable[[], Awaitable[JSON]], **args: JSON) -> JSON:
+    async def connect(self) -> str:
+        """Be connected; returns what the device says that it is."""
+        return str(await self._call("connect", lambda driver: driver.connect()))
+
+    async def close(self) -> None:
+        """Let go of the line. Nothing is recorded."""
+        if self._driver is not None:
+            await self._driver.close()
+
+    async def _call(self, verb: str, act: Callable[[Driver], Awaitable[JSON]], **args: JSON) -> JSON:
+        """What the driver answers to a verb, or the record. Raises RigFault where neither is there."""
+
+        async def action() -> JSON:
+            if self._driver is None:
+                raise RigFault(f"{self.name}: there is no device behind this record")
+            return await act(self._driver)
+
         try:
             return await self._tracer.call(self.name, verb, args, action)
         except (JournalError, ReplayDivergence):
@@ -139,7 +157,7 @@ class Traced:
             raise
 
 
-class RigPump(Traced):
+class RigPump(Traced[PumpDriver]):
     """One syringe pump behind its limits. ``flow_range_ul_min`` is what its mechanics and the rig file allow.
 
     ``newest``: what it said of itself last.
@@ -148,16 +166,9 @@ class RigPump(Traced):
     def __init__(
         self, name: str, driver: PumpDriver | None, tracer: Tracer, flow_range_ul_min: tuple[float, float]
     ) -> None:
-        super().__init__(name, tracer)
-        self._driver = driver
+        super().__init__(name, driver, tracer)
         self.flow_range_ul_min = flow_range_ul_min
         self.newest = PumpReading("stopped", 0.0, 0.0, None)
-
-    async def connect(self) -> str:
-        async def act() -> JSON:
-            return await present(self._driver, self.name).connect()
-
-        return str(await self._call("connect", act))
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at this flow, for at most this volume; returns the flow that the pump reads back, in µL/min.
@@ -170,24 +181,20 @@ class RigPump(Traced):
         if not (math.isfinite(volume_ul) and volume_ul > 0.0):
             raise LimitRefused(self.name, "volume", volume_ul, 0.0, math.inf, "µL")
 
-        async def act() -> JSON:
-            return await present(self._driver, self.name).infuse(flow_ul_min, volume_ul)
-
-        return float(await self._call("infuse", act, flow_ul_min=flow_ul_min, volume_ul=volume_ul))
+        actual = await self._call(
+            "infuse", lambda driver: driver.infuse(flow_ul_min, volume_ul), flow_ul_min=flow_ul_min, volume_ul=volume_ul
+        )
+        return float(actual)
 
     async def stop(self) -> None:
         """Be stopped."""
-
-        async def act() -> JSON:
-            await present(self._driver, self.name).stop()
-
-        await self._call("stop", act)
+        await self._call("stop", lambda driver: driver.stop())
 
     async def status(self) -> PumpReading:
         """What the pump says of itself now."""
 
-        async def act() -> JSON:
-            status = await present(self._driver, self.name).status()
+        async def act(driver: PumpDriver) -> JSON:
+            status = await driver.status()
             counted = [str(status.state), float(status.infused_ul), float(status.withdrawn_ul), status.alarm]
             return [*counted, int(status.interruptions), float(status.lost_ul)]
 
@@ -195,24 +202,13 @@ class RigPump(Traced):
         self.newest = PumpReading(*await self._call("status", act))
         return self.newest
 
-    async def close(self) -> None:
-        if self._driver is not None:
-            await self._driver.close()
 
-
-class RigHeater(Traced):
+class RigHeater(Traced[HeaterDriver]):
     """The reactor's temperature controller behind its limits."""
 
     def __init__(self, name: str, driver: HeaterDriver | None, tracer: Tracer, range_c: tuple[float, float]) -> None:
-        super().__init__(name, tracer)
-        self._driver = driver
+        super().__init__(name, driver, tracer)
         self.range_c = range_c
-
-    async def connect(self) -> str:
-        async def act() -> JSON:
-            return await present(self._driver, self.name).connect()
-
-        return str(await self._call("connect", act))
 
     async def set_temperature(self, temperature_c: float) -> float:
         """Be heading for this temperature; returns the set-point read back. Raises LimitRefused outside the limits."""
@@ -220,22 +216,18 @@ class RigHeater(Traced):
         if not (math.isfinite(temperature_c) and low <= temperature_c <= high):
             raise LimitRefused(self.name, "temperature", temperature_c, low, high, "°C")
 
-        async def act() -> JSON:
-            return await present(self._driver, self.name).set_temperature(temperature_c)
-
-        return float(await self._call("set_temperature", act, temperature_c=temperature_c))
+        actual = await self._call(
+            "set_temperature", lambda driver: driver.set_temperature(temperature_c), temperature_c=temperature_c
+        )
+        return float(actual)
 
     async def refresh(self) -> None:
         """Renew the communications set-point, which a controller drops when its master falls silent."""
-
-        async def act() -> JSON:
-            await present(self._driver, self.name).refresh()
-
-        await self._call("refresh", act)
+        await self._call("refresh", lambda driver: driver.refresh())
 
     async def read(self) -> HeaterReading:
-        async def act() -> JSON:
-            reading = await present(self._driver, self.name).read()
+        async def act(driver: HeaterDriver) -> JSON:
+            reading = await driver.read()
             flags = {
                 "sensor_break": reading.sensor_break,
                 "loop_break": reading.loop_break,
@@ -252,60 +244,37 @@ class RigHeater(Traced):
 
     async def heater_off(self) -> None:
         """Be off: no output whatever the set-point was."""
-
-        async def act() -> JSON:
-            await present(self._driver, self.name).heater_off()
-
-        await self._call("heater_off", act)
-
-    async def close(self) -> None:
-        if self._driver is not None:
-            await self._driver.close()
+        await self._call("heater_off", lambda driver: driver.heater_off())
 
 
-class RigSpectrometer(Traced):
+class RigSpectrometer(Traced[SpectrometerDriver]):
     """The spectrometer and its lamp. Counts travel as arrays of shape (pixels,), kept in the journal as float32."""
-
-    def __init__(self, name: str, driver: SpectrometerDriver | None, tracer: Tracer) -> None:
-        super().__init__(name, tracer)
-        self._driver = driver
-
-    async def connect(self) -> str:
-        async def act() -> JSON:
-            return await present(self._driver, self.name).connect()
-
-        return str(await self._call("connect", act))
 
     async def wavelengths_nm(self) -> tuple[Array, str]:
         """Wavelength of every pixel and the address under which the journal keeps them."""
 
-        async def act() -> JSON:
-            return self._keep(await present(self._driver, self.name).wavelengths_nm(), "<f8")
+        async def act(driver: SpectrometerDriver) -> JSON:
+            return self._keep(await driver.wavelengths_nm(), "<f8")
 
         address = str(await self._call("wavelengths_nm", act))
         return decode_array(self._tracer.load(address), "<f8"), address
 
     async def set_integration(self, duration_s: float) -> float:
         """Be integrating for this long; returns the time that took effect, in s."""
-
-        async def act() -> JSON:
-            return await present(self._driver, self.name).set_integration(duration_s)
-
-        return float(await self._call("set_integration", act, duration_s=duration_s))
+        actual = await self._call(
+            "set_integration", lambda driver: driver.set_integration(duration_s), duration_s=duration_s
+        )
+        return float(actual)
 
     async def set_lamp(self, on: bool) -> None:
         """Have the excitation lamp on or off."""
-
-        async def act() -> JSON:
-            await present(self._driver, self.name).set_lamp(on)
-
-        await self._call("set_lamp", act, on=on)
+        await self._call("set_lamp", lambda driver: driver.set_lamp(on), on=on)
 
     async def no_light(self, pixels: int) -> tuple[Array, str]:
         """The dark of one that takes off its own: zeros, and the address under which the journal keeps them."""
         import numpy as np
 
-        async def act() -> JSON:
+        async def act(driver: SpectrometerDriver) -> JSON:
             return self._keep(np.zeros(pixels), "<f4")
 
         address = str(await self._call("no_light", act, pixels=pixels))
@@ -314,44 +283,26 @@ class RigSpectrometer(Traced):
     async def acquire(self) -> tuple[Array, str]:
         """One spectrum's raw counts, and the address under which the journal keeps them."""
 
-        async def act() -> JSON:
-            return self._keep(await present(self._driver, self.name).acquire(), "<f4")
+        async def act(driver: SpectrometerDriver) -> JSON:
+            return self._keep(await driver.acquire(), "<f4")
 
         address = str(await self._call("acquire", act))
         return decode_array(self._tracer.load(address), "<f4"), address
-
-    async def close(self) -> None:
-        if self._driver is not None:
-            await self._driver.close()
 
     def _keep(self, values: Array, layout: str) -> str:
         return self._tracer.store(values.astype(layout).tobytes())
 
 
-class RigPressure(Traced):
+class RigPressure(Traced[PressureDriver]):
     """The line-pressure transmitter."""
-
-    def __init__(self, name: str, driver: PressureDriver | None, tracer: Tracer) -> None:
-        super().__init__(name, tracer)
-        self._driver = driver
-
-    async def connect(self) -> str:
-        async def act() -> JSON:
-            return await present(self._driver, self.name).connect()
-
-        return str(await self._call("connect", act))
 
     async def read(self) -> float:
         """Gauge pressure in kPa."""
 
-        async def act() -> JSON:
-            return float((await present(self._driver, self.name).read()).pressure_kpa)
+        async def act(driver: PressureDriver) -> JSON:
+            return float((await driver.read()).pressure_kpa)
 
         return float(await self._call("read", act))
-
-    async def close(self) -> None:
-        if self._driver is not None:
-            await self._driver.close()
 
 
 def decode_array(data: bytes, layout: str) -> Array:
@@ -359,10 +310,3 @@ def decode_array(data: bytes, layout: str) -> Array:
     import numpy as np
 
     return np.frombuffer(data, dtype=layout).astype(np.float64)
-
-
-def present(driver: Driver | None, name: str) -> Driver:
-    """The driver. Raises RigFault where the answers come from a record."""
-    if driver is None:
-        raise RigFault(f"{name}: there is no device behind this record")
-    return driver
