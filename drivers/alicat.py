@@ -16,7 +16,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.gas import GasReading, from_normal, gas_look, to_normal
+from drivers.gas import GasReading, from_normal, gas_look, must_be_within_capacity, to_normal
 from drivers.readings import Look
 from drivers.transport import Line, Transport
 
@@ -180,16 +180,7 @@ class AlicatController:
 
         Raises OutOfRangeError, ReadBackError, DeviceAlarmError while the valve is held.
         """
-        low, high = self.flow_range_mln_min
-        if not low <= flow_mln_min <= high * (1 + 1e-9):
-            raise OutOfRangeError(
-                f"flow {flow_mln_min:g} mL/min is outside {low:g} to {high:.4g} mL/min (0 °C, 101.325 kPa)",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._line.name,
-                asked=flow_mln_min,
-            )
+        must_be_within_capacity(flow_mln_min, self.flow_range_mln_min, device=self._name, port=self._line.name)
         frame = await self._frame("")
         if "HLD" in frame.codes:
             raise DeviceAlarmError(

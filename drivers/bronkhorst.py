@@ -18,7 +18,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.gas import GasReading, from_normal, gas_look, to_normal
+from drivers.gas import GasReading, from_normal, gas_look, must_be_within_capacity, to_normal
 from drivers.propar import (
     CAPACITY,
     CAPACITY_UNIT,
@@ -136,16 +136,7 @@ class BronkhorstController:
 
         The set-point has 32000 steps. Raises OutOfRangeError, ReadBackError, RefusedError.
         """
-        low, high = self.flow_range_mln_min
-        if not low <= flow_mln_min <= high * (1 + 1e-9):
-            raise OutOfRangeError(
-                f"flow {flow_mln_min:g} mL/min is outside {low:g} to {high:.4g} mL/min (0 °C, 101.325 kPa)",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._line.name,
-                asked=flow_mln_min,
-            )
+        must_be_within_capacity(flow_mln_min, self.flow_range_mln_min, device=self._name, port=self._line.name)
         fraction = from_normal(flow_mln_min, self._reference_c) / self._full_scale_ml_min
         counts = min(round(fraction * FULL_SCALE_COUNTS), FULL_SCALE_COUNTS)
         answer: Value = ""

@@ -10,7 +10,7 @@ from typing import Final
 
 from drivers.cavro_frames import FASTEST_PULSES_S
 from drivers.cavro_module import CavroModule, ModuleSettings
-from drivers.errors import DeviceAlarmError, DriverError, OutOfRangeError, ReadBackError, RefusedError
+from drivers.errors import DeviceAlarmError, DriverError, OutOfRangeError, ReadBackError, RefusedError, must_be_within
 from drivers.readings import Look, PumpState, PumpStatus
 
 __all__ = ["SLOWEST_PULSES_S", "CavroDelivery"]
@@ -348,15 +348,7 @@ class CavroDelivery:
             await module.close()
 
     def _check(self, what: str, unit: str, value: float, low: float, high: float) -> None:
-        if not low <= value <= high:
-            raise OutOfRangeError(
-                f"{what} {value:g} {unit} is outside {low:.4g} to {high:.4g} {unit}",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._modules[0].port,
-                asked=value,
-            )
+        must_be_within(what, value, low, high, unit, device=self._name, port=self._modules[0].port)
 
     def _alarmed(self, verb: str) -> DeviceAlarmError:
         alarm = self._alarm or ""

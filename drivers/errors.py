@@ -61,6 +61,13 @@ class OutOfRangeError(DriverError, ValueError):
         self.high = high
 
 
+def must_be_within(what: str, value: float, low: float, high: float, unit: str, *, device: str, port: str = "") -> None:
+    """Refuse a value before anything is sent. Raises OutOfRangeError unless low <= value <= high."""
+    if not low <= value <= high:
+        message = f"{what} {value:g} {unit} is outside {low:.5g} to {high:.5g} {unit}"
+        raise OutOfRangeError(message, low=low, high=high, device=device, port=port, asked=value)
+
+
 class ReadBackError(DriverError):
     """A setting was accepted, but reads back as something else."""
 

@@ -7,7 +7,7 @@ import math
 import struct
 from typing import Final, Literal
 
-from drivers.errors import DriverError, OutOfRangeError, ReadBackError
+from drivers.errors import DriverError, OutOfRangeError, ReadBackError, must_be_within
 from drivers.heater_reading import HeaterReading, heater_look
 from drivers.modbus import ModbusBus
 from drivers.readings import Look
@@ -121,15 +121,7 @@ class EurothermController:
         Raises OutOfRangeError, ReadBackError.
         """
         low, high = self._range_c
-        if not low <= temperature_c <= high:
-            raise OutOfRangeError(
-                f"set-point {temperature_c:g} °C is outside {low:g} to {high:g} °C",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._bus.name,
-                asked=temperature_c,
-            )
+        must_be_within("set-point", temperature_c, low, high, "°C", device=self._name, port=self._bus.name)
         async with self._setting:
             actual_c = await self._set_comms_set_point(temperature_c)
             await self._set_choice(LOOP_MODE, _AUTOMATIC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from drivers.errors import OutOfRangeError
 from drivers.readings import Look
 
 ZERO_CELSIUS_K: Final = 273.15
@@ -39,6 +40,16 @@ def gas_look(identity: str, reading: GasReading) -> Look:
     """The reading in words."""
     state = ", ".join([f"set-point {reading.set_point_mln_min:.4g} mLn/min", *reading.faults])
     return Look(identity, state, f"{reading.flow_mln_min:.4g} mLn/min, {reading.temperature_c:.1f} °C")
+
+
+def must_be_within_capacity(
+    flow_mln_min: float, flow_range_mln_min: tuple[float, float], *, device: str, port: str
+) -> None:
+    """Refuse a flow before anything is sent. Raises OutOfRangeError for one beyond the capacity, but for rounding."""
+    low, high = flow_range_mln_min
+    if not low <= flow_mln_min <= high * (1 + 1e-9):
+        message = f"flow {flow_mln_min:g} mL/min is outside {low:g} to {high:.4g} mL/min (0 °C, 101.325 kPa)"
+        raise OutOfRangeError(message, low=low, high=high, device=device, port=port, asked=flow_mln_min)
 
 
 def to_normal(volume_ml: float, reference_temperature_c: float) -> float:

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
-from drivers.errors import DriverError, OutOfRangeError, ReadBackError
+from drivers.errors import DriverError, OutOfRangeError, ReadBackError, must_be_within
 from drivers.heater_reading import HeaterReading, heater_look
 from drivers.readings import Look
 
@@ -105,15 +105,7 @@ class LastingHeater(ABC):
         Raises OutOfRangeError, ReadBackError, RefusedError.
         """
         low, high = self._range_c
-        if not low <= temperature_c <= high:
-            raise OutOfRangeError(
-                f"set-point {temperature_c:g} °C is outside {low:g} to {high:g} °C",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._port.name,
-                asked=temperature_c,
-            )
+        must_be_within("set-point", temperature_c, low, high, "°C", device=self._name, port=self._port.name)
         async with self._setting:
             await self._put_set_point(temperature_c)
             await self._switch(on=True)

@@ -17,6 +17,7 @@ from drivers.errors import (
     ProtocolError,
     RefusedError,
     WireTimeoutError,
+    must_be_within,
 )
 from drivers.new_era_frames import format_number, parse_number
 from drivers.new_era_motor import NewEraMotor
@@ -362,28 +363,12 @@ class NewEraPump:
 
     def _check_flow(self, flow_ul_min: float) -> None:
         low, high = self.flow_range_ul_min
-        if not low <= flow_ul_min <= high:
-            raise OutOfRangeError(
-                f"flow {flow_ul_min:g} µL/min is outside {low:.4g} to {high:.4g} µL/min",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._line.name,
-                asked=flow_ul_min,
-            )
+        must_be_within("flow", flow_ul_min, low, high, "µL/min", device=self._name, port=self._line.name)
 
     def _check_volume(self, volume_ul: float) -> None:
         low, high = (0.001, 9999.0) if self._diameter_mm <= MICROLITRE_DIAMETER_MM else (1.0, 9.999e6)
         high = min(high, self._max_volume_ul or high)
-        if not low <= volume_ul <= high:
-            raise OutOfRangeError(
-                f"volume {volume_ul:g} µL is outside {low:g} to {high:g} µL",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._line.name,
-                asked=volume_ul,
-            )
+        must_be_within("volume", volume_ul, low, high, "µL", device=self._name, port=self._line.name)
 
 
 def _identity(text: str) -> str:

@@ -25,58 +25,67 @@ if TYPE_CHECKING:
     Counts = NDArray[np.float64]
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 STALE_SPECTRA: Final = 2
 """Spectra thrown away after an outage: the first after a change of exposure or lamp still shows what was before."""
 SET_POINT_TOLERANCE_C: Final = 0.051
+_FORGIVEN: Final = 3
+"""How often a first ``connect`` may meet garbage."""
+_BEFORE_THE_NEXT_S: Final = 0.5
 
 
-class Heater(Protocol):
-    """A temperature controller; see :class:`drivers.EurothermController`."""
+class Device(Protocol):
+    """What every driver offers."""
 
     @property
     def name(self) -> str: ...
     async def connect(self) -> str: ...
     async def look(self) -> Look: ...
+    async def close(self) -> None: ...
+
+
+class Heater(Device, Protocol):
+    """A temperature controller; see :class:`drivers.EurothermController`."""
+
     async def set_temperature(self, temperature_c: float) -> float: ...
     async def refresh(self) -> None: ...
     async def read(self) -> HeaterReading: ...
     async def heater_off(self) -> None: ...
-    async def close(self) -> None: ...
 
 
-class Spectrometer(Protocol):
+class Spectrometer(Device, Protocol):
     """A spectrometer; see :class:`drivers.OceanSpectrometer`."""
 
-    @property
-    def name(self) -> str: ...
-    async def connect(self) -> str: ...
-    async def look(self) -> Look: ...
     async def wavelengths_nm(self) -> Counts: ...
     async def set_integration(self, duration_s: float) -> float: ...
     async def set_lamp(self, on: bool) -> None: ...
     async def acquire(self) -> Counts: ...
-    async def close(self) -> None: ...
 
 
-class PressureSensor(Protocol):
-    """A pressure transmitter; see :class:`drivers.PressureTransmitter`."""
-
-    @property
-    def name(self) -> str: ...
-    async def connect(self) -> str: ...
-    async def look(self) -> Look: ...
-    async def read(self) -> PressureReading: ...
-    async def close(self) -> None: ...
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+D = TypeVar("D", bound=Device)
 
 
-class Recovering(Generic[R]):
-    """The ladder around one driver, and its newest reading."""
+class Sensor(Device, Protocol[R_co]):
+    """A device that is only read."""
 
-    def __init__(self, name: str, rules: RecoveryRules | None, seed: int) -> None:
-        self._ladder = Ladder(name, rules or RecoveryRules(), seed)
-        self._name = name
+    async def read(self) -> R_co: ...
+
+
+class Recovering(Generic[D, R]):
+    """The ladder around one driver of the kind D, and its newest reading, an R.
+
+    Args:
+        driver: the driver.
+        rules: how an outage is dealt with.
+        seed: of the jitter.
+    """
+
+    def __init__(self, driver: D, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
+        self._driver = driver
+        self._ladder = Ladder(driver.name, rules or RecoveryRules(), seed)
+        self._name = driver.name
         self._orders = 0
         self._newest: tuple[R, float] | None = None
 
@@ -102,6 +111,23 @@ class Recovering(Generic[R]):
             return None
         return Reading(*self._newest, self._ladder.quality)
 
+    async def connect(self) -> str:
+        """The driver's ``connect``: garbage is forgiven a few times, a port that is not there is not."""
+        for _ in range(_FORGIVEN):
+            try:
+                return await self._driver.connect()
+            except (ProtocolError, WireTimeoutError, ReadBackError, RefusedError):
+                await asyncio.sleep(_BEFORE_THE_NEXT_S)
+        return await self._driver.connect()
+
+    async def look(self) -> Look:
+        """The driver's ``look``; one try."""
+        return await self._driver.look()
+
+    async def close(self) -> None:
+        """The driver's ``close``."""
+        await self._driver.close()
+
     def _note(self, value: R) -> R:
         self._newest = (value, now_s())
         return value
@@ -121,7 +147,7 @@ class Recovering(Generic[R]):
         raise NotImplementedError
 
 
-class RecoveringHeater(Recovering[HeaterReading]):
+class RecoveringHeater(Recovering[Heater, HeaterReading]):
     """A temperature controller on the ladder.
 
     After an outage the set-point that was last accepted is set again where the controller shows another one, and the
@@ -129,19 +155,14 @@ class RecoveringHeater(Recovering[HeaterReading]):
     """
 
     def __init__(self, driver: Heater, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
-        super().__init__(driver.name, rules, seed)
-        self._driver = driver
+        super().__init__(driver, rules, seed=seed)
         self._held: tuple[float, float] | None = None
         self._off = False
 
     async def connect(self) -> str:
         """The driver's ``connect``."""
         self._held, self._off = None, False
-        return await repeated(self._driver.connect)
-
-    async def look(self) -> Look:
-        """The driver's ``look``; one try."""
-        return await self._driver.look()
+        return await super().connect()
 
     async def set_temperature(self, temperature_c: float) -> float:
         """The driver's ``set_temperature``."""
@@ -167,10 +188,6 @@ class RecoveringHeater(Recovering[HeaterReading]):
         self._held, self._off = None, True
         await self._order("heater_off", self._driver.heater_off)
 
-    async def close(self) -> None:
-        """The driver's ``close``."""
-        await self._driver.close()
-
     async def _rejoin(self) -> None:
         try:
             reading = await self._driver.read()
@@ -185,7 +202,7 @@ class RecoveringHeater(Recovering[HeaterReading]):
             await self._driver.set_temperature(self._held[0])
 
 
-class RecoveringSpectrometer(Recovering["Counts"]):
+class RecoveringSpectrometer(Recovering[Spectrometer, "Counts"]):
     """A spectrometer on the ladder.
 
     One that was unplugged or hung is connected again and must say that it is the same one; its integration time and
@@ -193,8 +210,7 @@ class RecoveringSpectrometer(Recovering["Counts"]):
     """
 
     def __init__(self, driver: Spectrometer, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
-        super().__init__(driver.name, rules, seed)
-        self._driver = driver
+        super().__init__(driver, rules, seed=seed)
         self._identity: str | None = None
         self._integration_s: float | None = None
         self._lamp: bool | None = None
@@ -202,12 +218,8 @@ class RecoveringSpectrometer(Recovering["Counts"]):
     async def connect(self) -> str:
         """The driver's ``connect``."""
         self._integration_s = self._lamp = None
-        self._identity = await repeated(self._driver.connect)
+        self._identity = await super().connect()
         return self._identity
-
-    async def look(self) -> Look:
-        """The driver's ``look``; one try."""
-        return await self._driver.look()
 
     async def wavelengths_nm(self) -> Counts:
         """The driver's ``wavelengths_nm``."""
@@ -236,10 +248,6 @@ class RecoveringSpectrometer(Recovering["Counts"]):
         """The driver's ``acquire``."""
         return self._note(await self._look("acquire", self._driver.acquire))
 
-    async def close(self) -> None:
-        """The driver's ``close``."""
-        await self._driver.close()
-
     async def _rejoin(self) -> None:
         identity = await self._driver.connect()
         if self._identity is not None and identity != self._identity:
@@ -255,28 +263,12 @@ class RecoveringSpectrometer(Recovering["Counts"]):
             await self._driver.acquire()
 
 
-class RecoveringPressure(Recovering[PressureReading]):
-    """A pressure transmitter on the ladder. A broken wire is the transmitter's own answer and no outage."""
+class RecoveringSensor(Recovering[Sensor[R], R]):
+    """A device that is only read, on the ladder: after an outage nothing in it needs to be put right."""
 
-    def __init__(self, driver: PressureSensor, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
-        super().__init__(driver.name, rules, seed)
-        self._driver = driver
-
-    async def connect(self) -> str:
-        """The driver's ``connect``."""
-        return await repeated(self._driver.connect)
-
-    async def look(self) -> Look:
-        """The driver's ``look``; one try."""
-        return await self._driver.look()
-
-    async def read(self) -> PressureReading:
+    async def read(self) -> R:
         """The driver's ``read``."""
         return self._note(await self._look("read", self._driver.read))
-
-    async def close(self) -> None:
-        """The driver's ``close``."""
-        await self._driver.close()
 
     async def _rejoin(self) -> None:
         try:
@@ -285,14 +277,8 @@ class RecoveringPressure(Recovering[PressureReading]):
             await self._driver.connect()
 
 
-async def repeated(connect: Callable[[], Awaitable[str]]) -> str:
-    """A first ``connect``: garbage is forgiven a few times, a port that is not there is not."""
-    for _ in range(3):
-        try:
-            return await connect()
-        except (ProtocolError, WireTimeoutError, ReadBackError, RefusedError):
-            await asyncio.sleep(0.5)
-    return await connect()
+class RecoveringPressure(RecoveringSensor[PressureReading]):
+    """A pressure transmitter on the ladder. A broken wire is the transmitter's own answer and no outage."""
 
 
 def now_s() -> float:

@@ -7,78 +7,44 @@ from typing import Final, Protocol
 from drivers.errors import NotConnectedError
 from drivers.gas import GasReading
 from drivers.phase_sensor import PhaseReading
-from drivers.readings import Look
-from drivers.recovering import Recovering, repeated
+from drivers.recovering import Device, Recovering, RecoveringSensor
 from drivers.recovery import RecoveryRules
 
 FLOW_TOLERANCE: Final = 1e-3
 """Set-points closer than this share of full scale are the same: it is finer than any display."""
 
 
-class Valve(Protocol):
+class Valve(Device, Protocol):
     """A selector valve; see :class:`drivers.ViciSelector`."""
 
     @property
-    def name(self) -> str: ...
-    @property
     def positions(self) -> int: ...
-    async def connect(self) -> str: ...
-    async def look(self) -> Look: ...
     async def position(self) -> int: ...
     async def move(self, position: int) -> None: ...
     async def home(self) -> None: ...
-    async def close(self) -> None: ...
 
 
-class GasController(Protocol):
+class GasController(Device, Protocol):
     """A mass flow controller; see :class:`drivers.AlicatController`."""
 
     @property
-    def name(self) -> str: ...
-    @property
     def flow_range_mln_min(self) -> tuple[float, float]: ...
-    async def connect(self) -> str: ...
-    async def look(self) -> Look: ...
     async def set_flow(self, flow_mln_min: float) -> float: ...
     async def read(self) -> GasReading: ...
     async def stop(self) -> None: ...
-    async def close(self) -> None: ...
 
 
-class PhaseDetector(Protocol):
-    """A bubble or phase sensor; see :class:`drivers.PhaseSensor`."""
-
-    @property
-    def name(self) -> str: ...
-    async def connect(self) -> str: ...
-    async def look(self) -> Look: ...
-    async def read(self) -> PhaseReading: ...
-    async def close(self) -> None: ...
-
-
-class RecoveringValve(Recovering[int]):
+class RecoveringValve(Recovering[Valve, int]):
     """A selector valve on the ladder.
 
     After an outage it is only asked where it stands: a valve does not move by itself, and one that was turned by hand
     is not turned back unasked, for nobody knows what stands in its lines. A move that still waits goes on.
     """
 
-    def __init__(self, driver: Valve, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
-        super().__init__(driver.name, rules, seed)
-        self._driver = driver
-
     @property
     def positions(self) -> int:
         """The driver's."""
         return self._driver.positions
-
-    async def connect(self) -> str:
-        """The driver's ``connect``."""
-        return await repeated(self._driver.connect)
-
-    async def look(self) -> Look:
-        """The driver's ``look``; one try."""
-        return await self._driver.look()
 
     async def position(self) -> int:
         """The driver's ``position``."""
@@ -94,10 +60,6 @@ class RecoveringValve(Recovering[int]):
         await self._order("home", self._driver.home)
         self._note(1)
 
-    async def close(self) -> None:
-        """The driver's ``close``."""
-        await self._driver.close()
-
     async def _rejoin(self) -> None:
         try:
             self._note(await self._driver.position())
@@ -105,7 +67,7 @@ class RecoveringValve(Recovering[int]):
             await self._driver.connect()
 
 
-class RecoveringGas(Recovering[GasReading]):
+class RecoveringGas(Recovering[GasController, GasReading]):
     """A gas flow controller on the ladder.
 
     After an outage the set-point that was last accepted is set again where the controller shows another one; one whose
@@ -113,8 +75,7 @@ class RecoveringGas(Recovering[GasReading]):
     """
 
     def __init__(self, driver: GasController, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
-        super().__init__(driver.name, rules, seed)
-        self._driver = driver
+        super().__init__(driver, rules, seed=seed)
         self._held: tuple[float, float] | None = None
 
     @property
@@ -125,11 +86,7 @@ class RecoveringGas(Recovering[GasReading]):
     async def connect(self) -> str:
         """The driver's ``connect``."""
         self._held = None
-        return await repeated(self._driver.connect)
-
-    async def look(self) -> Look:
-        """The driver's ``look``; one try."""
-        return await self._driver.look()
+        return await super().connect()
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """The driver's ``set_flow``."""
@@ -151,10 +108,6 @@ class RecoveringGas(Recovering[GasReading]):
         self._held = (0.0, 0.0)
         await self._order("stop", self._driver.stop)
 
-    async def close(self) -> None:
-        """The driver's ``close``."""
-        await self._driver.close()
-
     async def _rejoin(self) -> None:
         try:
             reading = await self._driver.read()
@@ -167,31 +120,5 @@ class RecoveringGas(Recovering[GasReading]):
             await self._driver.set_flow(self._held[0])
 
 
-class RecoveringPhase(Recovering[PhaseReading]):
+class RecoveringPhase(RecoveringSensor[PhaseReading]):
     """A phase sensor on the ladder. A voltage that no sensor sends is the sensor's own answer and no outage."""
-
-    def __init__(self, driver: PhaseDetector, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
-        super().__init__(driver.name, rules, seed)
-        self._driver = driver
-
-    async def connect(self) -> str:
-        """The driver's ``connect``."""
-        return await repeated(self._driver.connect)
-
-    async def look(self) -> Look:
-        """The driver's ``look``; one try."""
-        return await self._driver.look()
-
-    async def read(self) -> PhaseReading:
-        """The driver's ``read``."""
-        return self._note(await self._look("read", self._driver.read))
-
-    async def close(self) -> None:
-        """The driver's ``close``."""
-        await self._driver.close()
-
-    async def _rejoin(self) -> None:
-        try:
-            await self._driver.read()
-        except NotConnectedError:
-            await self._driver.connect()

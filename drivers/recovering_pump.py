@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from drivers.errors import DeviceAlarmError, NotConnectedError
-from drivers.readings import Look, PumpState, PumpStatus
-from drivers.recovering import Recovering, now_s, repeated
+from drivers.readings import PumpState, PumpStatus
+from drivers.recovering import Device, Recovering, now_s
 from drivers.recovery import RecoveryRules
 
 POWER_RESET: Final = "power was reset"
@@ -17,19 +17,14 @@ _HOST_AWAY_S: Final = 15.0
 """A host that has not asked for so long was kept away by something: it asks every 10 s."""
 
 
-class Pump(Protocol):
+class Pump(Device, Protocol):
     """A syringe pump; see :class:`drivers.NewEraPump`."""
 
     @property
-    def name(self) -> str: ...
-    @property
     def flow_range_ul_min(self) -> tuple[float, float]: ...
-    async def connect(self) -> str: ...
-    async def look(self) -> Look: ...
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float: ...
     async def stop(self) -> None: ...
     async def status(self) -> PumpStatus: ...
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ class _Tally:
         self.at_most_ul = 0.0
 
 
-class RecoveringPump(Recovering[PumpStatus]):
+class RecoveringPump(Recovering[Pump, PumpStatus]):
     """A syringe pump on the ladder.
 
     A power blip (alarm "power was reset") is acknowledged, the pump's settings are verified by a new ``connect``, and
@@ -90,8 +85,7 @@ class RecoveringPump(Recovering[PumpStatus]):
     """
 
     def __init__(self, driver: Pump, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
-        super().__init__(driver.name, rules, seed)
-        self._driver = driver
+        super().__init__(driver, rules, seed=seed)
         self._motion: _Motion | None = None
         self._stop_wanted = False
         self._base = (0.0, 0.0)
@@ -109,17 +103,13 @@ class RecoveringPump(Recovering[PumpStatus]):
     async def connect(self) -> str:
         """The driver's ``connect``; volumes count from here."""
         self._motion, self._stop_wanted = None, False
-        identity = await repeated(self._driver.connect)
+        identity = await super().connect()
         self._base = (0.0, 0.0)
         self.lost_motion = ()
         self._interruptions = self._drivers_interruptions = 0
         self._tally = _Tally(since_s=now_s())
         self._note(PumpStatus(PumpState.STOPPED, 0.0, 0.0, None))
         return identity
-
-    async def look(self) -> Look:
-        """The driver's ``look``; one try."""
-        return await self._driver.look()
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """The driver's ``infuse``."""
@@ -165,10 +155,6 @@ class RecoveringPump(Recovering[PumpStatus]):
         self._outages_seen = self.outages
         self._tally.counted(asked_s)
         return self._note(self._since_connect(status))
-
-    async def close(self) -> None:
-        """The driver's ``close``."""
-        await self._driver.close()
 
     async def _ask(self) -> tuple[float, PumpStatus]:
         return now_s(), await self._driver.status()
