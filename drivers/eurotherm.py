@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import struct
 from typing import Final, Literal
 
-from drivers.errors import DriverError, OutOfRangeError, ReadBackError, must_be_within
-from drivers.heater_reading import HeaterReading, heater_look
+from drivers.errors import DriverError, OutOfRangeError
+from drivers.heater_base import HeaterController
+from drivers.heater_reading import HeaterReading
 from drivers.modbus import ModbusBus
-from drivers.readings import Look
 
 __all__ = ["EurothermController", "HeaterReading"]
 
@@ -30,7 +29,7 @@ _REMOTE: Final = 1
 _FLOAT_BASE: Final = 0x8000
 
 
-class EurothermController:
+class EurothermController(HeaterController):
     """One controller on a Modbus line.
 
     The set-point goes to the comms set-point (register 26 with 276 = 1), which does not wear the memory that keeps SP1
@@ -62,66 +61,22 @@ class EurothermController:
         safe_set_point_c: float = 20.0,
         name: str = "heater",
     ) -> None:
-        low, high = set_point_range_c
         if not 1 <= unit <= 254:
             raise OutOfRangeError("Modbus unit", low=1, high=254, device=name, asked=unit)
         if not 0 <= decimals <= 2:
             raise OutOfRangeError("decimals of the display", low=0, high=2, device=name, asked=decimals)
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(f"{name}: the set-point range {low:g} to {high:g} °C is empty")
-        if not low <= safe_set_point_c <= high:
-            raise OutOfRangeError("safe set-point in °C", low=low, high=high, device=name, asked=safe_set_point_c)
+        super().__init__(bus, set_point_range_c=set_point_range_c, safe_set_point_c=safe_set_point_c, name=name)
         self._bus = bus
         self._unit = unit
         self._float = registers == "float"
         self._scale = 10**decimals
-        self._range_c = (low, high)
-        self._safe_set_point_c = safe_set_point_c
-        self._name = name
-        self._opened = False
-        self._held_c: float | None = None
-        # A refresh between another verb's write and its read-back would undo the one and fail the other.
-        self._setting = asyncio.Lock()
-
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
-
-    @property
-    def set_point_range_c(self) -> tuple[float, float]:
-        """Lowest and highest set-point accepted."""
-        return self._range_c
-
-    async def connect(self) -> str:
-        """Open the line and read the controller once; changes nothing on it. Returns a description."""
-        if not self._opened:
-            await self._bus.open(self._name)
-            self._opened = True
-        try:
-            await self.read()
-        except BaseException:
-            await self.close()
-            raise
-        form = "float registers" if self._float else f"integer registers / {self._scale}"
-        return f"Eurotherm 2400/3200, unit {self._unit}, {form}"
-
-    async def look(self) -> Look:
-        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
-        opened = self._opened
-        try:
-            return heater_look(await self.connect(), await self.read())
-        finally:
-            if not opened:
-                await self.close()
 
     async def set_temperature(self, temperature_c: float) -> float:
         """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the display's decimals).
 
         Raises OutOfRangeError, ReadBackError.
         """
-        low, high = self._range_c
-        must_be_within("set-point", temperature_c, low, high, "°C", device=self._name, port=self._bus.name)
+        self._must_be_within_range(temperature_c)
         async with self._setting:
             actual_c = await self._set_comms_set_point(temperature_c)
             await self._set_choice(LOOP_MODE, _AUTOMATIC)
@@ -175,11 +130,10 @@ class EurothermController:
         """Acknowledge the controller's own alarms."""
         await self._bus.write(self._unit, ACKNOWLEDGE, [1], device=self._name)
 
-    async def close(self) -> None:
-        """Leave the line; the controller goes on as it is."""
-        if self._opened:
-            self._opened = False
-            await self._bus.close()
+    async def _identify(self) -> str:
+        """The kind of controller that the file names: it does not say itself what it is."""
+        form = "float registers" if self._float else f"integer registers / {self._scale}"
+        return f"Eurotherm 2400/3200, unit {self._unit}, {form}"
 
     async def _set_comms_set_point(self, temperature_c: float) -> float:
         await self._write_value(COMMS_SET_POINT, temperature_c)
@@ -198,11 +152,6 @@ class EurothermController:
         answer = (await self._read_raw(register, 1))[0]
         if answer != choice:
             raise self._mismatch(f"register {register} = {choice}", answer)
-
-    def _mismatch(self, asked: object, answered: object) -> ReadBackError:
-        return ReadBackError(
-            "the setting did not take", device=self._name, port=self._bus.name, asked=asked, answered=answered
-        )
 
     async def _read_raw(self, register: int, count: int) -> list[int]:
         return await self._bus.read_holding(self._unit, register, count, device=self._name)

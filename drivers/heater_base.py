@@ -1,4 +1,4 @@
-"""The verbs that temperature controllers with a lasting set-point have in common."""
+"""What temperature controllers have in common, and the verbs of those with a lasting set-point."""
 
 from __future__ import annotations
 
@@ -25,32 +25,18 @@ class Port(Protocol):
     async def close(self) -> None: ...
 
 
-class LastingHeater(ABC):
-    """A controller that keeps its set-point until it is given another, and is switched on and off by one command.
-
-    A set-point is written only where it differs from what the controller holds, because many keep it in memory that
-    wears, and is then read back; a difference is tried once more, so that one damaged command does no harm, and then
-    raised. Values outside ``set_point_range_c`` are refused before anything is sent.
-
-    ``heater_off`` takes the power away first and leaves ``safe_set_point_c`` for whoever switches it on again. Where
-    the first step fails the second is tried all the same.
+class HeaterController(ABC):
+    """A temperature controller on a line: its name, its range, and how it is joined and left.
 
     Args:
         port: the line, shared with other devices.
-        set_point_range_c: lowest and highest set-point.
+        set_point_range_c: lowest and highest set-point; one outside is refused before anything is sent.
         safe_set_point_c: the set-point ``heater_off`` leaves behind.
-        resolution_c: the step in which the controller holds set-points; read-backs agree within half of it.
         name: the device's name in messages.
     """
 
     def __init__(
-        self,
-        port: Port,
-        *,
-        set_point_range_c: tuple[float, float],
-        safe_set_point_c: float,
-        resolution_c: float,
-        name: str,
+        self, port: Port, *, set_point_range_c: tuple[float, float], safe_set_point_c: float, name: str
     ) -> None:
         low, high = set_point_range_c
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -60,7 +46,6 @@ class LastingHeater(ABC):
         self._port = port
         self._range_c = (low, high)
         self._safe_set_point_c = safe_set_point_c
-        self._resolution_c = resolution_c
         self._name = name
         self._opened = False
         self._held_c: float | None = None
@@ -99,13 +84,63 @@ class LastingHeater(ABC):
             if not opened:
                 await self.close()
 
+    @abstractmethod
+    async def read(self) -> HeaterReading:
+        """Temperature, set-point, output and flags. Raises DriverError."""
+
+    async def close(self) -> None:
+        """Leave the line; the controller goes on as it is."""
+        if self._opened:
+            self._opened = False
+            await self._port.close()
+
+    @abstractmethod
+    async def _identify(self) -> str:
+        """Who answers, in words. Raises where this cannot be the controller, or cannot be commanded."""
+
+    def _must_be_within_range(self, temperature_c: float) -> None:
+        low, high = self._range_c
+        must_be_within("set-point", temperature_c, low, high, "°C", device=self._name, port=self._port.name)
+
+    def _mismatch(self, asked: object, answered: object) -> ReadBackError:
+        return ReadBackError(
+            "the setting did not take", device=self._name, port=self._port.name, asked=asked, answered=answered
+        )
+
+
+class LastingHeater(HeaterController):
+    """A controller that keeps its set-point until it is given another, and is switched on and off by one command.
+
+    A set-point is written only where it differs from what the controller holds, because many keep it in memory that
+    wears, and is then read back; a difference is tried once more, so that one damaged command does no harm, and then
+    raised.
+
+    ``heater_off`` takes the power away first and leaves ``safe_set_point_c`` for whoever switches it on again. Where
+    the first step fails the second is tried all the same.
+
+    Args:
+        port, set_point_range_c, safe_set_point_c, name: see ``HeaterController``.
+        resolution_c: the step in which the controller holds set-points; read-backs agree within half of it.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        set_point_range_c: tuple[float, float],
+        safe_set_point_c: float,
+        resolution_c: float,
+        name: str,
+    ) -> None:
+        super().__init__(port, set_point_range_c=set_point_range_c, safe_set_point_c=safe_set_point_c, name=name)
+        self._resolution_c = resolution_c
+
     async def set_temperature(self, temperature_c: float) -> float:
         """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the controller's resolution).
 
         Raises OutOfRangeError, ReadBackError, RefusedError.
         """
-        low, high = self._range_c
-        must_be_within("set-point", temperature_c, low, high, "°C", device=self._name, port=self._port.name)
+        self._must_be_within_range(temperature_c)
         async with self._setting:
             await self._put_set_point(temperature_c)
             await self._switch(on=True)
@@ -125,10 +160,6 @@ class LastingHeater(ABC):
             if self._held_c is not None:
                 await self._put_set_point(self._held_c)
 
-    @abstractmethod
-    async def read(self) -> HeaterReading:
-        """Temperature, set-point, output and flags. Raises DriverError."""
-
     async def heater_off(self) -> None:
         """Be without heater power, verified. Raises DriverError when any step could not be confirmed."""
         async with self._setting:
@@ -145,16 +176,6 @@ class LastingHeater(ABC):
             if failure is not None:
                 raise failure
 
-    async def close(self) -> None:
-        """Leave the line; the controller goes on as it is."""
-        if self._opened:
-            self._opened = False
-            await self._port.close()
-
-    @abstractmethod
-    async def _identify(self) -> str:
-        """Who answers, in words. Raises where this cannot be the controller, or cannot be commanded."""
-
     @abstractmethod
     async def _switch(self, *, on: bool) -> None:
         """Be controlling, or be without heater power; read back."""
@@ -167,7 +188,7 @@ class LastingHeater(ABC):
     async def _write_set_point_c(self, temperature_c: float) -> None:
         """Send a set-point."""
 
-    async def _feed_watchdog(self) -> None:  # noqa: B027 - most controllers have none
+    async def _feed_watchdog(self) -> None:
         """Say that the host is alive, to a controller that listens for it."""
 
     async def _put_set_point(self, temperature_c: float) -> float:
@@ -183,11 +204,6 @@ class LastingHeater(ABC):
 
     def _agrees(self, actual_c: float, wanted_c: float) -> bool:
         return abs(actual_c - wanted_c) <= 0.5 * self._resolution_c + 1e-9
-
-    def _mismatch(self, asked: object, answered: object) -> ReadBackError:
-        return ReadBackError(
-            "the setting did not take", device=self._name, port=self._port.name, asked=asked, answered=answered
-        )
 
     def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
         return kind(message, device=self._name, port=self._port.name, asked=asked, answered=answered)

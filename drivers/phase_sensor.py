@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from drivers.errors import DeviceAlarmError, OutOfRangeError
 from drivers.modbus import ModbusBus
-from drivers.readings import Look
+from drivers.modbus_input import ModbusInput
 
 LOWEST_V: Final = -0.25
 HIGHEST_V: Final = 5.5
@@ -32,7 +32,7 @@ class PhaseReading:
     voltage_v: float
 
 
-class PhaseSensor:
+class PhaseSensor(ModbusInput[PhaseReading]):
     """One channel of a module whose register holds mV, as a signed 16-bit number.
 
     Voltages between the two thresholds are the edge of a bubble or a fouled tube: ``unclear``. A voltage output has no
@@ -62,10 +62,7 @@ class PhaseSensor:
         kind: Literal["input", "holding"] = "input",
         name: str = "phase",
     ) -> None:
-        if not 1 <= unit <= 254:
-            raise OutOfRangeError("Modbus unit", low=1, high=254, device=name, asked=unit)
-        if not 0 <= register <= 0xFFFF:
-            raise OutOfRangeError("register", low=0, high=0xFFFF, device=name, asked=register)
+        super().__init__(bus, unit, register=register, kind=kind, name=name)
         for voltage_v in (liquid_v, gas_v):
             if not 0.0 <= voltage_v <= 5.0:
                 raise OutOfRangeError("voltage in V", low=0, high=5, device=name, asked=voltage_v)
@@ -73,50 +70,13 @@ class PhaseSensor:
             raise ValueError(f"{name}: {liquid_v:g} V for liquid and {gas_v:g} V for gas cannot be told apart")
         if not 0.0 < margin <= 0.5:
             raise OutOfRangeError("margin", low=0, high=0.5, device=name, asked=margin)
-        self._bus = bus
-        self._unit = unit
-        self._register = register
         self._liquid_v = liquid_v
         self._gas_v = gas_v
         self._margin = margin
-        self._kind = kind
-        self._name = name
-        self._opened = False
-
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
-
-    async def connect(self) -> str:
-        """Open the line and read once. Returns a description."""
-        if not self._opened:
-            await self._bus.open(self._name)
-            self._opened = True
-        try:
-            await self.read()
-        except BaseException:
-            await self.close()
-            raise
-        return (
-            f"phase sensor, liquid {self._liquid_v:g} V, gas {self._gas_v:g} V, "
-            f"unit {self._unit}, register {self._register}"
-        )
-
-    async def look(self) -> Look:
-        """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
-        opened = self._opened
-        try:
-            identity, reading = await self.connect(), await self.read()
-            return Look(identity, f"{reading.voltage_v:.3f} V", str(reading.phase))
-        finally:
-            if not opened:
-                await self.close()
 
     async def read(self) -> PhaseReading:
         """What is in the tube now. Raises DeviceAlarmError where the voltage cannot be the sensor's."""
-        read = self._bus.read_input if self._kind == "input" else self._bus.read_holding
-        word = (await read(self._unit, self._register, 1, device=self._name))[0]
+        word = await self._word()
         voltage_v = (word - 0x10000 if word >= 0x8000 else word) / 1000.0
         if not LOWEST_V <= voltage_v <= HIGHEST_V:
             raise DeviceAlarmError(
@@ -133,8 +93,8 @@ class PhaseSensor:
             phase = Phase.GAS if gas_share > 0.5 else Phase.LIQUID
         return PhaseReading(phase, voltage_v)
 
-    async def close(self) -> None:
-        """Leave the line."""
-        if self._opened:
-            self._opened = False
-            await self._bus.close()
+    def _described(self) -> str:
+        return f"phase sensor, liquid {self._liquid_v:g} V, gas {self._gas_v:g} V"
+
+    def _in_words(self, reading: PhaseReading) -> tuple[str, str]:
+        return f"{reading.voltage_v:.3f} V", str(reading.phase)
