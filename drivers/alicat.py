@@ -17,6 +17,7 @@ from drivers.errors import (
     WireTimeoutError,
 )
 from drivers.gas import GasReading, from_normal, gas_look, must_be_within_capacity, to_normal
+from drivers.line_device import LineDevice
 from drivers.readings import Look
 from drivers.transport import Line, Transport
 
@@ -82,11 +83,14 @@ def parse_frame(line: bytes, unit: str) -> AlicatFrame:
     return AlicatFrame(pressure, temperature_c, volume_flow, mass_flow, set_point, decimals, gas, tuple(codes))
 
 
-class AlicatController:
+class AlicatController(LineDevice):
     """One controller. A set-point is written in the digits of its display, and read back in a fresh data frame.
 
-    The protocol has no checksum, so a set-point that reads back wrong is written once more before ReadBackError is
-    raised. Assumed: the reference temperature of the mass flow is the factory's 25 °C unless given, the pressure is
+    ``connect`` reads the controller and changes nothing; RefusedError when it controls something else than mass flow,
+    or another gas. The protocol has no checksum, so a set-point that reads back wrong is written once more before
+    ReadBackError is raised.
+
+    Assumed: the reference temperature of the mass flow is the factory's 25 °C unless given, the pressure is
     absolute, and register 122 names the controlled variable (37 for mass flow) where the firmware shows it.
 
     Args:
@@ -120,6 +124,7 @@ class AlicatController:
             raise OutOfRangeError(
                 "reference temperature in °C", low=-50, high=100, device=name, asked=reference_temperature_c
             )
+        super().__init__(line, name)
         self._line = line
         self._unit = unit
         self._full_scale = full_scale
@@ -128,38 +133,20 @@ class AlicatController:
         self._kpa = _KPA[pressure_unit]
         self._reference_c = reference_temperature_c
         self._gas = gas
-        self._name = name
-        self._opened = False
-
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
 
     @property
     def flow_range_mln_min(self) -> tuple[float, float]:
         """Lowest and highest set-point, in normal mL/min."""
         return 0.0, self._to_normal(self._full_scale)
 
-    async def connect(self) -> str:
-        """Open the line and read the controller; changes nothing. Returns a description.
-
-        Raises RefusedError when it controls something else than mass flow, or another gas.
-        """
-        if not self._opened:
-            await self._line.open(self._name)
-            self._opened = True
-        try:
-            frame = await self._frame("")
-            if self._gas is not None and frame.gas != self._gas:
-                raise self._fault(RefusedError, "the controller is set to another gas", self._gas, frame.gas)
-            loop = re.search(r"\b122\s*=\s*(\d+)", await self._text("R122"))
-            if loop is not None and int(loop[1]) != _MASS_FLOW_LOOP:
-                raise self._fault(RefusedError, "the controller does not control mass flow", "R122", loop[0])
-            firmware = (await self._text("VE")).strip()
-        except BaseException:
-            await self.close()
-            raise
+    async def _meet(self) -> str:
+        frame = await self._frame("")
+        if self._gas is not None and frame.gas != self._gas:
+            raise self._fault(RefusedError, "the controller is set to another gas", self._gas, frame.gas)
+        loop = re.search(r"\b122\s*=\s*(\d+)", await self._text("R122"))
+        if loop is not None and int(loop[1]) != _MASS_FLOW_LOOP:
+            raise self._fault(RefusedError, "the controller does not control mass flow", "R122", loop[0])
+        firmware = (await self._text("VE")).strip()
         version = firmware.removeprefix(self._unit).strip().removeprefix("?")
         return (
             f"Alicat unit {self._unit}, {frame.gas}, 0 to {self._full_scale:g} {self._flow_unit}"
@@ -168,12 +155,8 @@ class AlicatController:
 
     async def look(self) -> Look:
         """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
-        opened = self._opened
-        try:
-            return gas_look(await self.connect(), await self.read())
-        finally:
-            if not opened:
-                await self.close()
+        async with self._visiting():
+            return gas_look(await self._meet(), await self.read())
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """Be controlling at this flow, in normal mL/min; returns the set-point read back.
@@ -216,12 +199,6 @@ class AlicatController:
         """Be at set-point 0, verified: the valve is closed."""
         await self.set_flow(0.0)
 
-    async def close(self) -> None:
-        """Leave the line; the controller goes on as it is."""
-        if self._opened:
-            self._opened = False
-            await self._line.close()
-
     def _to_normal(self, display: float) -> float:
         return to_normal(display * self._ml_min, self._reference_c)
 
@@ -248,9 +225,6 @@ class AlicatController:
 
     async def _exchange(self, command: str) -> bytes:
         return await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _one_line, device=self._name)
-
-    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
-        return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)
 
 
 async def _one_line(transport: Transport, timeout_s: float) -> bytes:

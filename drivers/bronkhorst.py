@@ -19,6 +19,7 @@ from drivers.errors import (
     WireTimeoutError,
 )
 from drivers.gas import GasReading, from_normal, gas_look, must_be_within_capacity, to_normal
+from drivers.line_device import LineDevice
 from drivers.propar import (
     CAPACITY,
     CAPACITY_UNIT,
@@ -54,8 +55,11 @@ _UNITS: Final = {
 """Millilitres per unit and reference temperature in °C: n for normal, s for standard."""
 
 
-class BronkhorstController:
+class BronkhorstController(LineDevice):
     """One controller. Each question carries an index that returns with its answer, so a late answer is recognised.
+
+    ``connect`` reads capacity, unit, gas and control mode and changes nothing; RefusedError where the set-point does
+    not come over the line, the gas is another one, or the capacity is no gas volume.
 
     Assumed: control modes 0 and 18 take the set-point from the line, as the maker's parameter list says.
 
@@ -69,20 +73,14 @@ class BronkhorstController:
     def __init__(self, line: Line, node: int = 0x80, *, fluid: str | None = None, name: str = "gas") -> None:
         if not 1 <= node <= 0x80:
             raise OutOfRangeError("ProPar node", low=1, high=0x80, device=name, asked=node)
+        super().__init__(line, name)
         self._line = line
         self._node = node
         self._fluid = fluid
-        self._name = name
-        self._opened = False
         self._index = 0
         self._gas = ""
         self._full_scale_ml_min = 0.0
         self._reference_c = 0.0
-
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
 
     @property
     def flow_range_mln_min(self) -> tuple[float, float]:
@@ -91,32 +89,20 @@ class BronkhorstController:
             raise NotConnectedError("the capacity is not known yet", device=self._name, port=self._line.name)
         return 0.0, to_normal(self._full_scale_ml_min, self._reference_c)
 
-    async def connect(self) -> str:
-        """Open the line, read capacity, unit, gas and control mode; changes nothing. Returns a description.
-
-        Raises RefusedError where the set-point does not come over the line, the gas is another one, or the capacity is
-        no gas volume.
-        """
-        if not self._opened:
-            await self._line.open(self._name)
-            self._opened = True
-        try:
-            serial_number = str(await self._get(SERIAL_NUMBER))
-            capacity = float(await self._get(CAPACITY))
-            unit = str(await self._get(CAPACITY_UNIT)).strip()
-            gas = str(await self._get(FLUID_NAME)).strip()
-            mode = await self._get(CONTROL_MODE)
-            if unit not in _UNITS:
-                raise self._fault(RefusedError, f"only {', '.join(_UNITS)} are understood", "capacity unit", unit)
-            if not (math.isfinite(capacity) and capacity > 0):
-                raise self._fault(ProtocolError, "the capacity makes no sense", "capacity", capacity)
-            if mode not in _FROM_THE_BUS:
-                raise self._fault(RefusedError, "the set-point does not come over the line", "control mode", mode)
-            if self._fluid is not None and gas != self._fluid:
-                raise self._fault(RefusedError, "the instrument is set to another gas", self._fluid, gas)
-        except BaseException:
-            await self.close()
-            raise
+    async def _meet(self) -> str:
+        serial_number = str(await self._get(SERIAL_NUMBER))
+        capacity = float(await self._get(CAPACITY))
+        unit = str(await self._get(CAPACITY_UNIT)).strip()
+        gas = str(await self._get(FLUID_NAME)).strip()
+        mode = await self._get(CONTROL_MODE)
+        if unit not in _UNITS:
+            raise self._fault(RefusedError, f"only {', '.join(_UNITS)} are understood", "capacity unit", unit)
+        if not (math.isfinite(capacity) and capacity > 0):
+            raise self._fault(ProtocolError, "the capacity makes no sense", "capacity", capacity)
+        if mode not in _FROM_THE_BUS:
+            raise self._fault(RefusedError, "the set-point does not come over the line", "control mode", mode)
+        if self._fluid is not None and gas != self._fluid:
+            raise self._fault(RefusedError, "the instrument is set to another gas", self._fluid, gas)
         per_unit_ml, self._reference_c = _UNITS[unit]
         self._full_scale_ml_min = capacity * per_unit_ml
         self._gas = gas
@@ -124,12 +110,8 @@ class BronkhorstController:
 
     async def look(self) -> Look:
         """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
-        opened = self._opened
-        try:
-            return gas_look(await self.connect(), await self.read())
-        finally:
-            if not opened:
-                await self.close()
+        async with self._visiting():
+            return gas_look(await self._meet(), await self.read())
 
     async def set_flow(self, flow_mln_min: float) -> float:
         """Be controlling at this flow, in normal mL/min; returns the set-point read back.
@@ -162,12 +144,6 @@ class BronkhorstController:
     async def stop(self) -> None:
         """Be at set-point 0, verified: the valve is closed."""
         await self.set_flow(0.0)
-
-    async def close(self) -> None:
-        """Leave the line; the controller goes on as it is."""
-        if self._opened:
-            self._opened = False
-            await self._line.close()
 
     def _flow(self, counts: int) -> float:
         return to_normal(counts / FULL_SCALE_COUNTS * self._full_scale_ml_min, self._reference_c)
@@ -205,9 +181,6 @@ class BronkhorstController:
 
     async def _exchange(self, request: bytes) -> bytes:
         return await self._line.exchange(request, _one_line, device=self._name)
-
-    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
-        return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)
 
 
 async def _one_line(transport: Transport, timeout_s: float) -> bytes:

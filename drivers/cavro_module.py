@@ -34,6 +34,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
+from drivers.line_device import LineDevice
 from drivers.transport import Line
 
 __all__ = ["VALVE_S", "CavroModule", "ModuleSettings", "Order", "Port"]
@@ -95,12 +96,13 @@ class ModuleSettings:
         return round(flow_ul_min / 60.0 / self.syringe_volume_ul * FINE_PULSES)
 
 
-class CavroModule:
+class CavroModule(LineDevice):
     """One module at ``address`` (its switch, 0 to 14) of a line: it gives and takes one stroke at a time."""
 
     def __init__(self, line: Line, address: int, settings: ModuleSettings, name: str) -> None:
         if not 0 <= address <= 14:
             raise OutOfRangeError("pump address", low=0, high=14, device=name, asked=address)
+        super().__init__(line, name)
         self.settings = settings
         self.order: Order | None = None
         self.position = 0
@@ -110,9 +112,7 @@ class CavroModule:
         self.lead_s = 0.01
         self._line = line
         self._address = address
-        self._name = name
         self._sequence = 0
-        self._opened = False
         self._pulses_s = 0
         self._banked = {"dispense": 0, "refill": 0}
         self._expelled = 0
@@ -152,11 +152,8 @@ class CavroModule:
 
     # ---- verbs ----------------------------------------------------------------------------------------------------
 
-    async def connect(self) -> str:
-        """Open the line, bring the module to rest, choose the fine mode. Moves nothing, initialises nothing."""
-        if not self._opened:
-            await self._line.open(self._name)
-            self._opened = True
+    async def _meet(self) -> str:
+        """Bring the module to rest, choose the fine mode. Moves nothing, initialises nothing."""
         self.order = None
         self.initialised = False
         self._banked = {"dispense": 0, "refill": 0}
@@ -178,17 +175,10 @@ class CavroModule:
 
     async def glance(self) -> tuple[str, str, str]:
         """Firmware, error and plunger in words. Asks for reports only: ``Q`` would clear an error that is past."""
-        opened = self._opened
-        if not opened:
-            await self._line.open(self._name)
-            self._opened = True
-        try:
+        async with self._visiting():
             identity = (await self._ask("&", tolerate=True)).data.strip()
             answer = await self._ask("?", tolerate=True)
             position = self._parsed(parse_number, answer.data)
-        finally:
-            if not opened:
-                await self.close()
         error = ERRORS.get(answer.error, f"error {answer.error}") if answer.error else "no error"
         filled_ul = position * self.settings.increment_ul
         return identity, error, f"plunger at {position}, {filled_ul:.4g} µL if in the fine mode"
@@ -283,12 +273,6 @@ class CavroModule:
         await self._read_valve()
         if order.kind == "refill" and not self.at_outlet:
             raise self._fault(RefusedError, "the valve did not turn back", self.settings.outlet, "")
-
-    async def close(self) -> None:
-        """Leave the line; an order that runs is finished by the pump."""
-        if self._opened:
-            self._opened = False
-            await self._line.close()
 
     # ---- bookkeeping ----------------------------------------------------------------------------------------------
 
@@ -387,9 +371,6 @@ class CavroModule:
             asked=asked,
             answered=answered,
         )
-
-    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
-        return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)
 
     def _parsed(self, parse: Callable[[str], T], text: str) -> T:
         try:

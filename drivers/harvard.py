@@ -29,6 +29,7 @@ from drivers.harvard_frames import (
     parse_volume_ul,
 )
 from drivers.harvard_wire import HarvardWire
+from drivers.line_device import LineDevice
 from drivers.readings import Look, PumpState, PumpStatus
 from drivers.transport import Line
 
@@ -55,8 +56,12 @@ _STATES: Final = {
 }
 
 
-class HarvardPump:
+class HarvardPump(LineDevice):
     """One pump, in its quick-start mode.
+
+    ``connect`` stops it (the bound of a pump found running is unknown), sets diameter and syringe volume, drops target
+    and counters, and returns the pump's own identity, for example ``11 ELITE I/W Single 3.0.4``. The volumes of
+    ``status`` count from there. A pump that runs when the line is left keeps its bound.
 
     Every infusion carries a target volume: when it is reached the pump stops by itself. Out-of-range values are
     refused before anything is sent, and every setting is read back, because a chained pump may answer nothing to a
@@ -99,71 +104,44 @@ class HarvardPump:
             raise OutOfRangeError("syringe volume in µL", low=0, high=math.inf, device=name, asked=max_volume_ul)
         area_mm2 = math.pi * diameter_mm**2 / 4.0
         slowest, fastest = PLUNGER_MM_MIN[model]
+        super().__init__(line, name)
         self._line = line
         self._wire = HarvardWire(line, address, name)
         self._diameter_mm = diameter_mm
         self._max_volume_ul = max_volume_ul
-        self._name = name
         self._flow_range_ul_min = slowest * area_mm2, fastest * area_mm2
-        self._opened = False
         self._banked = {False: 0.0, True: 0.0}
         self._seen = {False: 0.0, True: 0.0}
         self._target_ul: float | None = None
         self._running = False
 
     @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
-
-    @property
     def flow_range_ul_min(self) -> tuple[float, float]:
         """Slowest and fastest flow: the model's plunger limits, once connected what the pump says."""
         return self._flow_range_ul_min
 
-    async def connect(self) -> str:
-        """Open the line, stop, set diameter and syringe volume, drop target and counters.
-
-        Returns the pump's own identity, for example ``11 ELITE I/W Single 3.0.4``. A pump found running is stopped:
-        its bound is unknown. The volumes of ``status`` count from here.
-        """
-        if not self._opened:
-            await self._line.open(self._name)
-            self._opened = True
-        try:
-            identity = await self._wire.query("ver", str.strip)
-            if re.search(r"(ULTRA|ELITE).*\d+\.\d+", identity, re.IGNORECASE) is None:
-                raise self._wire.fault(ProtocolError, "this is not a PHD Ultra or 11 Elite", "ver", identity)
-            await self._halt()
-            self._wire.alarm = None
-            await self._set_unless("diameter", f"{self._diameter_mm:.4f} mm", self._diameter_mm, parse_diameter_mm)
-            if self._max_volume_ul is not None:
-                await self._set_unless(
-                    "svolume", format_volume(self._max_volume_ul), self._max_volume_ul, parse_volume_ul
-                )
-            self._flow_range_ul_min = await self._wire.query("irate lim", parse_rate_limits_ul_min)
-            await self._clear_target()
-            await self._clear_counters()
-        except BaseException:
-            await self._release()
-            raise
+    async def _meet(self) -> str:
+        identity = await self._wire.query("ver", str.strip)
+        if re.search(r"(ULTRA|ELITE).*\d+\.\d+", identity, re.IGNORECASE) is None:
+            raise self._wire.fault(ProtocolError, "this is not a PHD Ultra or 11 Elite", "ver", identity)
+        await self._halt()
+        self._wire.alarm = None
+        await self._set_unless("diameter", f"{self._diameter_mm:.4f} mm", self._diameter_mm, parse_diameter_mm)
+        if self._max_volume_ul is not None:
+            await self._set_unless("svolume", format_volume(self._max_volume_ul), self._max_volume_ul, parse_volume_ul)
+        self._flow_range_ul_min = await self._wire.query("irate lim", parse_rate_limits_ul_min)
+        await self._clear_target()
+        await self._clear_counters()
         self._banked = {False: 0.0, True: 0.0}
         return identity
 
     async def look(self) -> Look:
         """Who it is, its state and counter; a running pump runs on. Before ``connect`` the line is left again."""
-        opened = self._opened
-        try:
-            if not opened:
-                await self._line.open(self._name)
-                self._opened = True
+        async with self._visiting():
             identity = await self._wire.query("ver", str.strip)
             prompt, raw = await self._read_status()
             way = "withdrawn" if raw.withdrawing else "infused"
             return Look(identity, str(_STATES[prompt]), f"{raw.volume_ul:.4g} µL {way}")
-        finally:
-            if not opened:
-                await self._release()
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at ``flow_ul_min``, and stop by yourself after ``volume_ul`` from now.
@@ -256,10 +234,6 @@ class HarvardPump:
         """Forget the latched alarm; the pump has been seen to."""
         self._wire.alarm = None
 
-    async def close(self) -> None:
-        """Leave the line; a running pump keeps its bound."""
-        await self._release()
-
     # ---- settings -------------------------------------------------------------------------------------------------
 
     async def _set_unless(self, command: str, argument: str, wanted: float, parse: Callable[[str], float]) -> None:
@@ -342,11 +316,6 @@ class HarvardPump:
                 asked=verb,
             )
         return status
-
-    async def _release(self) -> None:
-        if self._opened:
-            self._opened = False
-            await self._line.close()
 
     def _check_flow(self, flow_ul_min: float) -> None:
         low, high = self.flow_range_ul_min

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from abc import ABC, abstractmethod
-from typing import Final, Protocol
+from abc import abstractmethod
+from typing import Final
 
 from drivers.errors import DriverError, OutOfRangeError, ReadBackError, must_be_within
 from drivers.heater_reading import HeaterReading, heater_look
+from drivers.line_device import LineDevice, Port
 from drivers.readings import Look
 
 _ATTEMPTS: Final = 2
 
 
-class Port(Protocol):
-    """A :class:`drivers.modbus.ModbusBus` or a :class:`drivers.transport.Line`."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def open(self, device: str = "") -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class HeaterController(ABC):
-    """A temperature controller on a line: its name, its range, and how it is joined and left.
+class HeaterController(LineDevice):
+    """A temperature controller on a line. ``connect`` reads it and changes nothing on it.
 
     Args:
         port: the line, shared with other devices.
@@ -43,56 +33,31 @@ class HeaterController(ABC):
             raise ValueError(f"{name}: the set-point range {low:g} to {high:g} °C is empty")
         if not low <= safe_set_point_c <= high:
             raise OutOfRangeError("safe set-point in °C", low=low, high=high, device=name, asked=safe_set_point_c)
-        self._port = port
+        super().__init__(port, name)
         self._range_c = (low, high)
         self._safe_set_point_c = safe_set_point_c
-        self._name = name
-        self._opened = False
         self._held_c: float | None = None
         # A refresh between another verb's write and its read-back would undo the one and fail the other.
         self._setting = asyncio.Lock()
-
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
 
     @property
     def set_point_range_c(self) -> tuple[float, float]:
         """Lowest and highest set-point accepted."""
         return self._range_c
 
-    async def connect(self) -> str:
-        """Open the line and read the controller; changes nothing on it. Returns a description."""
-        if not self._opened:
-            await self._port.open(self._name)
-            self._opened = True
-        try:
-            identity = await self._identify()
-            await self.read()
-        except BaseException:
-            await self.close()
-            raise
+    async def _meet(self) -> str:
+        identity = await self._identify()
+        await self.read()
         return identity
 
     async def look(self) -> Look:
         """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
-        opened = self._opened
-        try:
-            return heater_look(await self.connect(), await self.read())
-        finally:
-            if not opened:
-                await self.close()
+        async with self._visiting():
+            return heater_look(await self._identify(), await self.read())
 
     @abstractmethod
     async def read(self) -> HeaterReading:
         """Temperature, set-point, output and flags. Raises DriverError."""
-
-    async def close(self) -> None:
-        """Leave the line; the controller goes on as it is."""
-        if self._opened:
-            self._opened = False
-            await self._port.close()
 
     @abstractmethod
     async def _identify(self) -> str:
@@ -204,6 +169,3 @@ class LastingHeater(HeaterController):
 
     def _agrees(self, actual_c: float, wanted_c: float) -> bool:
         return abs(actual_c - wanted_c) <= 0.5 * self._resolution_c + 1e-9
-
-    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
-        return kind(message, device=self._name, port=self._port.name, asked=asked, answered=answered)

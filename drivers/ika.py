@@ -131,7 +131,7 @@ class IkaHotplate(LineHeater):
     async def close(self) -> None:
         """Leave the line. A plate that heats goes on until its watchdog ends it."""
         try:
-            if self._opened and self._armed and self._watchdog_mode == 2 and self._held_c is None:
+            if self._joined and self._armed and self._watchdog_mode == 2 and self._held_c is None:
                 await self._echoed("OUT_WD2@", 0)
                 self._armed = False
         except DriverError:

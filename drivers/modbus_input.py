@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Generic, Literal, TypeVar
 
 from drivers.errors import OutOfRangeError
+from drivers.line_device import LineDevice
 from drivers.modbus import ModbusBus
 from drivers.readings import Look
 
 R = TypeVar("R")
 
 
-class ModbusInput(ABC, Generic[R]):
-    """A sensor whose signal stands in one register of a module, read as an R.
+class ModbusInput(LineDevice, Generic[R]):
+    """A sensor whose signal stands in one register of a module, read as an R; once by ``connect``.
 
     Args:
         bus: the line, shared with other devices.
@@ -30,48 +31,24 @@ class ModbusInput(ABC, Generic[R]):
             raise OutOfRangeError("Modbus unit", low=1, high=254, device=name, asked=unit)
         if not 0 <= register <= 0xFFFF:
             raise OutOfRangeError("register", low=0, high=0xFFFF, device=name, asked=register)
+        super().__init__(bus, name)
         self._bus = bus
         self._unit = unit
         self._register = register
         self._kind = kind
-        self._name = name
-        self._opened = False
 
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
-
-    async def connect(self) -> str:
-        """Open the line and read once. Returns a description."""
-        if not self._opened:
-            await self._bus.open(self._name)
-            self._opened = True
-        try:
-            await self.read()
-        except BaseException:
-            await self.close()
-            raise
+    async def _meet(self) -> str:
+        await self.read()
         return f"{self._described()}, unit {self._unit}, register {self._register}"
 
     async def look(self) -> Look:
         """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
-        opened = self._opened
-        try:
-            return Look(await self.connect(), *self._in_words(await self.read()))
-        finally:
-            if not opened:
-                await self.close()
+        async with self._visiting():
+            return Look(await self._meet(), *self._in_words(await self.read()))
 
     @abstractmethod
     async def read(self) -> R:
         """What the sensor sees now. Raises DriverError."""
-
-    async def close(self) -> None:
-        """Leave the line."""
-        if self._opened:
-            self._opened = False
-            await self._bus.close()
 
     @abstractmethod
     def _described(self) -> str:

@@ -19,6 +19,7 @@ from drivers.errors import (
     WireTimeoutError,
     must_be_within,
 )
+from drivers.line_device import LineDevice
 from drivers.new_era_frames import format_number, parse_number
 from drivers.new_era_motor import NewEraMotor
 from drivers.new_era_wire import NewEraWire
@@ -49,8 +50,12 @@ class _Told:
     target_ul: float = 0.0
 
 
-class NewEraPump:
+class NewEraPump(LineDevice):
     """One pump.
+
+    ``connect`` chooses the framing, acknowledges old alarms, stops the pump (the volume bound of one found running is
+    unknown), sets diameter and direction, and returns the pump's own identity, for example ``NE1000V3.928``. The
+    volumes of ``status`` count from there.
 
     Every infusion carries a bounded volume: when it is reached the pump stops by itself. Out-of-range values are
     refused before anything is sent, and every setting is read back. An alarm (stall, power blip, watchdog) latches:
@@ -92,12 +97,11 @@ class NewEraPump:
             raise OutOfRangeError("syringe volume in µL", low=0, high=math.inf, device=name, asked=max_volume_ul)
         if safe_mode_timeout_s is not None and not 1 <= safe_mode_timeout_s <= 255:
             raise OutOfRangeError("safe-mode time-out in s", low=1, high=255, device=name, asked=safe_mode_timeout_s)
+        super().__init__(line, name)
         self._line = line
         self._diameter_mm = diameter_mm
         self._max_volume_ul = max_volume_ul
         self._safe_mode_timeout_s = safe_mode_timeout_s
-        self._name = name
-        self._opened = False
         self._wire = NewEraWire(line, address, name, self)
         self._motor = NewEraMotor(self._wire, self.flow_range_ul_min[1])
         self._told: _Told | None = None
@@ -107,43 +111,26 @@ class NewEraPump:
         self._interruptions = 0
 
     @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
-
-    @property
     def flow_range_ul_min(self) -> tuple[float, float]:
         """Slowest and fastest flow: plunger speed limits times the syringe's cross-section."""
         area_cm2 = math.pi * (self._diameter_mm / 20.0) ** 2
         return MIN_PLUNGER_CM_H / 60.0 * area_cm2 * 1000.0, MAX_PLUNGER_CM_MIN * area_cm2 * 1000.0
 
-    async def connect(self) -> str:
-        """Open the line, choose the framing, acknowledge old alarms, stop, set diameter and direction.
-
-        Returns the pump's own identity, for example ``NE1000V3.928``. A pump found running is stopped: its volume
-        bound is unknown. The volumes of ``status`` count from here.
-        """
-        if not self._opened:
-            await self._line.open(self._name)
-            self._opened = True
-        try:
-            async with self._ordering():
-                await self._choose_framing(self._safe_mode_timeout_s)
-                if not self._wire.safe and self not in self._line.neighbours:
-                    self._line.neighbours.append(self)
-                identity = (await self._wire.ask("VER", acknowledge=True, parse=_identity)).data
-                self._wire.alarm = None
-                await self._motor.halt()
-                await self._set_diameter()
-                await self._motor.set_direction()
-                await self._motor.clear_counters()
-                self._motor.begin()
-                self._interruptions = 0
-                self._told = _Told(0.0)
-            await self._settle()
-        except BaseException:
-            await self._release()
-            raise
+    async def _meet(self) -> str:
+        async with self._ordering():
+            await self._choose_framing(self._safe_mode_timeout_s)
+            if not self._wire.safe and self not in self._line.neighbours:
+                self._line.neighbours.append(self)
+            identity = (await self._wire.ask("VER", acknowledge=True, parse=_identity)).data
+            self._wire.alarm = None
+            await self._motor.halt()
+            await self._set_diameter()
+            await self._motor.set_direction()
+            await self._motor.clear_counters()
+            self._motor.begin()
+            self._interruptions = 0
+            self._told = _Told(0.0)
+        await self._settle()
         return identity
 
     async def look(self) -> Look:
@@ -152,17 +139,11 @@ class NewEraPump:
         A pending alarm answers in place of a question and is thereby acknowledged; it is in the look. A pump in safe
         mode whose watchdog waits for a first packet has heard one then.
         """
-        opened = self._opened
-        try:
-            if not opened:
-                await self._line.open(self._name)
-                self._opened = True
+        async with self._visiting() as connected:
+            if not connected:
                 await self._find_framing()
             identity = (await self._wire.ask("VER", latch=True, parse=_identity)).data
             return pump_look(identity, await self._read())
-        finally:
-            if not opened:
-                await self._release()
 
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at ``flow_ul_min``, and stop by yourself after ``volume_ul`` from now.
@@ -229,7 +210,7 @@ class NewEraPump:
 
     async def close(self) -> None:
         """Leave the line. A stopped pump's watchdog is disarmed first; a running one keeps it, and its bound."""
-        if not self._opened:
+        if not self._joined:
             return
         try:
             if self._wire.safe and (await self._read()).state is PumpState.STOPPED:
@@ -237,7 +218,7 @@ class NewEraPump:
         except DriverError:
             pass
         finally:
-            await self._release()
+            await self._leave()
 
     # ---- orders, and what another pump's order may have done -------------------------------------------------------
 
@@ -354,12 +335,10 @@ class NewEraPump:
             await self._wire.ask("VER", latch=True, frame_safe=True, read_safe=True)
             self._wire.safe = True
 
-    async def _release(self) -> None:
+    async def _leave(self) -> None:
         if self in self._line.neighbours:
             self._line.neighbours.remove(self)
-        if self._opened:
-            self._opened = False
-            await self._line.close()
+        await super()._leave()
 
     def _check_flow(self, flow_ul_min: float) -> None:
         low, high = self.flow_range_ul_min

@@ -17,6 +17,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
+from drivers.line_device import LineDevice
 from drivers.readings import Look
 from drivers.transport import Line, Transport
 
@@ -57,8 +58,11 @@ def _matched(pattern: re.Pattern[str], line: bytes, unit: str) -> re.Match[str] 
     return pattern.fullmatch(text)
 
 
-class ViciSelector:
+class ViciSelector(LineDevice):
     """One selector valve. A move is over when ``CP`` says that the valve has arrived, and only then.
+
+    ``connect`` compares the number of positions, reads where the valve stands and moves nothing; RefusedError when the
+    actuator is set for another number.
 
     Moves are absolute and idempotent: a valve that is there is not turned (its seal wears by turning). Assumed: what an
     actuator that is set to answer moves (``IFM1``, ``IFM2``) says is a line that does not look like the answer to
@@ -89,57 +93,36 @@ class ViciSelector:
             raise ValueError(f"{name}: a unit ID is one of 0-9 or A-Z, not {unit!r}")
         if not (math.isfinite(move_timeout_s) and 0 < poll_s <= move_timeout_s):
             raise ValueError(f"{name}: time-out {move_timeout_s} s and polling interval {poll_s} s do not fit")
+        super().__init__(line, name)
         self._line = line
         self._positions = positions
         self._unit = unit
         self._move_timeout_s = move_timeout_s
         self._poll_s = poll_s
-        self._name = name
-        self._opened = False
         self._moving = asyncio.Lock()
-
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return self._name
 
     @property
     def positions(self) -> int:
         """How many positions the valve has."""
         return self._positions
 
-    async def connect(self) -> str:
-        """Open the line, compare the number of positions, read where the valve stands; moves nothing.
-
-        Returns a description. Raises RefusedError when the actuator is set for another number of positions.
-        """
-        if not self._opened:
-            await self._line.open(self._name)
-            self._opened = True
+    async def _meet(self) -> str:
+        count = await self._ask("NP", parse_count)
+        if count != self._positions:
+            raise self._fault(
+                RefusedError, "the actuator is set for another valve", f"{self._positions} positions", count
+            )
         try:
-            count = await self._ask("NP", parse_count)
-            if count != self._positions:
-                raise self._fault(
-                    RefusedError, "the actuator is set for another valve", f"{self._positions} positions", count
-                )
-            try:
-                at = f"at {await self.position()}"
-            except DeviceAlarmError as error:
-                at = error.alarm
-        except BaseException:
-            await self.close()
-            raise
+            at = f"at {await self.position()}"
+        except DeviceAlarmError as error:
+            at = error.alarm
         return f"VICI selector valve, {count} positions, {at}"
 
     async def look(self) -> Look:
         """Who it is, its state and reading; changes nothing. Before ``connect`` the line is left again afterwards."""
-        opened = self._opened
-        try:
-            identity, at = await self.connect(), await self._seen()
+        async with self._visiting():
+            identity, at = await self._meet(), await self._seen()
             return Look(identity, "at rest" if isinstance(at, int) else at, f"position {at}")
-        finally:
-            if not opened:
-                await self.close()
 
     async def position(self) -> int:
         """Where the valve stands, 1 to ``positions``. Raises DeviceAlarmError between two positions."""
@@ -164,12 +147,6 @@ class ViciSelector:
     async def home(self) -> None:
         """Be at position 1."""
         await self._turn("HM", 1)
-
-    async def close(self) -> None:
-        """Leave the line; the valve stays where it is."""
-        if self._opened:
-            self._opened = False
-            await self._line.close()
 
     async def _turn(self, command: str, target: int) -> None:
         async with self._moving:
@@ -232,9 +209,6 @@ class ViciSelector:
                 ) from error
         assert failure is not None
         raise failure
-
-    def _fault(self, kind: type[DriverError], message: str, asked: object, answered: object) -> DriverError:
-        return kind(message, device=self._name, port=self._line.name, asked=asked, answered=answered)
 
 
 async def _no_answer(transport: Transport, timeout_s: float) -> bytes:
