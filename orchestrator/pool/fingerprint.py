@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
+import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -48,29 +49,42 @@ def planner_parts(arm: str) -> list[str]:
     return [*parts, *(f"{arm} {name}={value}" for name, value in sorted(planners.strategy_settings(arm).items()))]
 
 
-def modules_of(module: str) -> list[str]:
-    """The modules of `planners`, by their names in that package, that one of them imports directly or not, wherever in
-    its code; itself included."""
-    import planners
-
+def modules_of(*modules: str) -> list[str]:
+    """The modules of a package, by their names in it, that some of them import directly or not, wherever in their code;
+    themselves included."""
+    package = modules[0].split(".")[0]
+    folder = _folder(package)
     found: set[str] = set()
-    waiting = [module.removeprefix("planners.")]
+    waiting = [module.removeprefix(f"{package}.") for module in modules]
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += _imported(Path(planners.__file__).parent / f"{name}.py")
+            waiting += (each.removeprefix(f"{package}.") for each in imported(folder / f"{name}.py", package))
     return sorted(found)
 
 
-def _imported(path: Path) -> Iterator[str]:
+def imported(path: Path, package: str) -> list[str]:
+    """The modules of a package that a source file imports itself, by their full names."""
+    return sorted(set(_imported(path, package)))
+
+
+def _imported(path: Path, package: str) -> Iterator[str]:
+    here = f"{package}."
     for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.ImportFrom) and node.module == "planners":
-            yield from (each.name if path.with_name(f"{each.name}.py").exists() else "__init__" for each in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("planners."):
-            yield (node.module or "").split(".")[1]
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            modules = {file.stem for file in _folder(package).glob("*.py")}
+            yield from (here + (each.name if each.name in modules else "__init__") for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(here):
+            yield here + (node.module or "").split(".")[1]
         elif isinstance(node, ast.Import):
-            yield from (each.name.split(".")[1] for each in node.names if each.name.startswith("planners."))
+            yield from (here + each.name.split(".")[1] for each in node.names if each.name.startswith(here))
+
+
+def _folder(package: str) -> Path:
+    found = importlib.util.find_spec(package)
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent
 
 
 def source(path: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 from tests.benchmarks.twin_reactor import LEAST_LIGHT, Batch, TwinReactor
 from tests.benchmarks.twin_runs import TARGETS_EV, Run, earlier, one_run, salt_for
 from tests.benchmarks.twin_tables import reached, tables
-from tests.benchmarks.twins import known_runs
+from tests.benchmarks.twins import known_runs, twin_modules
 
 LOST = Run(
     "sobol", 5, "cold", 2.0, 1, (9.0, 9.0, 9.0, math.nan), (9.0,) * 4, None, None, 90.0, 0.4, 1, (), (), 9, 9, ()
@@ -91,3 +91,9 @@ def test_an_archive_holds_half_of_its_experiments_with_each_salt_and_is_the_same
     assert earlier(5, "iodide", "archive", 1) == (archive,)
     assert earlier(5, "iodide", "archive_of_another_batch", 1) != (archive,)
     assert earlier(5, "iodide", "cold", 1) == ()
+
+
+def test_rows_are_as_good_as_before_when_the_electronics_of_twins_have_changed() -> None:
+    modules = set(twin_modules())
+    assert {"chemistry", "perovskite", "emission", "rtd"} <= modules
+    assert not {module for module in modules if module.startswith("wire_")}

@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planners import Observation, SearchSpace, Variable
-from simulators import TubeSpec
 from simulators.chemistry import Chemistry, Parcels, build_chemistry
 from simulators.emission import HC_EV_NM, cell_light, emission_per_ev, line_centre_and_width
 from simulators.rtd import age_classes
-from simulators.specs import ChemistrySpec
+from simulators.specs import ChemistrySpec, TubeSpec
 
 Array = NDArray[np.float64]
 Salt = Literal["iodide", "chloride"]

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-from orchestrator.pool.fingerprint import digest, planner_parts, source
+from orchestrator.pool.fingerprint import digest, imported, modules_of, planner_parts, source
 from tests.benchmarks.documents import made_with, put_between
 from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep, outcomes
 from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARMS = ("random", "sobol", "snobfit", "genetic", "forest", "gp_scalar", "gp", "ensemble")
 GUESTS = {"baybe": "baybe", "ax": "ax-platform", "bofire": "bofire"}
 """Strategies of other projects, and the distributions that bring them; compared where they are installed."""
+RUNS = tuple(ROOT / "tests" / "benchmarks" / name for name in ("forecasts.py", "twin_reactor.py", "twin_runs.py"))
 LIBRARIES = ("botorch", "gpytorch", "numpy", "scikit-learn", "scipy", "torch")
 BEGIN, END = "<!-- results: written by tests/benchmarks/twins.py -->", "<!-- end of the twins' results -->"
 Job = tuple[str, int, str, float, int]
@@ -34,10 +35,14 @@ Job = tuple[str, int, str, float, int]
 
 @cache
 def fingerprint(arm: str) -> str:
-    """Digest of what an arm is made of, and of twins and this benchmark's runs."""
-    files = [*sorted((ROOT / "simulators").glob("*.py"))]
-    files += [ROOT / "tests" / "benchmarks" / name for name in ("forecasts.py", "twin_reactor.py", "twin_runs.py")]
+    """Digest of what an arm is made of, of what the twins here are made of, and of this benchmark's runs."""
+    files = [*RUNS, *(ROOT / "simulators" / f"{name}.py" for name in twin_modules())]
     return digest([*planner_parts(arm), *map(source, files)])
+
+
+def twin_modules() -> list[str]:
+    """The modules of `simulators` that these twins are made of."""
+    return modules_of(*(module for file in RUNS for module in imported(file, "simulators")))
 
 
 def guests() -> dict[str, str]:
