@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from simulators.links import Emit, Loop
+from simulators.byte_twin import ByteTwin
 from simulators.plant import GasPlant
 
 _LONGEST_COMMAND: Final = 60
@@ -99,8 +99,8 @@ class AlicatUnit:
         return " ".join([*words, *sorted(self.codes)])
 
 
-class AlicatTwin:
-    """Controllers on one serial line, by unit ID; a :class:`simulators.links.StreamTwin`.
+class AlicatTwin(ByteTwin):
+    """Controllers on one serial line, by unit ID.
 
     Commands end with CR and do not care about case; a unit that is not there keeps silent, a command that is not known,
     or a set-point out of range, is answered with ``?`` (the latter assumed).
@@ -109,26 +109,13 @@ class AlicatTwin:
     def __init__(self, units: Mapping[str, AlicatUnit]) -> None:
         if not units or not all(re.fullmatch(r"[A-Z]", unit) for unit in units):
             raise ValueError(f"unit IDs are A to Z, not {sorted(units)}")
+        super().__init__()
         self._units = dict(units)
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = bytearray()
 
-    def attach(self, loop: Loop, emit: Emit) -> None:
-        self._loop = loop
-        self._emit = emit
-        self._buffer.clear()
-
-    def receive(self, data: bytes) -> None:
-        if self._loop is None or self._emit is None:
-            raise RuntimeError("the twin is not attached to a link")
-        self._buffer += data
-        while (end := self._buffer.find(b"\r")) >= 0:
-            text = bytes(self._buffer[:end]).decode("latin-1").strip().upper()
-            del self._buffer[: end + 1]
+    def _take(self) -> None:
+        for line in self._lines(b"\r", _LONGEST_COMMAND):
+            text = line.decode("latin-1").strip().upper()
             unit = self._units.get(text[:1])
             if unit is not None:
                 answer = unit.answer(self._loop.time(), text[:1], text[1:].strip())
                 self._emit(answer.encode("ascii", "replace") + b"\r")
-        if len(self._buffer) > _LONGEST_COMMAND:
-            self._buffer.clear()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from simulators.links import Emit, Loop
+from simulators.byte_twin import ByteTwin
 from simulators.plant import GasPlant
 
 _DLE, _STX, _ETX = 0x10, 0x02, 0x03
@@ -45,8 +45,8 @@ class _Entry:
     write: Callable[[float, int], bool] | None = None
 
 
-class BronkhorstTwin:
-    """One instrument; a :class:`simulators.links.StreamTwin`.
+class BronkhorstTwin(ByteTwin):
+    """One instrument.
 
     It answers to ``node`` and, as the one at the other end of an RS232 line, to 128. The set-point lives in volatile
     memory. ``control_mode`` other than 0 and 18 takes the set-point from elsewhere: one that is written is forgotten.
@@ -65,6 +65,7 @@ class BronkhorstTwin:
     ) -> None:
         if not 1 <= node <= 128 or not capacity > 0:
             raise ValueError(f"node {node} and capacity {capacity} make no instrument")
+        super().__init__()
         self._plant = plant
         self._node = node
         self.control_mode = control_mode
@@ -86,25 +87,14 @@ class BronkhorstTwin:
             (113, 1): _Entry(_STRING, lambda t: b"DMFC"),
             (113, 3): _Entry(_STRING, lambda t: serial_number.encode("ascii")),
         }
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = bytearray()
 
-    def attach(self, loop: Loop, emit: Emit) -> None:
-        self._loop = loop
-        self._emit = emit
-        self._buffer.clear()
-
-    def receive(self, data: bytes) -> None:
-        if self._loop is None or self._emit is None:
-            raise RuntimeError("the twin is not attached to a link")
-        self._buffer += data
-        while self._buffer and self._take_message(self._emit):
+    def _take(self) -> None:
+        while self._buffer and self._take_message():
             pass
 
     # ---- framing --------------------------------------------------------------------------------------------------
 
-    def _take_message(self, emit: Emit) -> bool:
+    def _take_message(self) -> bool:
         """Take one message, or one byte of noise, off the buffer; False when there is no whole one."""
         buffer = self._buffer
         if buffer[0] == ord(":"):
@@ -115,24 +105,24 @@ class BronkhorstTwin:
                 return False
             line = bytes(buffer[: end + 1])
             del buffer[: end + 1]
-            self._ascii(line, emit)
+            self._ascii(line)
             return True
         if buffer[0] == _DLE:
-            return self._take_binary(emit)
+            return self._take_binary()
         del buffer[0]
         return True
 
-    def _ascii(self, line: bytes, emit: Emit) -> None:
+    def _ascii(self, line: bytes) -> None:
         match = re.fullmatch(rb":((?:[0-9A-Fa-f]{2}){2,})\r?\n", line)
         body = bytes.fromhex(match[1].decode("ascii")) if match else b""
         if len(body) < 3 or body[0] != len(body) - 1:
-            emit(b":01%02X\r\n" % _LINK_PROTOCOL_ERROR)
+            self._emit(b":01%02X\r\n" % _LINK_PROTOCOL_ERROR)
         elif body[1] not in {self._node, 0x80}:
-            emit(b":01%02X\r\n" % _LINK_NODE_REJECTED)
+            self._emit(b":01%02X\r\n" % _LINK_NODE_REJECTED)
         elif (answer := self._answer(body[2:])) is not None:
-            emit(b":" + bytes((len(answer) + 1, body[1], *answer)).hex().upper().encode("ascii") + b"\r\n")
+            self._emit(b":" + bytes((len(answer) + 1, body[1], *answer)).hex().upper().encode("ascii") + b"\r\n")
 
-    def _take_binary(self, emit: Emit) -> bool:
+    def _take_binary(self) -> bool:
         buffer = self._buffer
         if len(buffer) < 2:
             return False
@@ -157,7 +147,7 @@ class BronkhorstTwin:
             if sound and len(body) >= 4 and body[2] == len(body) - 3 and body[1] in {self._node, 0x80}:
                 answer = self._answer(bytes(body[3:]))
                 if answer is not None:
-                    emit(_binary(body[0], body[1], answer))
+                    self._emit(_binary(body[0], body[1], answer))
             return True
         if len(buffer) > _LONGEST:
             buffer.clear()
@@ -166,7 +156,6 @@ class BronkhorstTwin:
     # ---- messages -------------------------------------------------------------------------------------------------
 
     def _answer(self, message: bytes) -> bytes | None:
-        assert self._loop is not None
         t_s = self._loop.time()
         try:
             if message[0] == _READ:

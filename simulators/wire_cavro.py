@@ -7,6 +7,7 @@ from functools import reduce
 from operator import xor
 from typing import Final, Literal
 
+from simulators.byte_twin import ByteTwin
 from simulators.links import Emit, Loop
 from simulators.plant import PumpPlant
 from simulators.wire_cavro_pump import CavroModuleTwin
@@ -21,8 +22,8 @@ _INTER_BYTE_S: Final = 0.5
 _LONGEST: Final = 260
 
 
-class CavroTwin:
-    """Modules chained on one serial line, by address switch; a :class:`simulators.links.StreamTwin`.
+class CavroTwin(ByteTwin):
+    """Modules chained on one serial line, by address switch.
 
     Each module takes DT and OEM frames until it has seen its first one, and that framing only until its power is
     cycled. In OEM framing a damaged frame is met with silence, and a repeat of the last sequence number is answered
@@ -68,18 +69,14 @@ class CavroTwin:
             )
             for address, plant in modules.items()
         }
+        super().__init__()
         self._framing: dict[int, str] = {}
         self._last: dict[int, tuple[int, bytes]] = {}
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = bytearray()
         self._last_byte_s = 0.0
 
     def attach(self, loop: Loop, emit: Emit) -> None:
         """Power up at the first link; a later link finds the modules as they are."""
-        self._loop = loop
-        self._emit = emit
-        self._buffer.clear()
+        super().attach(loop, emit)
         for module in self._modules.values():
             module.attach(loop)
 
@@ -94,13 +91,12 @@ class CavroTwin:
         self._modules[0x31 + address].valve_jammed = jammed
 
     def receive(self, data: bytes) -> None:
-        if self._loop is None:
-            raise RuntimeError("the twin is not attached to a link")
-        now_s = self._loop.time()
-        if self._buffer and now_s - self._last_byte_s > _INTER_BYTE_S:
+        if self._buffer and self._loop.time() - self._last_byte_s > _INTER_BYTE_S:
             self._buffer.clear()
-        self._last_byte_s = now_s
-        self._buffer += data
+        super().receive(data)
+
+    def _take(self) -> None:
+        self._last_byte_s = self._loop.time()
         while self._take_frame():
             pass
 
@@ -142,12 +138,12 @@ class CavroTwin:
 
     def _dt(self, address: int, command: bytes) -> None:
         module = self._speaks(address, "DT")
-        if module is not None and self._emit is not None:
+        if module is not None:
             self._emit(b"/0%b\x03\r\n" % _answer(module, command))
 
     def _oem(self, address: int, stamp: int, command: bytes) -> None:
         module = self._speaks(address, "OEM")
-        if module is None or self._emit is None:
+        if module is None:
             return
         sequence, repeated = stamp & 0x07, bool(stamp & 0x08)
         last_sequence, frame = self._last.get(address, (0, b""))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from simulators.byte_twin import ByteTwin
 from simulators.links import Emit, Loop
 from simulators.plant import PumpPlant
 from simulators.wire_harvard_pump import HarvardMemory, HarvardPumpTwin
@@ -15,8 +16,8 @@ __all__ = ["HarvardMemory", "HarvardTwin"]
 _LONGEST_COMMAND: Final = 120
 
 
-class HarvardTwin:
-    """Pumps chained on one serial line, by address; a :class:`simulators.links.StreamTwin`.
+class HarvardTwin(ByteTwin):
+    """Pumps chained on one serial line, by address.
 
     A pump answers what carries its address before a colon (none means 0), with ``<LF>[nn:]text<CR>`` lines and the
     prompt ``<LF>[nn]prompt``.
@@ -43,6 +44,7 @@ class HarvardTwin:
     ) -> None:
         if not pumps or not all(0 <= address <= 99 for address in pumps):
             raise ValueError(f"a chain needs pumps at addresses 0 to 99, not {sorted(pumps)}")
+        super().__init__()
         given = memories or {}
         self._pumps = {
             address: HarvardPumpTwin(address, plant, given.get(address) or HarvardMemory(), version, self._announce)
@@ -50,13 +52,10 @@ class HarvardTwin:
         }
         self._silent_sets = silent_sets
         self._zero_is_shown = zero_is_shown
-        self._emit: Emit | None = None
-        self._buffer = bytearray()
 
     def attach(self, loop: Loop, emit: Emit) -> None:
         """Power up at the first link; a later link finds the pumps as they are."""
-        self._emit = emit
-        self._buffer.clear()
+        super().attach(loop, emit)
         for pump in self._pumps.values():
             pump.attach(loop)
 
@@ -65,15 +64,11 @@ class HarvardTwin:
         self._pumps[address].power_cycle()
 
     def receive(self, data: bytes) -> None:
-        if self._emit is None:
-            raise RuntimeError("the twin is not attached to a link")
-        self._buffer += data.replace(b"\n", b"")
-        while (end := self._buffer.find(b"\r")) >= 0:
-            command = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
-            self._handle(command)
-        if len(self._buffer) > _LONGEST_COMMAND:
-            self._buffer.clear()
+        super().receive(data.replace(b"\n", b""))
+
+    def _take(self) -> None:
+        for line in self._lines(b"\r", _LONGEST_COMMAND):
+            self._handle(line)
 
     def _handle(self, data: bytes) -> None:
         text = "".join(chr(byte) for byte in data if 0x20 <= byte < 0x7F).strip()
@@ -93,5 +88,4 @@ class HarvardTwin:
         prefix = f"{pump.address:02d}" if pump.address or self._zero_is_shown else ""
         colon = ":" if prefix else ""
         text = "".join(f"\n{prefix}{colon}{line}\r" for line in lines)
-        if self._emit is not None:
-            self._emit(f"{text}\n{prefix}{pump.prompt}".encode("ascii"))
+        self._emit(f"{text}\n{prefix}{pump.prompt}".encode("ascii"))

@@ -10,7 +10,8 @@ import struct
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from simulators.links import Emit, Loop, Timer
+from simulators.byte_twin import ByteTwin
+from simulators.links import Timer
 
 ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
@@ -106,30 +107,21 @@ class ModbusLine:
             return bytes((function | 0x80, refusal.code))
 
 
-class RtuPort:
-    """The line's serial side; a :class:`simulators.links.StreamTwin`."""
+class RtuPort(ByteTwin):
+    """The line's serial side."""
 
     def __init__(self, line: ModbusLine) -> None:
+        super().__init__()
         self._line = line
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = b""
         self._silence: Timer | None = None
 
-    def attach(self, loop: Loop, emit: Emit) -> None:
-        self._loop = loop
-        self._emit = emit
-        self._buffer = b""
-
-    def receive(self, data: bytes) -> None:
-        if self._loop is None or self._emit is None:
-            raise RuntimeError("the twin is not attached to a link")
+    def _take(self) -> None:
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
-        self._buffer += data
         while (length := self._frame_length()) and len(self._buffer) >= length:
-            frame, self._buffer = self._buffer[:length], self._buffer[length:]
+            frame = bytes(self._buffer[:length])
+            del self._buffer[:length]
             answer = self._line.answer(self._loop.time(), frame[0], frame[1:-2])
             if answer is not None:
                 reply = frame[:1] + answer
@@ -139,11 +131,11 @@ class RtuPort:
 
     def _forget(self) -> None:
         self._silence = None
-        self._buffer = b""
+        self._buffer.clear()
 
     def _frame_length(self) -> int:
         """Length of the sound request at the head of the buffer; 0 for none yet, or garbage (until the silence)."""
-        buffer = self._buffer
+        buffer = bytes(self._buffer)
         if len(buffer) < 4 or len(buffer) > _LONGEST_RTU:
             return 0
         function = buffer[1]
@@ -158,32 +150,23 @@ class RtuPort:
         return length
 
 
-class TcpPort:
-    """One TCP connection to the line; a :class:`simulators.links.StreamTwin`."""
+class TcpPort(ByteTwin):
+    """One TCP connection to the line."""
 
     def __init__(self, line: ModbusLine) -> None:
+        super().__init__()
         self._line = line
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = b""
 
-    def attach(self, loop: Loop, emit: Emit) -> None:
-        self._loop = loop
-        self._emit = emit
-        self._buffer = b""
-
-    def receive(self, data: bytes) -> None:
-        if self._loop is None or self._emit is None:
-            raise RuntimeError("the twin is not attached to a link")
-        self._buffer += data
+    def _take(self) -> None:
         while len(self._buffer) >= 8:
             transaction, protocol, length, unit = struct.unpack(">HHHB", self._buffer[:7])
             if protocol != 0 or not 2 <= length <= 254:
-                self._buffer = b""
+                self._buffer.clear()
                 return
             if len(self._buffer) < 6 + length:
                 return
-            pdu, self._buffer = self._buffer[7 : 6 + length], self._buffer[6 + length :]
+            pdu = bytes(self._buffer[7 : 6 + length])
+            del self._buffer[: 6 + length]
             answer = self._line.answer(self._loop.time(), unit, pdu)
             if answer is not None:
                 self._emit(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from simulators.byte_twin import ByteTwin
 from simulators.links import Emit, Loop
 from simulators.plant import PumpPlant
 from simulators.wire_new_era_pump import PumpMemory, PumpTwin
@@ -22,8 +23,8 @@ _IGNORED: Final = bytes(byte for byte in range(256) if not 0x20 < byte < 0x7F)
 _ADDRESS: Final = re.compile(r"\d{1,2}")
 
 
-class NewEraTwin:
-    """Pumps chained on one serial line, by address; a :class:`simulators.links.StreamTwin`.
+class NewEraTwin(ByteTwin):
+    """Pumps chained on one serial line, by address.
 
     A pump answers only what carries its address (none means 0). In basic mode it takes ``COMMAND<CR>`` and, because
     that is how a host finds out, framed packets; in safe mode framed packets only.
@@ -43,21 +44,17 @@ class NewEraTwin:
     ) -> None:
         if not pumps or not all(0 <= address <= 99 for address in pumps):
             raise ValueError(f"a chain needs pumps at addresses 0 to 99, not {sorted(pumps)}")
+        super().__init__()
         given = memories or {}
         self._pumps = [
             PumpTwin(address, plant, given.get(address) or PumpMemory(), version, self._pushed)
             for address, plant in pumps.items()
         ]
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = bytearray()
         self._last_byte_s = 0.0
 
     def attach(self, loop: Loop, emit: Emit) -> None:
         """Power up at the first link, with ``A?R`` pending; a later link finds the pumps as they are."""
-        self._loop = loop
-        self._emit = emit
-        self._buffer.clear()
+        super().attach(loop, emit)
         for pump in self._pumps:
             pump.attach(loop)
 
@@ -68,13 +65,12 @@ class NewEraTwin:
                 pump.power_cycle()
 
     def receive(self, data: bytes) -> None:
-        if self._loop is None:
-            raise RuntimeError("the twin is not attached to a link")
-        now_s = self._loop.time()
-        if self._buffer and now_s - self._last_byte_s > _INTER_BYTE_S and self._buffer[0] == _STX:
+        if self._buffer and self._loop.time() - self._last_byte_s > _INTER_BYTE_S and self._buffer[0] == _STX:
             self._buffer.clear()
-        self._last_byte_s = now_s
-        self._buffer += data
+        super().receive(data)
+
+    def _take(self) -> None:
+        self._last_byte_s = self._loop.time()
         while self._take_packet():
             pass
 
@@ -135,5 +131,4 @@ class NewEraTwin:
             frame = bytes((_STX, len(data) + 4)) + data + crc + bytes((_ETX,))
         else:
             frame = bytes((_STX,)) + data + bytes((_ETX,))
-        if self._emit is not None:
-            self._emit(frame)
+        self._emit(frame)

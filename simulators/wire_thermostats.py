@@ -6,7 +6,8 @@ import math
 import re
 from typing import Final, Literal
 
-from simulators.links import Emit, Loop, Timer
+from simulators.byte_twin import ByteTwin
+from simulators.links import Loop, Timer
 from simulators.plant import HeaterPlant
 
 _LONGEST_LINE: Final = 80
@@ -22,33 +23,21 @@ _JULABO_STATES: Final = ("MANUAL STOP", "MANUAL START", "REMOTE STOP", "REMOTE S
 _WATCHDOG: Final = re.compile(r"OUT_WD([12])@(\d{1,4})", re.ASCII)
 
 
-class _LineTwin:
-    """Collects bytes into lines; a :class:`simulators.links.StreamTwin`."""
+class _LineTwin(ByteTwin):
+    """Collects bytes into lines, and forgets what of one is too long."""
 
     def __init__(self, end: int) -> None:
-        self._end = end
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = bytearray()
+        super().__init__()
+        self._end = bytes((end,))
 
-    def attach(self, loop: Loop, emit: Emit) -> None:
-        """Take over from an earlier link; the device is found as it is."""
-        self._loop = loop
-        self._emit = emit
-        self._buffer.clear()
-
-    def receive(self, data: bytes) -> None:
-        if self._loop is None or self._emit is None:
-            raise RuntimeError("the twin is not attached to a link")
-        for byte in data:
-            if byte == self._end:
-                line = bytes(self._buffer)
-                self._buffer.clear()
-                answer = self._taken(self._loop, line)
-                if answer is not None:
-                    self._emit(answer.encode("ascii"))
-            elif len(self._buffer) <= _LONGEST_LINE:
-                self._buffer.append(byte)
+    def _take(self) -> None:
+        while self._end in self._buffer:
+            line, _, rest = self._buffer.partition(self._end)
+            self._buffer[:] = rest
+            answer = self._taken(self._loop, bytes(line[: _LONGEST_LINE + 1]))
+            if answer is not None:
+                self._emit(answer.encode("ascii"))
+        del self._buffer[_LONGEST_LINE + 1 :]
 
     def _taken(self, loop: Loop, line: bytes) -> str | None:
         """The answer to one line, without its end; None for silence."""
@@ -176,7 +165,7 @@ class JulaboTwin(_LineTwin):
         self._plant.command(now_s, self._set_point_c, self._running)
 
     def _stop(self) -> None:
-        if self._running and self._loop is not None:
+        if self._running and self._link is not None:
             self._running = False
             self._plant.command(self._loop.time(), self._set_point_c, False)
 
@@ -228,7 +217,7 @@ class IkaTwin(_LineTwin):
         """Switched off and on at the plate: errors and watchdog are forgotten, the heater is off."""
         self._watchdog_error = False
         self._disarm()
-        if self._loop is not None:
+        if self._link is not None:
             self._heat(self._loop.time(), on=False)
 
     def _taken(self, loop: Loop, line: bytes) -> str | None:

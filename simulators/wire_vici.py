@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from simulators.links import Emit, Loop
+from simulators.byte_twin import ByteTwin
 from simulators.plant import ValvePlant
 
 _LONGEST_COMMAND: Final = 40
@@ -107,37 +107,25 @@ class ViciActuator:
         return f"{command} = Bad command"
 
 
-class ViciTwin:
-    """Actuators on one serial line by unit ID, "" for one without; a :class:`simulators.links.StreamTwin`."""
+class ViciTwin(ByteTwin):
+    """Actuators on one serial line by unit ID, "" for one without."""
 
     def __init__(self, actuators: Mapping[str, ViciActuator]) -> None:
         if not actuators or not all(re.fullmatch(r"[0-9A-Z]?", unit) for unit in actuators):
             raise ValueError(f"a unit ID is nothing or one of 0-9 and A-Z, not {sorted(actuators)}")
         if "" in actuators and len(actuators) > 1:
             raise ValueError("an actuator without an ID is alone on its line")
+        super().__init__()
         self._actuators = dict(actuators)
-        self._loop: Loop | None = None
-        self._emit: Emit | None = None
-        self._buffer = bytearray()
-
-    def attach(self, loop: Loop, emit: Emit) -> None:
-        self._loop = loop
-        self._emit = emit
-        self._buffer.clear()
 
     def receive(self, data: bytes) -> None:
-        if self._loop is None:
-            raise RuntimeError("the twin is not attached to a link")
-        self._buffer += data.replace(b"\n", b"")
-        while (end := self._buffer.find(b"\r")) >= 0:
-            command = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
-            self._handle(command.decode("latin-1").strip().upper())
-        if len(self._buffer) > _LONGEST_COMMAND:
-            self._buffer.clear()
+        super().receive(data.replace(b"\n", b""))
+
+    def _take(self) -> None:
+        for line in self._lines(b"\r", _LONGEST_COMMAND):
+            self._handle(line.decode("latin-1").strip().upper())
 
     def _handle(self, text: str) -> None:
-        assert self._loop is not None
         unit = next((unit for unit in self._actuators if unit and text.startswith(unit)), "")
         actuator = self._actuators.get(unit)
         command = text[len(unit) :]
@@ -151,7 +139,6 @@ class ViciTwin:
 
     def _watch(self, unit: str) -> None:
         """Look whether the valve has arrived, as long as somebody may want to hear it."""
-        assert self._loop is not None
         actuator = self._actuators[unit]
         if (answer := actuator.arrived(self._loop.time())) is not None:
             self._send(unit, answer)
@@ -159,5 +146,4 @@ class ViciTwin:
             self._loop.call_later(_WATCH_S, self._watch, unit)
 
     def _send(self, unit: str, answer: str) -> None:
-        if self._emit is not None:
-            self._emit(f"{unit}{answer}\r".encode("ascii", "replace"))
+        self._emit(f"{unit}{answer}\r".encode("ascii", "replace"))
