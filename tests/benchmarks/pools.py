@@ -39,6 +39,10 @@ FURTHER = {
     "dataset_photo_wf3/data.csv": "photobleaching.yaml",
     "DreherDoyle.csv": "buchwald-hartwig.yaml",
     "baumgartenter_benzamide_cross_coupling.csv": "baumgartner-couplings.yaml",
+    "dataset_crossed_barrel/data.csv": "crossed-barrel.yaml",
+    "direct_arylation.csv": "direct-arylation.yaml",
+    "aap9112_Data_File_S1.csv": "suzuki-screen.yaml",
+    "color_pH_data.csv": "indicator-colours.yaml",
 }
 """By the names that they have where the pool files say they come from."""
 OURS = "ensemble"
