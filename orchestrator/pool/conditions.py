@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 
@@ -61,11 +63,10 @@ class Pool:
     """Conditions [n] with their coordinates, readings of the objective's outputs (NaN: absent), and what these come to:
     the value of the one output, or the overall desirability of several. None where all failed.
 
-    ``digest`` changes with the table, the pool file and the order of conditions.
+    ``rows``: how many of the table these conditions are.
     """
 
     name: str
-    digest: str
     variables: tuple[PoolVariable, ...]
     x: tuple[tuple[float, ...], ...]
     readings: tuple[tuple[float, ...] | None, ...]
@@ -77,6 +78,17 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @cached_property
+    def digest(self) -> str:
+        """What a replay depends on, as a digest: conditions in their order, what is told of them, what is to be found,
+        and from how many. How the table and the pool file are written, and what they are called, does not count."""
+        goals = [
+            (g.label, g.goal, g.output, g.target, g.tolerance, sorted(g.hits), [hits for _, hits in g.steps], g.desired)
+            for g in self.goals
+        ]
+        parts = (self.variables, self.x, self.readings, goals, self.initial, self.budget)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @property
     def unread(self) -> tuple[float, ...]:

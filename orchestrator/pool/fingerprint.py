@@ -14,18 +14,20 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+OBJECTIVES = ("planners.one_output", "planners.several")
+"""What a replay on a table hands to a planner as its objective."""
 _LIBRARIES = ("botorch", "gpytorch", "numpy", "scikit-learn", "scipy", "torch")
 
 
 @cache
 def fingerprint(arm: str) -> str:
-    """Digest of what an arm is made of and of the replay.
+    """Digest of what an arm is made of, of its objective and of the replay. How a table is read does not count: what
+    was read has a digest of its own (`orchestrator.pool.conditions.Pool`).
 
     Raises:
         PlannerError: an unknown arm.
     """
-    here = Path(__file__).parent
-    return digest([*planner_parts(arm), *(source(here / name) for name in ("replay.py", "table.py"))])
+    return digest([*planner_parts(arm, *OBJECTIVES), source(Path(__file__).with_name("replay.py"))])
 
 
 def digest(parts: list[str]) -> str:
@@ -33,9 +35,9 @@ def digest(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def planner_parts(arm: str) -> list[str]:
-    """The source of the modules that a strategy uses, its settings, and the versions of the libraries; those of an
-    optimiser of another project include its own.
+def planner_parts(arm: str, *also: str) -> list[str]:
+    """The source of the modules that a strategy and ``also`` other modules of `planners` use, its settings, and the
+    versions of the libraries; those of an optimiser of another project include its own.
 
     Raises:
         PlannerError: an unknown arm.
@@ -43,7 +45,8 @@ def planner_parts(arm: str) -> list[str]:
     import planners
 
     folder = Path(planners.__file__).parent
-    parts = [source(folder / f"{name}.py") for name in modules_of(type(planners.strategy(arm)).__module__)]
+    own = type(planners.strategy(arm)).__module__
+    parts = [source(folder / f"{name}.py") for name in modules_of(own, *also)]
     guests = importlib.metadata.packages_distributions().get(arm, [])
     parts += [f"{name} {importlib.metadata.version(name)}" for name in (*_LIBRARIES, *sorted(guests))]
     return [*parts, *(f"{arm} {name}={value}" for name, value in sorted(planners.strategy_settings(arm).items()))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -148,10 +147,8 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
     problems = _too_small(loaded, len(grouped), values)
     if problems:
         raise ConfigError(problems)
-    text = f"{loaded.document.text}\0{path.name}".encode()
     return Pool(
         name=config.name,
-        digest=hashlib.sha256(text + reading.data).hexdigest(),
         variables=variables,
         x=tuple(grouped),
         readings=combined,
@@ -351,12 +348,16 @@ def _goals(loaded: LoadedSpec, values: Sequence[float | None]) -> tuple[PoolGoal
     if extreme is None:
         return ()
     sign = 1.0 if wanted.minimise is not None else -1.0
-    order = sorted((i for i, v in enumerate(values) if v is not None), key=lambda i: (sign * (values[i] or 0.0), i))
-    count = max(1, math.ceil(extreme.top * len(values) - 1e-9))
-    best = frozenset(order[:count])
+    known = {i: v for i, v in enumerate(values) if v is not None and not (loaded.desired and v <= 0.0)}
+    if not known:
+        path = ("objective", "desirability")
+        raise ConfigError([loaded.document.problem(path, "no condition of the table is worth anything by this")])
+    ranked = sorted(sign * v for v in known.values())
+    count = min(max(1, math.ceil(extreme.top * len(values) - 1e-9)), len(ranked))
+    # Where several conditions are equally good, any of them will do: none is among the best for where it stands.
+    best = frozenset(i for i, v in known.items() if sign * v <= ranked[count - 1])
     steps = tuple(
-        (f"{100 * share:g} % of the best {count}", max(1, math.ceil(share * len(best) - 1e-9)))
-        for share in extreme.find
+        (f"{100 * share:g} % of the best {count}", max(1, math.ceil(share * count - 1e-9))) for share in extreme.find
     )
     if loaded.desired:
         label, first = f"desirability of {', '.join(wanted.outputs)}", wanted.outputs[0]

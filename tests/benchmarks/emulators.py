@@ -23,7 +23,7 @@ from pathlib import Path
 import orchestrator.pool
 from orchestrator.pool import LoadedSpec, Pool, load_pool, load_spec
 from orchestrator.pool.conditions import PoolGoal
-from orchestrator.pool.fingerprint import digest, planner_parts, source
+from orchestrator.pool.fingerprint import OBJECTIVES, digest, planner_parts, source
 from tests.benchmarks.documents import made_with, put_between
 from tests.benchmarks.emulator_models import Emulator, Family, cross_validated_r2, may_run
 from tests.benchmarks.emulator_runs import Run, campaign
@@ -80,12 +80,10 @@ def run_job(job: Job) -> Run:
 
 @cache
 def fingerprint(family: Family, table: str, arm: str) -> str:
-    """Digest of what an arm is made of, of the table with its pool file, and of emulators and this benchmark's runs."""
-    files = [Path(orchestrator.pool.__file__).with_name(name) for name in ("replay.py", "table.py")]
-    files += [
-        ROOT / "tests" / "benchmarks" / name for name in ("emulator_models.py", "emulator_runs.py", "forecasts.py")
-    ]
-    return digest([*planner_parts(arm), *map(source, files), loaded(table)[0].digest, family])
+    """Digest of what an arm is made of, of what the table was read as, and of emulators and this benchmark's runs."""
+    names = ("emulator_models.py", "emulator_runs.py", "forecasts.py")
+    files = [Path(orchestrator.pool.__file__).with_name("replay.py"), *map(Path(__file__).with_name, names)]
+    return digest([*planner_parts(arm, *OBJECTIVES), *map(source, files), loaded(table)[0].digest, family])
 
 
 def known_runs(path: Path, codes: Mapping[tuple[Family, str, str], str]) -> dict[Job, Run]:

@@ -1,6 +1,8 @@
 """`lumiflow pool`: tables of past experiments, planners replayed on them, and what is said of it."""
 
+import ast
 import dataclasses
+import importlib
 import json
 import math
 from collections.abc import Sequence
@@ -13,12 +15,12 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.errors import UsageRefused
 from orchestrator.pool import Outcome, load_pool, load_spec, replay_pool
-from orchestrator.pool.fingerprint import fingerprint, modules_of
+from orchestrator.pool.fingerprint import OBJECTIVES, fingerprint, modules_of, planner_parts
 from orchestrator.pool.replay import initial_points, replay
 from orchestrator.pool.running import read_results
 from orchestrator.pool.summary import as_markdown, bootstrap_median, exact_random, summarise
 from planners import strategy_names, strategy_settings
-from tests.orchestrator.couplings import TARGET, pool_of, spec_text, write_table
+from tests.orchestrator.couplings import SPEC, TARGET, pool_of, spec_text, write_table
 
 
 def quiet(count: int, of: int, outcome: Outcome) -> None:
@@ -50,6 +52,38 @@ def test_the_best_share_of_the_conditions_is_to_be_found_in_steps(tmp_path: Path
     values = pool_of(tmp_path).values
     worst_hit = min(value for i, value in enumerate(values) if i in goal.hits and value is not None)
     assert sum(value is not None and value > worst_hit for value in values) == 3
+
+
+def test_of_equally_good_conditions_any_will_do_wherever_they_stand(tmp_path: Path) -> None:
+    tied = ("A;dppf;1;120;569;0.9;", "A;dppf;1;121;569;0.9;", "A;SPhos;1;122;569;0.9;")
+    (goal,) = pool_of(tmp_path, SPEC.replace("top: 10 %", "top: 5 %"), *tied).goals
+    assert goal.steps == (("50 % of the best 2", 1), ("100 % of the best 2", 2))
+    assert sorted(goal.hits) == [31, 32, 33]
+    (other,) = pool_of(tmp_path, SPEC.replace("top: 10 %", "top: 5 %"), *reversed(tied)).goals
+    assert other.hits == goal.hits
+
+
+def test_where_nothing_differs_all_conditions_are_among_the_best(tmp_path: Path) -> None:
+    text = SPEC.replace("yield: {}", "yield: {transform: 0 * x + 5}")
+    pool = pool_of(tmp_path, text)
+    (goal,) = pool.goals
+    assert len(goal.hits) == len(pool) - 1
+    assert exact_random(pool, goal, 4) == 4
+
+
+def test_the_best_are_no_more_than_what_gave_a_reading(tmp_path: Path) -> None:
+    few = "failed_when:\n  - {column: remark, equals: clogged}\n  - {column: T (degC), above: 47}\n"
+    text = SPEC.replace("failed_when:\n  - {column: remark, equals: clogged}\n", few).replace("top: 10 %", "top: 50 %")
+    (goal,) = pool_of(tmp_path, text).goals
+    assert goal.steps == (("50 % of the best 3", 2), ("100 % of the best 3", 3))
+
+
+def test_results_stay_good_when_only_the_wording_of_pool_file_and_table_has_changed(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path)
+    again = pool_of(tmp_path, "# The same again\n" + SPEC.replace("Made-up", "Invented"))
+    assert (again.name, again.digest) == ("Invented couplings", pool.digest)
+    assert pool_of(tmp_path, SPEC.replace("points: 4", "points: 5")).digest != pool.digest
+    assert pool_of(tmp_path, SPEC.replace("top: 10 %", "top: 20 %")).digest != pool.digest
 
 
 def test_targets_are_goals_of_their_own_in_transformed_units(tmp_path: Path) -> None:
@@ -170,6 +204,12 @@ def test_every_arm_has_a_fingerprint_of_its_own_that_stays() -> None:
 def test_an_arm_is_made_of_what_its_own_module_imports() -> None:
     assert {"ensemble", "surrogate", "scales", "modelled", "space"} <= set(modules_of("planners.ensemble"))
     assert not {"surrogate", "scales", "ensemble", "forest"} & set(modules_of("planners.gp"))
+
+
+@pytest.mark.parametrize("module", ["planners.one_output", "planners.several", "planners.desirability"])
+def test_what_an_arm_is_asked_for_belongs_to_its_fingerprint(module: str) -> None:
+    source = Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8")
+    assert any(part.endswith(ast.dump(ast.parse(source))) for part in planner_parts("random", *OBJECTIVES))
 
 
 def test_a_file_that_holds_no_results_is_refused_by_its_line(pool_files: tuple[Path, Path], tmp_path: Path) -> None:

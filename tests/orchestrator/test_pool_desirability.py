@@ -49,6 +49,17 @@ def test_conditions_are_worth_the_weighted_mean_of_what_each_output_is(tmp_path:
     assert objective(goal).outputs == ("peak", "yield")
 
 
+def test_what_is_worth_nothing_is_not_among_the_best(tmp_path: Path) -> None:
+    narrow = WANTED.replace("none_beyond: 0.10 eV", "none_beyond: 0.03 eV")
+    pool = load_pool(write_table(tmp_path / "table.csv"), load_spec(spec(tmp_path, narrow)))
+    (goal,) = pool.goals
+    assert [i for i, value in enumerate(pool.values) if value is not None and value > 0.0] == list(goal.hits)
+    assert goal.steps == (("50 % of the best 1", 1), ("100 % of the best 1", 1))
+    nothing = load_spec(spec(tmp_path, narrow.replace("0.03", "0.01")))
+    with pytest.raises(ConfigError, match="no condition of the table is worth anything"):
+        load_pool(tmp_path / "table.csv", nothing)
+
+
 def test_a_blank_cell_beside_the_first_output_lacks_all_of_it_and_is_told_as_absent(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.csv", "A;dppf;1;200;563.64;;")
     pool = load_pool(table, load_spec(spec(tmp_path)))
