@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SLACK = 1e-9
 """Relative width by which an inequality is met when both sides are equal but for rounding."""
+MOST = 1e300
+"""The largest number that may be written."""
 ALLOWED = "numbers with units, names, + - * / ** ( ), abs, sqrt, log, log10, exp, and <= or >= between two sides"
 PLACEHOLDERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -134,10 +136,11 @@ def parse_inequality(text: str, known: Mapping[str, Dimension]) -> Inequality:
 def _tokens() -> re.Pattern[str]:
     """Quantities, names and what else may stand for something in an inequality."""
     unit = "|".join(re.escape(spelling) for spelling in sorted(spellings(), key=len, reverse=True))
-    number = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?"
+    number = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?+"  # an exponent, once read, is no beginning of a unit
     composed = rf"({unit})([/*]({unit}))*"
     quantity = rf"(?P<quantity>(?<![\w.])(?P<number>{number})\s*(?P<unit>{composed})(?!\w))"
-    return re.compile(rf"{quantity}|(?P<bad>(?<![\w.]){number}\s*[^\W\d_][\w/°]*)|(?P<name>[A-Za-z][\w-]*)")
+    bad = rf"(?P<bad>(?<![\w.]){number}\s*[^\W\d_][\w/°]*)"
+    return re.compile(rf"{quantity}|{bad}|(?P<bare>(?<![\w.]){number})|(?P<name>[A-Za-z][\w-]*)")
 
 
 class _Parser:
@@ -187,10 +190,14 @@ class _Parser:
             at = match.end()
             if match["bad"] is not None:
                 raise self._bad_unit(match["bad"], match.start())
+            if match["bare"] is not None:
+                _within(float(match["bare"]), match.start())
+                result += match["bare"]
+                continue
             if match["quantity"] is not None:
-                result += self._stand_in(
-                    match["quantity"], _constant(*coherent(match["number"], match["unit"])), match.start()
-                )
+                value, dimension = coherent(match["number"], match["unit"])
+                _within(value, match.start())
+                result += self._stand_in(match["quantity"], _constant(value, dimension), match.start())
                 continue
             name = match["name"]
             while "-" in name and name not in self._words:
@@ -235,7 +242,7 @@ class _Parser:
 
     def _side(self, node: ast.expr) -> Side:
         if isinstance(node, ast.Constant):
-            if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or abs(node.value) > 1e300:
+            if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or abs(node.value) > MOST:
                 raise InequalityError("this is no number", self._at(node), allowed=ALLOWED)
             return _constant(float(node.value), NUMBER)
         if isinstance(node, ast.Name):
@@ -325,6 +332,12 @@ class _Parser:
         return _computed(
             dimension, lambda values, m: left.evaluate(values, m) + sign * right.evaluate(values, m), left, right
         )
+
+
+def _within(value: float, at: int) -> None:
+    """Raises InequalityError for a number that cannot be reckoned with."""
+    if abs(value) > MOST:
+        raise InequalityError("this number is too large", at, allowed=f"numbers up to {MOST:g}")
 
 
 def _constant(value: float, dimension: Dimension) -> Side:
