@@ -251,7 +251,9 @@ class _Parser:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             inner = self._relative(node.operand)
             sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
-            return _computed(inner.dimension, lambda values, maths: sign * inner.evaluate(values, maths), inner)
+            return self._computed(
+                node, inner.dimension, lambda values, maths: sign * inner.evaluate(values, maths), inner
+            )
         if isinstance(node, ast.BinOp):
             return self._binary(node)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
@@ -291,7 +293,7 @@ class _Parser:
             message = f"{function} is of pure numbers, and this is {side.dimension.words}: divide it by one like it"
             raise InequalityError(message, self._at(argument))
         known = apply
-        return _computed(dimension, lambda values, maths: known(maths, side.evaluate(values, maths)), side)
+        return self._computed(node, dimension, lambda values, maths: known(maths, side.evaluate(values, maths)), side)
 
     def _binary(self, node: ast.BinOp) -> Side:
         if isinstance(node.op, (ast.Add, ast.Sub)):
@@ -299,20 +301,22 @@ class _Parser:
         left, right = self._relative(node.left), self._relative(node.right)
         if isinstance(node.op, ast.Mult):
             dimension = left.dimension.times(right.dimension)
-            return _computed(
-                dimension, lambda values, m: left.evaluate(values, m) * right.evaluate(values, m), left, right
+            return self._computed(
+                node, dimension, lambda values, m: left.evaluate(values, m) * right.evaluate(values, m), left, right
             )
         if isinstance(node.op, ast.Div):
+            if right.constant == 0.0:
+                raise InequalityError("this is zero, and nothing can be divided by it", self._at(node.right))
             dimension = left.dimension.times(right.dimension, -1.0)
-            return _computed(
-                dimension, lambda values, m: left.evaluate(values, m) / right.evaluate(values, m), left, right
+            return self._computed(
+                node, dimension, lambda values, m: left.evaluate(values, m) / right.evaluate(values, m), left, right
             )
         if isinstance(node.op, ast.Pow):
             if right.constant is None or right.dimension != NUMBER or abs(right.constant) > 9:
                 raise InequalityError("the power must be a number from -9 to 9", self._at(node.right))
             exponent = right.constant
             dimension = NUMBER.times(left.dimension, exponent)
-            return _computed(dimension, lambda values, m: m.power(left.evaluate(values, m), exponent), left)
+            return self._computed(node, dimension, lambda values, m: m.power(left.evaluate(values, m), exponent), left)
         raise InequalityError("this does not belong into an inequality", self._at(node), allowed=ALLOWED)
 
     def _sum(self, node: ast.BinOp, minus: bool) -> Side:
@@ -329,9 +333,21 @@ class _Parser:
             raise InequalityError(message, self._at(node.right))
         dimension = Dimension(one.exponents, absolute=one.absolute and not other.absolute)
         sign = -1.0 if minus else 1.0
-        return _computed(
-            dimension, lambda values, m: left.evaluate(values, m) + sign * right.evaluate(values, m), left, right
+        return self._computed(
+            node, dimension, lambda values, m: left.evaluate(values, m) + sign * right.evaluate(values, m), left, right
         )
+
+    def _computed(self, node: ast.expr, dimension: Dimension, evaluate: Evaluate, *parts: Side) -> Side:
+        """A side of parts; where they all are constants it is one too, and must have a value."""
+        if any(part.constant is None for part in parts):
+            return Side(dimension, evaluate)
+        try:
+            constant = float(evaluate({}, _Scalars))
+        except (ArithmeticError, ValueError):
+            constant = math.nan
+        if not math.isfinite(constant):
+            raise InequalityError("this has no value that is a number", self._at(node))
+        return _constant(constant, dimension)
 
 
 def _within(value: float, at: int) -> None:
@@ -342,14 +358,3 @@ def _within(value: float, at: int) -> None:
 
 def _constant(value: float, dimension: Dimension) -> Side:
     return Side(dimension, lambda values, maths: value, value)
-
-
-def _computed(dimension: Dimension, evaluate: Evaluate, *parts: Side) -> Side:
-    """A side of parts; it is a constant where they all are."""
-    constant = None
-    if all(part.constant is not None for part in parts):
-        try:
-            constant = float(evaluate({}, _Scalars))
-        except (ArithmeticError, ValueError):
-            constant = math.nan
-    return Side(dimension, evaluate, constant)

@@ -113,6 +113,14 @@ def test_a_proposal_that_breaks_one_is_refused_before_dosing_and_journalled(
     assert "iodide_fraction &lt;= 0.4" in render_report(tmp_path / "run.sqlite")
 
 
+def test_a_division_by_a_constant_zero_is_a_problem_at_its_character() -> None:
+    with pytest.raises(ConfigError) as refused:
+        constrained("residence_time <= 100 s / (1 - 1)")
+    (problem,) = refused.value.problems
+    assert problem.path == "constraints[0]"
+    assert problem.source[problem.column - 1 :].startswith("1 - 1")
+
+
 def test_what_nothing_can_meet_is_refused_before_anything_runs() -> None:
     report = preflight(constrained("iodide_fraction >= 2"))
     assert not report.ok
