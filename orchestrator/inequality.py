@@ -249,16 +249,18 @@ class _Parser:
             side, word = self._stand_ins.get(node.id, (None, node.id))
             return side or self._reference(word, node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-            inner = self._relative(node.operand)
-            sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
-            return self._computed(
-                node, inner.dimension, lambda values, maths: sign * inner.evaluate(values, maths), inner
-            )
+            return self._signed(node, -1.0 if isinstance(node.op, ast.USub) else 1.0)
         if isinstance(node, ast.BinOp):
             return self._binary(node)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
             return self._call(node, node.func.id, node.args[0])
         raise InequalityError("this does not belong into an inequality", self._at(node), allowed=ALLOWED)
+
+    def _signed(self, node: ast.UnaryOp, sign: float) -> Side:
+        """A side with a sign before it. Of temperatures only a written one has one, as in ``-5 degC``."""
+        written = isinstance(node.operand, ast.Name) and self._stand_ins.get(node.operand.id, (None, ""))[0] is not None
+        inner = self._side(node.operand) if written else self._relative(node.operand)
+        return self._computed(node, inner.dimension, lambda values, maths: sign * inner.evaluate(values, maths), inner)
 
     def _reference(self, name: str, node: ast.expr) -> Side:
         if name not in self._known:
