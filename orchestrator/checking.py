@@ -137,7 +137,7 @@ class Explained:
             "",
             _each_experiment(config.settle.residence_times, figures.experiment_s, rig),
             f"All of the budget takes about {figures.reactor_s / 3600:.1f} h of reactor time. "
-            f"{100 * figures.reachable_fraction:.0f} % of the sampled recipes can be set on this rig.",
+            f"{_percent(figures.reachable_fraction)} of the sampled recipes can be set on this rig.",
             "",
             f"  {'pump':<10} {'stock':<18} {'syringe':>9} {'expected':>9} {'at worst':>9}   flow",
         ]
@@ -156,6 +156,11 @@ class Explained:
         lines += [f"problem: {problem.summary()}" for problem in self.report.problems]
         lines += [f"note: {warning.summary()}" for warning in self.report.warnings]
         return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    """A share in per cent; with two digits where it is below one."""
+    return f"{100 * share:.2g} %" if 0.0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def _span(entry: Input) -> str:

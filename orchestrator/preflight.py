@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import product
 from statistics import fmean
@@ -21,6 +22,7 @@ from orchestrator.config.load import LoadedCampaign
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
+from orchestrator.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.plumbing import (
     FlowPlan,
     constraint_check,
@@ -34,8 +36,6 @@ from orchestrator.plumbing import (
 )
 
 SAMPLES = 512
-MOST_SAMPLES = 8192
-"""So many where constraints leave little room and none of the first ones is allowed."""
 MAX_CORNERS = 256
 APPROACH_S = 180.0
 """Assumed time for a change of temperature between two experiments."""
@@ -104,17 +104,16 @@ class PreflightReport:
 
 
 def preflight(loaded: LoadedCampaign) -> PreflightReport:
-    """Check a campaign against its rig and work out what it would use. Takes some tens of milliseconds."""
+    """Check a campaign against its rig and work out what it would use.
+
+    Takes some tens of milliseconds, and some tenths of a second where none of the first recipes can be set.
+    """
     return _Preflight(loaded).report()
 
 
 def sample_recipes(campaign: CampaignConfig, count: int = SAMPLES) -> Iterator[dict[str, float]]:
     """``count`` recipes that fill the space evenly, each input on its own scale; always the same ones."""
-    size = len(campaign.inputs)
-    ratio = 2.0
-    for _ in range(60):
-        ratio = (1.0 + ratio) ** (1.0 / (size + 1))
-    steps = [ratio ** -(axis + 1) % 1.0 for axis in range(size)]
+    steps = strides(len(campaign.inputs))
     for index in range(1, count + 1):
         yield {
             name: _at(entry, (0.5 + index * step) % 1.0)
@@ -144,6 +143,7 @@ class _Preflight:
         self._rig: RigConfig = loaded.rig
         self._campaign_file = loaded.campaign_source
         self._rig_file = loaded.rig_source
+        self._many = ManySamples(loaded.config, loaded.rig)
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
 
@@ -157,10 +157,9 @@ class _Preflight:
             self._problem(("inputs",), f"none of {figures.sampled} sampled recipes can be set: {why}")
         elif figures.reachable_fraction < 1.0:
             why = ", ".join(f"{reason} ({share:.1%})" for reason, share in list(figures.unreachable.items())[:3])
-            self._warn(
-                ("inputs",),
-                f"{1.0 - figures.reachable_fraction:.1%} of the space cannot be set, for example because {why}",
-            )
+            missed = 1.0 - figures.reachable_fraction
+            share = f"{missed:.1%}" if missed <= 0.999 else "more than 99.9%"
+            self._warn(("inputs",), f"{share} of the space cannot be set, for example because {why}")
         if figures.reachable_fraction > 0.0:
             self._check_budget(figures)
         return PreflightReport(tuple(self._problems), tuple(self._warnings), figures)
@@ -221,9 +220,10 @@ class _Preflight:
         for index, text in enumerate(self._campaign.constraints):
             met = sum(holds(index, recipe, its) is None for recipe, its in made)
             path = ("constraints", index)
-            if made and not met:
-                self._problem(path, f"none of {len(made)} sampled recipes that the rig can be set to meets {text}")
-            elif met == len(made):
+            if made and not met and not self._many.settable(text).any():
+                count = max(len(made), int(self._many.settable().sum()))
+                self._problem(path, f"none of {count} sampled recipes that the rig can be set to meets {text}")
+            elif made and met == len(made):
                 self._warn(path, f"every sampled recipe meets {text}: it rules nothing out")
 
     def _check_rig(self) -> None:
@@ -276,8 +276,11 @@ class _Preflight:
                 reasons[error.quantity] += 1
                 examples.setdefault(error.quantity, error.reason)
         sampled = SAMPLES
-        if not plans and self._campaign.constraints:
-            sampled, plans = MOST_SAMPLES, [plan(recipe) for recipe in self._rare()]
+        if not plans:
+            sampled = MOST_SAMPLES
+            for recipe in self._many.recipes():
+                with suppress(Unreachable):  # at a limit, where one recipe is rounded otherwise than many
+                    plans.append(plan(recipe))
         missed: Counter[str] = Counter()
         for recipe in corner_recipes(self._campaign):
             try:
@@ -287,18 +290,6 @@ class _Preflight:
                 examples.setdefault(error.quantity, error.reason)
         self._corners(missed)
         return self._figures(plans, sampled, {examples[name]: n / SAMPLES for name, n in reasons.most_common()})
-
-    def _rare(self) -> list[dict[str, float]]:
-        """The recipes of a larger sample that can be set."""
-        import numpy as np
-
-        from orchestrator.many_recipes import feasible_mask
-
-        names = tuple(self._campaign.inputs)
-        recipes = list(sample_recipes(self._campaign, MOST_SAMPLES))
-        rows = np.array([[recipe[name] for name in names] for recipe in recipes])
-        mask = feasible_mask(self._campaign, self._rig, names)(rows)
-        return [recipe for recipe, allowed in zip(recipes, mask, strict=True) if allowed]
 
     def _corners(self, missed: Mapping[str, int]) -> None:
         if missed:

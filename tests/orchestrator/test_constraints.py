@@ -13,6 +13,7 @@ from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.deciders import LiveDecider
 from orchestrator.errors import ConfigError, Unreachable
 from orchestrator.many_recipes import feasible_mask
+from orchestrator.many_samples import MOST_SAMPLES, ManySamples
 from orchestrator.planning import request
 from orchestrator.plumbing import pump_flows
 from orchestrator.preflight import preflight, sample_recipes
@@ -21,9 +22,11 @@ from orchestrator.run_state import RunState
 from planners import Observation, Strategy
 from planners.designs import sobol_design
 from planners.ensemble import Ensemble
+from planners.sampling import sobol_stream
 from planners.simplex import NelderMead
 from tests.orchestrator.rehearsal import rehearse, small
 
+LOADED = small(3)
 RECIPE = {"iodide_fraction": 0.5, "cs_to_pb": 1.5, "residence_time": 60.0, "temperature": 120.0}
 GENTLE = "temperature - 60 degC <= 0.4 K/s * residence_time"
 
@@ -128,7 +131,7 @@ def test_what_nothing_can_meet_is_refused_before_anything_runs() -> None:
     assert "none of" in problem.message
     apart = preflight(constrained("iodide_fraction >= 0.6", "iodide_fraction <= 0.3"))
     assert [problem.path for problem in apart.problems] == ["inputs"]
-    assert "none of 8192 sampled recipes" in apart.problems[0].message
+    assert "none of 65536 sampled recipes" in apart.problems[0].message
 
 
 def test_a_constraint_that_rules_nothing_out_deserves_a_note() -> None:
@@ -141,6 +144,30 @@ def test_a_narrow_but_possible_space_may_run() -> None:
     report = preflight(constrained("0.5 <= iodide_fraction <= 0.51", "temperature >= 150 degC"))
     assert report.ok
     assert 0.0 < report.figures.reachable_fraction < 0.01
+
+
+def test_a_space_that_is_only_found_by_as_many_points_as_a_planner_tries_may_run() -> None:
+    assert sum(len(chunk) for chunk in sobol_stream(request(LOADED.config, LOADED.rig, RunState()))) == MOST_SAMPLES
+    loaded = constrained("0.3 <= iodide_fraction <= 0.31", "1.00 <= cs_to_pb <= 1.02")
+    report = preflight(loaded)
+    assert report.ok
+    assert report.figures.sampled == MOST_SAMPLES
+    assert 0.0 < report.figures.reachable_fraction < 0.001
+    assert "more than 99.9% of the space cannot be set" in " ".join(each.message for each in report.warnings)
+    assert " 0 % of the sampled" not in Explained(loaded, report).text()
+    proposal = sobol_design().propose(request(loaded.config, loaded.rig, RunState()))
+    assert _allowed(loaded, dict(zip(loaded.config.inputs, proposal.x, strict=True)))
+
+
+def test_one_narrow_constraint_is_held_against_many_recipes_before_it_is_refused() -> None:
+    assert preflight(constrained("0.3 <= iodide_fraction <= 0.3002")).ok
+
+
+def test_the_large_sample_begins_as_the_small_one() -> None:
+    loaded = small(3, **{"range: [60 degC, 160 degC]": "range: [60 degC, 160 degC]\n    step: 10 K"})
+    names = tuple(loaded.config.inputs)
+    few = [[recipe[name] for name in names] for recipe in sample_recipes(loaded.config, 300)]
+    assert ManySamples(loaded.config, loaded.rig).rows[:300] == pytest.approx(np.array(few), rel=1e-12)
 
 
 def test_explain_lists_them() -> None:

@@ -102,7 +102,7 @@ def test_stocks_too_dilute_for_any_recipe_are_a_problem() -> None:
     report = preflight(loaded)
     assert report.figures.reachable_fraction == 0.0
     (problem,) = report.problems
-    assert "none of 512 sampled recipes" in problem.message
+    assert "none of 65536 sampled recipes" in problem.message
     assert "too dilute" in problem.message
     with pytest.raises(PreflightError) as caught:
         report.require()
