@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import units
@@ -35,6 +36,25 @@ _DIMENSIONS: Mapping[str, units.Dimension] = {
     "concentration": units.CONCENTRATION,
     "volume_fraction": units.FRACTION,
 }
+
+
+@dataclass(frozen=True)
+class _Output:
+    """A reading of a table. ``possible``: whether a number in the base unit can be one; ``allowed``: that in words."""
+
+    key: str
+    dimension: units.Dimension
+    possible: Callable[[float], bool]
+    allowed: str
+
+
+_OUTPUTS = (
+    _Output("peak", units.ENERGY, lambda ev: 0.0 < ev <= 10.0, "above 0 eV to 10 eV"),
+    _Output("fwhm", units.ENERGY_DIFFERENCE, lambda ev: 0.0 < ev <= 2.0, "above 0 eV to 2 eV"),
+    # Measured yields scatter beyond what can be.
+    _Output("yield", units.FRACTION, lambda share: -0.1 <= share <= 1.1, '0 to 1, or 0 to 100 with unit: "%"'),
+    _Output("peak_sd", units.ENERGY_DIFFERENCE, lambda ev: 0.0 <= ev <= 2.0, "0 eV to 2 eV"),
+)
 
 
 def gather(loaded: LoadedCampaign) -> list[dict[str, Any]]:
@@ -90,8 +110,12 @@ class _Reading:
         self._name = name
         self._folder = loaded.campaign_path.parent
 
-    def problem(self, path: Sequence[str | int], message: str) -> ConfigError:
-        return ConfigError([self._loaded.campaign_source.problem(("archives", self._name, *path), message)])
+    def problem(
+        self, path: Sequence[str | int], message: str, *, allowed: str = "", suggestion: str = ""
+    ) -> ConfigError:
+        where = ("archives", self._name, *path)
+        document = self._loaded.campaign_source
+        return ConfigError([document.problem(where, message, allowed=allowed, suggestion=suggestion)])
 
     def run(self, file: str, place: int) -> list[Row]:
         """The experiments of an earlier run that were told to its planner."""
@@ -132,21 +156,13 @@ class _Reading:
             (("inputs", name), entry.inputs[name], _DIMENSIONS.get(wanted.kind))
             for name, wanted in config.inputs.items()
         ]
-        readings = [
-            (("peak",), entry.peak, units.ENERGY),
-            (("fwhm",), entry.fwhm, units.ENERGY_DIFFERENCE),
-            (("yield",), entry.quantum_yield, units.FRACTION),
-            (("peak_sd",), entry.peak_sd, units.ENERGY_DIFFERENCE),
-        ]
+        readings = {"peak": entry.peak, "fwhm": entry.fwhm, "yield": entry.quantum_yield, "peak_sd": entry.peak_sd}
         rows: list[Row] = []
         for line, cells in self._lines(entry):
             recipe = [self._number(path, column, dimension, cells, line) for path, column, dimension in columns]
             if None in recipe:
                 raise self.problem(("file",), f"line {line} leaves an input blank")
-            numbers = [
-                None if column is None else self._number(path, column, dimension, cells, line)
-                for path, column, dimension in readings
-            ]
+            numbers = [self._output(output, readings[output.key], cells, line) for output in _OUTPUTS]
             rows.append([*recipe, *numbers, numbers[0] is None])
         return rows
 
@@ -170,6 +186,24 @@ class _Reading:
             if len(cells) != len(names):
                 raise self.problem(("file",), f"line {line} has {len(cells)} cells for {len(names)} columns")
         return [(line, dict(zip(names, cells, strict=True))) for line, cells in lines]
+
+    def _output(
+        self, output: _Output, column: ArchiveColumn | None, cells: Mapping[str, str], line: int
+    ) -> float | None:
+        """A reading in the base unit; None where the table has none of it."""
+        if column is None:
+            return None
+        number = self._number((output.key,), column, output.dimension, cells, line)
+        if number is None or output.possible(number):
+            return number
+        written = f"{cells[column.column].strip()} {column.unit}".strip()
+        percent = output.dimension is units.FRACTION and not column.unit and output.possible(number / 100.0)
+        raise self.problem(
+            (output.key, "column"),
+            f"line {line}, column {column.column}: {written} is no {output.key}",
+            allowed=output.allowed,
+            suggestion='unit: "%"' if percent else "",
+        )
 
     def _number(
         self,

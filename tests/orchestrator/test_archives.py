@@ -88,6 +88,42 @@ def test_an_archive_that_cannot_be_read_is_refused_at_its_place_in_the_file(
     assert problem.line > 50
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("yield: {column: reading}", "50", "line 3, column reading: 50 is no yield"),
+        ("yield: {column: reading}", "50", 'did you mean unit: "%"?'),
+        ("yield: {column: reading}", "-0.2", "-0.2 is no yield"),
+        ('yield: {column: reading, unit: "%"}', "150", "150 % is no yield"),
+        ("fwhm: {column: reading, unit: meV}", "0", "0 meV is no fwhm"),
+        ("fwhm: {column: reading, unit: eV}", "90", "90 eV is no fwhm"),
+        ("peak_sd: {column: reading, unit: meV}", "-1", "-1 meV is no peak_sd"),
+        ("peak: {column: reading, unit: eV}", "-2.25", "-2.25 eV is no peak"),
+        ("peak: {column: reading, unit: nm}", "2.25", "2.25 nm is no peak"),
+    ],
+)
+def test_a_reading_that_cannot_be_is_refused_with_its_line_and_column(
+    tmp_path: Path, column: str, cell: str, words: str
+) -> None:
+    inputs = TABLE.partition("    peak:")[0]
+    peak = "" if column.startswith("peak:") else "    peak: {column: peak, unit: nm}\n"
+    table = f"x_I,ratio,t,T,peak,reading\n0.5,1.3,1,393.15,551,\n0.4,1.3,1,393.15,551,{cell}\n"
+    (tmp_path / "earlier.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        archives.gather(campaign(tmp_path, f"{inputs}{peak}    {column}\n"))
+    assert words in str(refused.value)
+    (problem,) = refused.value.problems
+    assert problem.source[problem.column - 1 :].startswith("reading")
+
+
+def test_a_yield_may_scatter_a_little_beyond_what_can_be(tmp_path: Path) -> None:
+    table = "x_I,ratio,t,T,peak,y\n0.5,1.3,1,393.15,551,103\n0.4,1.3,1,393.15,551,-2\n"
+    (tmp_path / "earlier.csv").write_text(table, encoding="utf-8")
+    archive = TABLE.partition("    peak_sd:")[0] + '    yield: {column: y, unit: "%"}\n'
+    (found,) = archives.gather(campaign(tmp_path, archive))
+    assert [row[6] for row in found["rows"]] == pytest.approx([1.03, -0.02])
+
+
 def test_a_second_campaign_learns_from_the_journal_of_the_first(tmp_path: Path) -> None:
     run = rehearse(small(3), tmp_path / "first.sqlite")
     loaded = campaign(tmp_path, "    kind: runs\n    files: [first.sqlite]\n")
