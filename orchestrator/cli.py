@@ -96,7 +96,8 @@ def explain(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what a campaign would do: reagents, hours, limits; or of a run, what its data show of each input."""
-    from orchestrator.explaining import explain_journal, is_journal
+    from orchestrator.explaining import explain_journal
+    from orchestrator.journal_store import is_journal
 
     try:
         if is_journal(what):

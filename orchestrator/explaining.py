@@ -49,15 +49,6 @@ def explain_journal(path: Path) -> Explained:
     return Explained(path, str(state.header.get("campaign_name", "")), explain_run(state))
 
 
-def is_journal(path: Path) -> bool:
-    """Whether a file is a journal rather than a text."""
-    try:
-        with path.open("rb") as file:
-            return file.read(15) == b"SQLite format 3"
-    except OSError:
-        return False
-
-
 def explain_run(state: RunState) -> Data:
     """The explanation of what was told so far, as plain data; a function of the state alone.
 

@@ -170,6 +170,15 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def is_journal(path: Path) -> bool:
+    """Whether a file is a journal rather than a text."""
+    try:
+        with path.open("rb") as file:
+            return file.read(15) == b"SQLite format 3"
+    except OSError:
+        return False
+
+
 def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     """Open a journal's file and check that it is one. Raises JournalError."""
     if not path.is_file():

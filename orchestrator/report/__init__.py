@@ -9,11 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import UsageRefused
+from orchestrator.journal_store import is_journal
+
 __all__ = ["render_report", "write_report"]
 
 
 def write_report(journal_path: Path, out_html: Path) -> Path:
-    """Write the report of a journal, finished or not; returns its path. Raises JournalError, OSError."""
+    """Write the report of a journal, finished or not; returns its path.
+
+    Raises UsageRefused where a journal, this one or another, has the name that is wanted, JournalError, OSError.
+    """
+    if is_journal(out_html):
+        raise UsageRefused(f"{out_html} is a journal, and a journal is never overwritten: name another file")
     text = render_report(journal_path)
     draft = out_html.with_name(out_html.name + ".new")
     draft.write_text(text, encoding="utf-8")

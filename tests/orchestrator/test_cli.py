@@ -96,6 +96,16 @@ def test_status_and_report_read_the_journal_alone(
     assert page.stat().st_size > 20_000
 
 
+def test_a_report_is_written_over_no_journal(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    journal = ran[0] / "short-0001.sqlite"
+    before = journal.read_bytes()
+    for words in (["--out", str(journal)], ["--out", str(journal), "--json"]):
+        done = CliRunner().invoke(app, ["report", str(journal), *words])
+        assert done.exit_code == 2
+        assert f"{journal} is a journal, and a journal is never overwritten" in done.stderr
+    assert journal.read_bytes() == before
+
+
 def test_a_finished_run_is_not_resumed_and_a_new_one_gets_its_own_journal(
     campaign: Path, ran: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:
