@@ -164,6 +164,8 @@ def _choose_journal(
         if not path.exists():
             if options.resume:
                 raise UsageRefused(f"there is nothing to resume: {path} does not exist")
+            if path.suffix.lower() == ".html":
+                raise UsageRefused(f"--journal {path}: the report would have this name; name it as in runs/own.sqlite")
             return path, False
         if options.resume is False:
             raise UsageRefused(f"{path} exists, and a journal is never overwritten: name another, or leave out --fresh")

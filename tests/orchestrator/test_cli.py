@@ -114,6 +114,14 @@ def test_a_finished_run_is_not_resumed_and_a_new_one_gets_its_own_journal(
     assert "nothing to resume" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["own.html", "own.HTML"])
+def test_a_journal_does_not_take_the_name_of_its_report(campaign: Path, tmp_path: Path, name: str) -> None:
+    done = CliRunner().invoke(app, ["run", str(campaign), "--journal", str(tmp_path / name)])
+    assert done.exit_code == 2
+    assert f"--journal {tmp_path / name}: the report would have this name" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
