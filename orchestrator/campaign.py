@@ -322,10 +322,7 @@ class Campaign:
             await self._let_go()
             return
         await self._log.append("safe_done", {"ok": well})
-        for _ in targets_of(self._config):
-            recommended = await self._decider.recommend(self.state)
-            if recommended is not None:
-                await self._log.append("recommended", recommended)
+        unrecommended = await self._recommend()
         await self._log.append(
             "ended",
             {
@@ -335,9 +332,21 @@ class Campaign:
                 "reactor_s": self.reactor_s,
                 "reagent_ul": used,
                 **({"uncounted": list(lost)} if lost else {}),
+                **({"unrecommended": unrecommended} if unrecommended else {}),
             },
         )
         await self._let_go()
+
+    async def _recommend(self) -> str:
+        """A recommendation for each target. Why the planner failed, if it did: the run ends all the same."""
+        for _ in targets_of(self._config):
+            try:
+                recommended = await self._decider.recommend(self.state)
+            except Exception as error:  # noqa: BLE001 - whatever fails in the planner, the rig is safe and the run is over
+                return f"{type(error).__name__}: {error}"
+            if recommended is not None:
+                await self._log.append("recommended", recommended)
+        return ""
 
     async def _let_go(self) -> None:
         await self._interlocks.stop(self._tripped)

@@ -34,7 +34,7 @@ class LiveDecider:
         return planning.proposed_data(self._loaded.config, self._loaded.rig, state, n, proposal)
 
     async def recommend(self, state: RunState) -> Data | None:
-        if not any(experiment.accepted for experiment in state.experiments):
+        if not state.has_reading:
             return None
         request = planning.recommendation_request(self._loaded.config, self._loaded.rig, state)
         advice = await asyncio.get_running_loop().run_in_executor(None, lambda: self._built().recommend(request))

@@ -76,7 +76,7 @@ def question_of(state: RunState) -> tuple[Request, Strategy] | str:
     from orchestrator.header import loaded_from
     from planners import PlannerError
 
-    if not any(experiment.accepted for experiment in state.experiments):
+    if not state.has_reading:
         return "no experiment gave a reading."
     try:
         loaded = loaded_from(state.header)

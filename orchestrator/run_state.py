@@ -222,6 +222,11 @@ class RunState:
         return tuple(experiment for experiment in self.experiments if experiment.told)
 
     @property
+    def has_reading(self) -> bool:
+        """Whether the planner was told of an experiment whose numbers passed the quality gate."""
+        return any(experiment.accepted for experiment in self.told)
+
+    @property
     def best(self) -> Experiment | None:
         """The accepted experiment nearest to the present target; the earliest of equals."""
         return self.best_for(self.target)

@@ -96,8 +96,11 @@ class Show:
             )
         elif event.kind == "safe_step" and not data["ok"]:
             self._console.print(Text(f"safe sequence: {data['step']} failed: {data['detail']}", style="bold red"))
-        elif event.kind == "ended" and self._status is not None:
-            self._status.stop()
+        elif event.kind == "ended":
+            if self._status is not None:
+                self._status.stop()
+            if "unrecommended" in data:
+                self.say(f"no recipe is recommended: {data['unrecommended']}")
 
     def finished(self, result: RunResult) -> None:
         """The end: recipe, reason, report."""

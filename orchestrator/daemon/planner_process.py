@@ -41,7 +41,7 @@ class ProcessDecider:
 
     async def recommend(self, state: RunState) -> Data | None:
         """The data of the ``recommended`` event; None when there is nothing to recommend."""
-        if not any(experiment.accepted for experiment in state.experiments):
+        if not state.has_reading:
             return None
         question = {"journal": self._journal, "seq": state.last_seq, "ask": "recommend"}
         data: Data = await asyncio.get_running_loop().run_in_executor(None, self._processes.ask, question)

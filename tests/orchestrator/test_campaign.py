@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.campaign import Campaign
+from orchestrator.deciders import LiveDecider
 from orchestrator.errors import JournalError
 from orchestrator.fold import fold
 from orchestrator.journal import Event
 from orchestrator.replay import replay_run
 from orchestrator.rig import Rig
+from orchestrator.run_state import RunState
 from orchestrator.show import Show
+from planners import PlannerError
 from tests.orchestrator.rehearsal import Rehearsed, rehearse, small
 
 
@@ -163,6 +166,30 @@ def test_an_interrupted_run_ends_by_the_operator_in_the_safe_state(tmp_path: Pat
     assert [e.n for e in run.state.told] == [1]
     assert_left_safe(run)
     assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
+
+
+def test_a_reading_that_the_planner_was_not_told_recommends_nothing_and_the_run_has_its_end(tmp_path: Path) -> None:
+    def watch(campaign: Campaign, rig: Rig, event: Event) -> None:
+        if event.kind == "analysed":
+            campaign.interrupt()
+
+    run = rehearse(small(), tmp_path / "run.sqlite", watch=watch)
+    assert [(e.n, e.accepted, e.told) for e in run.state.experiments] == [(1, True, False)]
+    assert (run.kinds[-1], run.state.stop_reason, run.state.recommendation) == ("ended", "operator", None)
+    assert "unrecommended" not in run.events[-1].data
+
+
+def test_a_planner_that_fails_to_recommend_is_named_at_the_end_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: LiveDecider, state: RunState) -> None:
+        raise PlannerError("no factorisation")
+
+    monkeypatch.setattr(LiveDecider, "recommend", fail)
+    run = rehearse(small(1), tmp_path / "run.sqlite")
+    assert (run.state.ended, run.state.stop_reason) == (True, "budget_experiments")
+    assert run.events[-1].data["unrecommended"] == "PlannerError: no factorisation"
+    assert_left_safe(run)
 
 
 def test_a_second_interrupt_leaves_out_the_flush_and_nothing_else(tmp_path: Path) -> None:
