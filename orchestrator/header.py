@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import UNITS, LoadedCampaign, parse_campaign
+from orchestrator.config.campaign import MOST_SEED
+from orchestrator.config.objective_rules import check_objective
 from orchestrator.errors import UsageRefused
 from orchestrator.goal import sentence
 from orchestrator.targets import labels, targets_of
@@ -33,6 +35,20 @@ class Overrides:
 
     def applied(self, loaded: LoadedCampaign) -> LoadedCampaign:
         """The campaign with the overrides in place. Raises UsageRefused for what the file could not say either."""
+        put = self.repeated(loaded)
+        if self.seed is not None and not 0 <= self.seed <= MOST_SEED:
+            raise UsageRefused(f"--seed {self.seed}: from 0 to {MOST_SEED}")
+        if self.target is not None:
+            for problem in check_objective(loaded.campaign_source, put.config, put.rig):
+                allowed = f" (allowed: {problem.allowed})" if problem.allowed else ""
+                raise UsageRefused(f'--target "{self.target}": {problem.message}{allowed}')
+        return put
+
+    def repeated(self, loaded: LoadedCampaign) -> LoadedCampaign:
+        """As `applied`, of a run that has begun: it is read as it was, also where it would not begin today.
+
+        Raises UsageRefused for what no campaign could be made of.
+        """
         config = loaded.config
         if self.seed is not None:
             config = config.model_copy(update={"seed": self.seed})
@@ -157,4 +173,4 @@ def loaded_from(data: Mapping[str, Any]) -> LoadedCampaign:
     """The campaign that a ``run_started`` event describes, overrides applied."""
     spectrum = data.get("target_spectrum", {}).get("text")
     loaded = parse_campaign(data["campaign_text"], data["campaign_file"], data["rig_text"], data["rig_file"], spectrum)
-    return Overrides(**data.get("overrides", {})).applied(loaded)
+    return Overrides(**data.get("overrides", {})).repeated(loaded)

@@ -148,6 +148,8 @@ class Stop(Section):
     plateau: Plateau | None = None
 
 
+MOST_SEED = 2**31 - 1
+
 Inequality = Annotated[
     str,
     Field(min_length=1, max_length=200, examples=["residence_time * total_flow <= 2 ml", "flow(halide) >= 5 µl/min"]),
@@ -165,7 +167,7 @@ class CampaignConfig(Section):
     name: Line
     description: Text = ""
     rig: Line
-    seed: int = Field(default=1, ge=0, le=2**31 - 1)
+    seed: int = Field(default=1, ge=0, le=MOST_SEED)
     chemistry: Chemistry = Field(default_factory=Chemistry)
     syringes: Mapping[Name, Name] = Field(default_factory=dict)
     inputs: Mapping[Name, Input] = Field(min_length=1, max_length=20)

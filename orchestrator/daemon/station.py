@@ -247,7 +247,8 @@ class Station:
     def _assignment(self, job: Job, path: Path, resume: bool, first: Wish | None) -> tuple[Assignment, int]:
         seen = 0
         overrides = Overrides(**job.overrides)
-        loaded = overrides.applied(self.parsed(job.text, job.file))
+        put = overrides.repeated if resume else overrides.applied
+        loaded = put(self.parsed(job.text, job.file))
         if resume:
             with Journal.open(path, readonly=True) as journal:
                 head = next(journal.events(), None)

@@ -128,6 +128,8 @@ def test_a_journal_does_not_take_the_name_of_its_report(campaign: Path, tmp_path
         (["run", "missing.yaml"], "missing.yaml"),
         (["run", str(QUICKSTART), "--target", "2.25"], "--target"),
         (["run", str(QUICKSTART), "--target", "2.25 kPa"], "--target"),
+        (["run", str(QUICKSTART), "--target", "0.5 eV"], '"0.5 eV": a target at 2480 nm lies outside'),
+        (["run", str(QUICKSTART), "--seed", "2147483648"], "--seed 2147483648: from 0 to 2147483647"),
         (["run", str(QUICKSTART), "--strategy", "ensemle"], "--strategy"),
         (["run", str(QUICKSTART), "--speed", "-1"], "--speed"),
         (["run", str(QUICKSTART), "--resume", "--fresh"], "contradict"),

@@ -116,6 +116,8 @@ def test_what_cannot_be_done_is_answered_not_raised(tmp_path: Path) -> None:
         assert "kind" in (await desk.ask("submit", campaign="nonsense: 1")).detail
         beyond = campaign_text(2, **{"range: [60 degC, 160 degC]": "range: [60 degC, 260 degC]"})
         assert not (await desk.ask("submit", campaign=beyond)).accepted
+        unseen = await desk.ask("submit", campaign=campaign_text(2), overrides={"target": "0.5 eV"})
+        assert not unseen.accepted and "outside the detector's emission window" in unseen.detail
         assert "has no pump" in (await desk.ask("refill", pump="nobody")).detail
         for name in ("../x", "", "a/b", "nobody", ".hidden"):
             with pytest.raises(UnknownRun):

@@ -1,0 +1,34 @@
+"""What the command line says instead of the file: held to what the file is held to, but for a run that has begun."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.errors import UsageRefused
+from orchestrator.header import Overrides, header_of, loaded_from
+from tests.orchestrator.rehearsal import small
+
+OUTSIDE = [
+    (Overrides(target="0.5 eV"), '--target "0.5 eV": a target at 2480 nm lies outside the detector\'s emission window'),
+    (Overrides(target="2480 nm"), "(allowed: 1.55 eV to 2.97 eV)"),
+    (Overrides(seed=2**31), "--seed 2147483648: from 0 to 2147483647"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), OUTSIDE)
+def test_what_the_file_could_not_say_is_refused(overrides: Overrides, said: str) -> None:
+    with pytest.raises(UsageRefused) as refused:
+        overrides.applied(small())
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("overrides", [overrides for overrides, _ in OUTSIDE])
+def test_a_run_that_has_begun_with_it_is_read_all_the_same(overrides: Overrides) -> None:
+    loaded = small(strategy="ensemble")
+    header = header_of(overrides.repeated(loaded), overrides, hardware=False)
+    config = loaded_from(header).config
+    assert (config.objective.aim.target_ev, config.seed) == (header["target_ev"], header["seed"])
+
+
+def test_the_last_seed_of_the_file_is_taken() -> None:
+    assert Overrides(seed=2**31 - 1).applied(small()).config.seed == 2**31 - 1
