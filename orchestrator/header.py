@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config import UNITS, LoadedCampaign, parse_campaign
 from orchestrator.config.campaign import MOST_SEED
 from orchestrator.config.objective_rules import check_objective
+from orchestrator.config.planner_rules import not_installed
 from orchestrator.errors import UsageRefused
 from orchestrator.goal import sentence
 from orchestrator.targets import labels, targets_of
@@ -42,6 +43,9 @@ class Overrides:
             for problem in check_objective(loaded.campaign_source, put.config, put.rig):
                 allowed = f" (allowed: {problem.allowed})" if problem.allowed else ""
                 raise UsageRefused(f'--target "{self.target}": {problem.message}{allowed}')
+        missing = "" if self.strategy is None else not_installed(self.strategy)
+        if missing:
+            raise UsageRefused(f'--strategy "{self.strategy}": {missing}')
         return put
 
     def repeated(self, loaded: LoadedCampaign) -> LoadedCampaign:

@@ -19,6 +19,7 @@ from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.devices import NewEraPumpConfig
 from orchestrator.config.inputs import Input
 from orchestrator.config.load import LoadedCampaign
+from orchestrator.config.planner_rules import check_installed
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
@@ -151,6 +152,7 @@ class _Preflight:
         self._check_ranges()
         self._check_rig()
         self._check_constraints()
+        self._problems += check_installed(self._campaign_file, self._campaign)
         figures = self._sample()
         if figures.reachable_fraction == 0.0:
             why = next(iter(figures.unreachable), "")

@@ -22,6 +22,25 @@ def check_planner(document: Document, campaign: CampaignConfig) -> list[Problem]
     return problems
 
 
+def check_installed(document: Document, campaign: CampaignConfig) -> list[Problem]:
+    """Whether what the strategy needs is installed. Asked before a run, never of a record: that any machine reads."""
+    missing = not_installed(campaign.planner.strategy)
+    return [document.problem(("planner", "strategy"), missing)] if missing else []
+
+
+def not_installed(name: str) -> str:
+    """Which package a strategy lacks on this computer, and how to install it; empty where it lacks none."""
+    from planners import PlannerError, strategy
+    from planners.guests import Guest, installed
+
+    if isinstance(strategy(name), Guest):
+        try:
+            installed(name)
+        except PlannerError as error:
+            return str(error)
+    return ""
+
+
 def _check_acquisition(document: Document, campaign: CampaignConfig) -> list[Problem]:
     planner = campaign.planner
     if planner.acquisition == "automatic":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from orchestrator.errors import UsageRefused
 from orchestrator.header import Overrides, header_of, loaded_from
+from orchestrator.preflight import preflight
 from tests.orchestrator.rehearsal import small
 
 OUTSIDE = [
@@ -28,6 +31,29 @@ def test_a_run_that_has_begun_with_it_is_read_all_the_same(overrides: Overrides)
     header = header_of(overrides.repeated(loaded), overrides, hardware=False)
     config = loaded_from(header).config
     assert (config.objective.aim.target_ev, config.seed) == (header["target_ev"], header["seed"])
+
+
+@pytest.fixture
+def guestless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer without the packages of other projects' strategies."""
+    monkeypatch.setattr("planners.guests.importlib.util.find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("guestless")
+def test_a_strategy_whose_package_is_not_installed_is_refused_and_its_runs_are_read() -> None:
+    overrides, loaded = Overrides(strategy="baybe"), small(strategy="ensemble")
+    with pytest.raises(UsageRefused, match=re.escape("pip install 'lumiflow[baybe]'")):
+        overrides.applied(loaded)
+    header = header_of(overrides.repeated(loaded), overrides, hardware=False)
+    assert loaded_from(header).config.planner.strategy == "baybe"
+
+
+@pytest.mark.usefixtures("guestless")
+def test_a_file_whose_strategy_is_not_installed_cannot_run_as_it_stands() -> None:
+    (problem,) = preflight(small(3, "baybe", **{"strategy: ensemble #": "strategy: baybe #"})).problems
+    assert (problem.path, problem.offending) == ("planner.strategy", "baybe")
+    assert "not installed: pip install 'lumiflow[baybe]'" in problem.message
+    assert problem.source.strip().startswith("strategy: baybe")
 
 
 def test_the_last_seed_of_the_file_is_taken() -> None:
