@@ -71,6 +71,14 @@ class Problem:
         return asdict(self)
 
 
+def in_words(error: Exception) -> str:
+    """An error on one line: of the operating system, the file first and then what it says."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return " ".join(str(error).split()) or type(error).__name__
+    name = error.filename2 or error.filename
+    return f"{name}: {error.strerror}" if name else error.strerror
+
+
 class _ProblemsError(LumiflowError):
     exit_code = EXIT_REFUSED
 

@@ -16,8 +16,10 @@ from orchestrator.errors import (
     EXIT_FAULT,
     EXIT_TARGET_REACHED,
     EXIT_WITHOUT_TARGET,
+    LumiflowError,
     PreflightError,
     UsageRefused,
+    in_words,
 )
 from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, loaded_from
@@ -103,13 +105,19 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     except RecordDiffers as difference:
         show.say(f"the twins do not repeat this record ({difference}); treating the interrupted experiment as in doubt")
         state, wall_s = _sit(options, loaded, path, show, resume=True, exactly=False)
-    report: Path | None = None
-    if options.report:
-        from orchestrator.report import write_report
-
-        report = path.with_suffix(".html")
-        write_report(path, report)
+    report = _write_report(path, show) if options.report else None
     return RunResult(state, path, report, wall_s, state.stop_detail or "")
+
+
+def _write_report(journal: Path, show: Show) -> Path | None:
+    """The report beside the journal; None, with the reason told, where it cannot stand there."""
+    from orchestrator.report import write_report
+
+    try:
+        return write_report(journal, journal.with_suffix(".html"))
+    except (OSError, LumiflowError) as error:
+        show.warn(f"there is no report: {in_words(error)}")
+        return None
 
 
 def _sit(

@@ -60,6 +60,10 @@ class Show:
         """A remark outside the stream of experiments."""
         self._console.print(words, style="dim", markup=False)
 
+    def warn(self, words: str) -> None:
+        """What a script must not miss either: on standard error, with JSON too."""
+        print(f"lumiflow: {words}", file=sys.stderr)  # noqa: T201 - beside the JSON line
+
     def event(self, event: Event) -> None:
         """Hear of one journalled event."""
         data = event.data

@@ -6,6 +6,7 @@ It needs no network and no other file, follows the reader's light or dark settin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ def write_report(journal_path: Path, out_html: Path) -> Path:
         raise UsageRefused(f"{out_html} is a journal, and a journal is never overwritten: name another file")
     text = render_report(journal_path)
     draft = out_html.with_name(out_html.name + ".new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(out_html)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(out_html)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
     return out_html
 
 

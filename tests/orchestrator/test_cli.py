@@ -114,6 +114,17 @@ def test_a_finished_run_is_not_resumed_and_a_new_one_gets_its_own_journal(
     assert "nothing to resume" in done.stderr
 
 
+def test_a_run_says_its_result_also_where_its_report_cannot_be_written(campaign: Path, tmp_path: Path) -> None:
+    (tmp_path / "short-0001.html").mkdir()
+    done = lumiflow("run", str(campaign), "--runs", str(tmp_path), "--json")
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert (result["report"], result["experiments"]) == (None, 3)
+    assert f"there is no report: {tmp_path / 'short-0001.html'}: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "short-0001.html.new").exists()
+
+
 @pytest.mark.parametrize("name", ["own.html", "own.HTML"])
 def test_a_journal_does_not_take_the_name_of_its_report(campaign: Path, tmp_path: Path, name: str) -> None:
     done = CliRunner().invoke(app, ["run", str(campaign), "--journal", str(tmp_path / name)])
