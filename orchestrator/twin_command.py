@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config import load_campaign, load_rig
 from orchestrator.errors import UsageRefused
 from orchestrator.interrupts import interrupted_by
+from orchestrator.journal_store import is_journal
 from orchestrator.virtual_time import blocking_clock, run_virtual
 
 if TYPE_CHECKING:
@@ -42,7 +43,28 @@ def serve_twins(options: ServeOptions, announce: Callable[[dict[str, Any]], None
     """
     if not 0.0 < options.speed <= 1000.0:
         raise UsageRefused(f"--speed {options.speed:g}: from above 0 to 1000 (1 is real time)")
+    _refuse_taken(options)
     run_virtual(_serve(options, announce), speed=options.speed)
+
+
+def _refuse_taken(options: ServeOptions) -> None:
+    """What is written takes the place of nothing that was read, of no journal, and not of each other."""
+    taken = {"the rig file that is served": options.rig, "the campaign file": options.campaign}
+    for option, path in (("--write-rig", options.write_rig), ("--state", options.state)):
+        if path is None:
+            continue
+        whose = next((what for what, other in taken.items() if other is not None and _same(path, other)), "")
+        whose = "a journal" if not whose and is_journal(path) else whose
+        if whose:
+            raise UsageRefused(f"{option} {path}: this is {whose}; name another file")
+        taken[f"the file of {option}"] = path
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return one.resolve() == other.resolve()
 
 
 async def _serve(options: ServeOptions, announce: Callable[[dict[str, Any]], None]) -> None:

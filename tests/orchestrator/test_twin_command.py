@@ -1,0 +1,51 @@
+"""What `lumiflow twin serve` refuses before it serves anything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import UsageRefused
+from orchestrator.twin_command import ServeOptions, serve_twins
+from tests.orchestrator.rehearsal import CONFIGS
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with a rig, a campaign, a link to the rig, and something that begins as a journal does."""
+    shutil.copy(CONFIGS / "rigs" / "perovskite-bench.yaml", tmp_path / "rig.yaml")
+    shutil.copy(CONFIGS / "campaigns" / "quickstart.yaml", tmp_path / "campaign.yaml")
+    (tmp_path / "link.yaml").hardlink_to(tmp_path / "rig.yaml")
+    (tmp_path / "run.sqlite").write_bytes(b"SQLite format 3\0 and more")
+    return tmp_path
+
+
+def serve(folder: Path, **written: str) -> None:
+    """Serve the rig of the folder; nobody is there to be told of it."""
+    named: dict[str, Any] = {option: folder / name for option, name in written.items()}
+
+    def announce(served: dict[str, Any]) -> None:
+        raise AssertionError("served")
+
+    serve_twins(ServeOptions(folder / "rig.yaml", folder / "campaign.yaml", **named), announce)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"write_rig": "rig.yaml"}, "--write-rig .*rig.yaml: this is the rig file that is served"),
+        ({"write_rig": "link.yaml"}, "--write-rig .*link.yaml: this is the rig file that is served"),
+        ({"state": "nowhere/../rig.yaml"}, "--state .*rig.yaml: this is the rig file that is served"),
+        ({"state": "campaign.yaml"}, "--state .*campaign.yaml: this is the campaign file"),
+        ({"state": "run.sqlite"}, "--state .*run.sqlite: this is a journal"),
+        ({"write_rig": "new", "state": "new"}, "--state .*new: this is the file of --write-rig"),
+    ],
+)
+def test_nothing_that_was_read_is_written_over(files: Path, written: dict[str, str], said: str) -> None:
+    before = {path: path.read_bytes() for path in files.iterdir()}
+    with pytest.raises(UsageRefused, match=said):
+        serve(files, **written)
+    assert {path: path.read_bytes() for path in files.iterdir()} == before
