@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.dimensions import NUMBER, Dimension, coherent, spellings
-from orchestrator.units import WORDS
+from orchestrator.units import respellings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,11 +215,10 @@ class _Parser:
         return name.ljust(len(text))
 
     def _bad_unit(self, text: str, at: int) -> InequalityError:
-        from orchestrator.config.messages import closest
-
         number = re.match(r"[0-9.]+([eE][-+]?[0-9]+)?", text)
-        unit = text[number.end() if number else 0 :].strip()
-        near = WORDS.get(unit.lower()) or closest(unit, spellings())
+        unit, table = text[number.end() if number else 0 :].strip(), spellings()
+        meant = respellings(unit, table) if unit else ()
+        near = meant[0] if len({table[spelling] for spelling in meant}) == 1 else ""
         message = f"{unit!r} is no unit that an inequality knows"
         suggestion = f"{text[: len(text) - len(unit)]}{near}" if near else ""
         return InequalityError(message, at, allowed="s, min, h, µl, ml, µl/min, degC, K, mM, %", suggestion=suggestion)

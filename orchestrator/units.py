@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -27,6 +27,7 @@ SCALES = Path(__file__).with_name("unit_scales.json")
 NUMBER_PATTERN = r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?"
 _QUANTITY = re.compile(rf"\s*(?P<number>{NUMBER_PATTERN})\s*(?P<unit>.*?)\s*")
 
+_THOUSANDS = re.compile(r"\s*[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(?![0-9,])")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?[0-9]+,[0-9]+.*")
 
 WORDS: Mapping[str, str] = {
@@ -35,6 +36,7 @@ WORDS: Mapping[str, str] = {
     "second": "s",
     "seconds": "s",
     "mins": "min",
+    "mn": "min",
     "minute": "min",
     "minutes": "min",
     "hr": "h",
@@ -263,15 +265,49 @@ def _without_unit(number: str, dimension: Dimension) -> QuantityError:
 
 
 def _unreadable(text: str, dimension: Dimension) -> QuantityError:
+    if _THOUSANDS.match(text):
+        return QuantityError("the decimal mark is a point, and thousands are not set apart: write it without a comma")
     if _DECIMAL_COMMA.fullmatch(text):
-        return QuantityError("the decimal mark is a point", suggestion=f'"{text.strip().replace(",", ".", 1)}"')
+        return QuantityError("the decimal mark is a point", suggestion=_with_point(text, dimension))
     return QuantityError(
         f"{dimension.name} is wanted here", allowed=f'a number and a unit, as in "{dimension.example}"'
     )
 
 
+def _with_point(text: str, dimension: Dimension) -> str:
+    """A quantity with a point in place of its comma, where that can be read."""
+    match = _QUANTITY.fullmatch(text.strip().replace(",", ".", 1))
+    if match is None or match["unit"] not in ("", *dimension.spellings):
+        return ""
+    if match["unit"]:
+        return f'"{match[0]}"'
+    return match["number"] if dimension.bare else f'"{match["number"]} {dimension.unit.replace("*", " ")}"'
+
+
+def respellings(unit: str, spellings: Iterable[str]) -> tuple[str, ...]:
+    """Those of the spellings that differ from a unit only in how it is written: case, signs, blanks, words for units.
+
+    Never another quantity: m and M before a unit are milli and mega.
+    """
+    known, plain = tuple(spellings), _plain(unit)
+    same = (spelling for spelling in known if _plain(spelling) == plain)
+    return tuple(spelling for spelling in same if unit[0] == spelling[0] or not _prefixed(spelling, known))
+
+
+def _prefixed(spelling: str, known: tuple[str, ...]) -> bool:
+    return spelling[0] in "mM" and spelling[1:] in known
+
+
+def _plain(unit: str) -> str:
+    """A unit without what people write in several ways."""
+    parts = re.split(r"\s*/\s*|\s+per\s+", unit.strip(" .").replace("º", "°").replace("℃", "°C"))
+    words = (WORDS.get(part.lower().replace(" ", ""), part).lower() for part in parts)
+    signs = str.maketrans({"µ": "u", "μ": "u", "°": "deg", "·": None, "*": None, " ": None})
+    return "/".join(words).translate(signs)
+
+
 def _wrong_unit(number: str, unit: str, dimension: Dimension) -> QuantityError:
-    """What the unit is if it is another dimension's, else the spelling that was likely meant."""
+    """What the unit is if it is another dimension's, else how it is spelt here, if it is one that can be written."""
     for other in DIMENSIONS:
         if unit in other.spellings and other.name != dimension.name:
             hint = ""
@@ -282,14 +318,8 @@ def _wrong_unit(number: str, unit: str, dimension: Dimension) -> QuantityError:
                 allowed=_units(dimension),
                 suggestion=hint,
             )
-    from difflib import get_close_matches
-
-    lower = {spelling.lower(): spelling for spelling in reversed(dimension.spellings)}
-    close = get_close_matches(unit.lower(), lower, n=1, cutoff=0.4)
-    word = WORDS.get(unit.lower().replace(" ", ""))
-    if word in dimension.spellings:
-        close = [word.lower()]
-    suggestion = f'"{number} {lower[close[0]]}"' if close else ""
+    near = respellings(unit, dimension.spellings)
+    suggestion = f'"{number} {near[0]}"' if near else ""
     return QuantityError(
         f"{unit!r} is no unit of {dimension.name.removeprefix('a ').removeprefix('an ')}",
         allowed=_units(dimension),

@@ -79,6 +79,8 @@ def test_an_inequality_holds_or_not_for_one_recipe_as_for_many(
         ("a <= 5 e", 5, "'e' is no unit", ""),
         ("a <= 1e400", 5, "this number is too large", ""),
         ("time <= 1e400 s", 8, "this number is too large", ""),
+        ("time <= 60 MIN", 8, "'MIN' is no unit", "60 min"),
+        ("temperature <= 212 degF", 15, "'degF' is no unit", ""),
         ("time + 5 ml <= 1 s", 7, "a volume cannot be added to a time", ""),
         ("2 * temperature <= 100 degC", 4, "has no zero to count from", ""),
         ("-temperature <= 5 degC", 1, "has no zero to count from", ""),
