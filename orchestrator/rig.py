@@ -12,11 +12,13 @@ from orchestrator.config import RigConfig, SafeStep
 from orchestrator.config.rig import Flush
 from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectrometer
 from orchestrator.devices_around import RigGas, RigPhase, RigValve
-from orchestrator.errors import LimitRefused, RigFault
+from orchestrator.errors import JournalError, LimitRefused, ReplayDivergence, RigFault
 from orchestrator.spectra import OpticalLayout
 
 FLOW_TOLERANCE_UL_MIN = 1e-9
 FLUSH_LOOK_S = 5.0
+FLUSH_PATIENCE_S = 10.0
+"""While a flush runs, a heater that has not answered for so long is left alone until the next look."""
 
 Around = RigHeater | RigPressure | RigSpectrometer | RigValve | RigGas | RigPhase
 
@@ -224,21 +226,34 @@ async def _each(acts: Mapping[str, Callable[[], Awaitable[None]]]) -> str:
 
 
 async def _flush_while_cooling(rig: Rig, step: Flush, forbids: Forbids | None) -> str:
+    """Flush until the reactor is known to be cold enough; while nobody knows how hot it is, as long as is allowed."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     await rig.flow({step.pump: step.flow_ul_min}, step.at_most_s + 30.0)
-    temperature = (await rig.heater.read()).temperature_c
+    temperature = await _temperature_c(rig)
     why_not = None
-    while temperature > step.until_c and loop.time() - began < step.at_most_s and why_not is None:
+    while not temperature <= step.until_c and loop.time() - began < step.at_most_s and why_not is None:
         why_not = await _flush_on(step.pump, forbids)
         if why_not is None:
             await rig.pumps[step.pump].status()  # a pump with its own watchdog stops when nobody speaks to it
-            temperature = (await rig.heater.read()).temperature_c
-    took = f"{loop.time() - began:.0f} s at {step.flow_ul_min:g} µL/min, down to {temperature:.1f} °C"
+            temperature = await _temperature_c(rig)
+    cooled = "the temperature unknown" if math.isnan(temperature) else f"down to {temperature:.1f} °C"
+    took = f"{loop.time() - began:.0f} s at {step.flow_ul_min:g} µL/min, {cooled}"
     if why_not is None:
         return took
     await rig.flow({}, 1.0)
     return f"{took}; cut short: {why_not}"
+
+
+async def _temperature_c(rig: Rig) -> float:
+    """The reactor's temperature; nan where its sensor is broken or the controller does not answer."""
+    try:
+        async with asyncio.timeout(FLUSH_PATIENCE_S):
+            return (await rig.heater.read()).temperature_c
+    except (JournalError, ReplayDivergence):
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is, the line is as hot as it is and the flush goes on
+        return math.nan
 
 
 async def _flush_on(pump: str, forbids: Forbids | None) -> str | None:

@@ -171,7 +171,7 @@ class HeatersOff(Section):
 
 
 class Flush(Section):
-    """Pump solvent until the reactor is colder than ``until_c``, for ``at_most_s`` at the longest."""
+    """Pump solvent until the reactor is known to be colder than ``until_c``, for ``at_most_s`` at the longest."""
 
     step: Literal["flush"]
     pump: Name
