@@ -15,6 +15,8 @@ COMMUNICATION_TIMEOUT: Final = "communication time-out"
 _SMALLEST_REST_UL: Final = 1.0
 _HOST_AWAY_S: Final = 15.0
 """A host that has not asked for so long was kept away by something: it asks every 10 s."""
+_HOST_AWAY_SHARE: Final = 0.5
+"""Of the watchdog's time, the same for a short one: its pump is asked three times within it."""
 
 
 class Pump(Device, Protocol):
@@ -86,11 +88,14 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
 
     def __init__(self, driver: Pump, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
         super().__init__(driver, rules, seed=seed)
+        watchdog_s = None if rules is None else rules.watchdog_s
+        self._away_s = _HOST_AWAY_S if watchdog_s is None else min(_HOST_AWAY_S, _HOST_AWAY_SHARE * watchdog_s)
         self._motion: _Motion | None = None
         self._stop_wanted = False
         self._base = (0.0, 0.0)
         self._outages_seen = 0
         self._joined = True
+        self._excused = False
         self._tally = _Tally()
         self._interruptions = self._drivers_interruptions = 0
         self.lost_motion: tuple[LostMotion, ...] = ()
@@ -104,6 +109,7 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
         """The driver's ``connect``; volumes count from here."""
         self._motion, self._stop_wanted = None, False
         identity = await super().connect()
+        self._excused = False
         self._base = (0.0, 0.0)
         self.lost_motion = ()
         self._interruptions = self._drivers_interruptions = 0
@@ -147,7 +153,8 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
         healed = self._ladder.healed
         asked_s, status = await self._look("status", self._ask)
         if self._explained(status.alarm) and status.alarm == COMMUNICATION_TIMEOUT and self._motion is None:
-            # A watchdog that stopped a pump which stood still has changed nothing.
+            # A watchdog that stopped a pump which stood still has changed nothing; the next infusion acknowledges it.
+            self._excused = True
             status = replace(status, alarm=None)
         elif self._explained(status.alarm) or self._stopped_itself(status):
             await self._mend(status.alarm or COMMUNICATION_TIMEOUT, healed)
@@ -175,14 +182,14 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
         """Whether an alarm only says that power or host were away."""
         if alarm != COMMUNICATION_TIMEOUT:
             return alarm == POWER_RESET
-        return self.outages > self._outages_seen or self._silence_s() > _HOST_AWAY_S
+        return self._excused or self.outages > self._outages_seen or self._silence_s() > self._away_s
 
     def _stopped_itself(self, status: PumpStatus) -> bool:
         """Whether a watchdog stopped the pump, and its alarm was lost on the line."""
         motion = self._motion
         if motion is None or status.alarm is not None or status.state is not PumpState.STOPPED:
             return False
-        return self._silence_s() > _HOST_AWAY_S and motion.rest_ul(now_s()) >= _SMALLEST_REST_UL
+        return self._silence_s() > self._away_s and motion.rest_ul(now_s()) >= _SMALLEST_REST_UL
 
     def _silence_s(self) -> float:
         return 0.0 if self._newest is None else now_s() - self._newest[1]
@@ -233,6 +240,7 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
         self._drivers_interruptions = 0
         await self._driver.connect()
         self._joined = True
+        self._excused = False
         at_s = now_s()
         infused_ul = last.infused_ul
         if alarm == POWER_RESET:

@@ -83,13 +83,15 @@ class RecoveryRules:
 
     ``bound_s``: the longest outage survived. The waits between attempts grow from ``first_wait_s`` by a factor of two
     up to ``longest_wait_s``, each changed at random by up to the share ``jitter`` so that devices of one line do not
-    all try at once.
+    all try at once. ``watchdog_s``: after so long without a word from the host the device stops by itself; None for one
+    that does not.
     """
 
     bound_s: float = 30.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 4.0
     jitter: float = 0.25
+    watchdog_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("bound_s", self.bound_s), ("first_wait_s", self.first_wait_s)):
@@ -99,6 +101,8 @@ class RecoveryRules:
             raise ValueError(f"longest_wait_s must be at least {self.first_wait_s:g} s, not {self.longest_wait_s!r}")
         if not 0 <= self.jitter < 1:
             raise ValueError(f"jitter must be from 0 to below 1, not {self.jitter!r}")
+        if self.watchdog_s is not None and not self.watchdog_s > 0:
+            raise ValueError(f"watchdog_s must be positive, not {self.watchdog_s!r}")
 
 
 class Ladder:

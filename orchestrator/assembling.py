@@ -6,6 +6,7 @@ Nothing here knows what the wires end in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -192,6 +193,7 @@ class Drivers:
         except (TypeError, ValueError) as error:
             raise RigFault(f"{name}: no {kind.word} driver can be built from this: {error}") from error
         rules = self._detector_rules if kind.role == "spectrometer" else self._rules
+        rules = replace(rules, watchdog_s=config.stops_by_itself_s)
         return _LADDERS[kind.role](plain, rules, seed=self._seed)
 
 

@@ -14,11 +14,13 @@ from orchestrator.devices import RigHeater, RigPressure, RigPump, RigSpectromete
 from orchestrator.devices_around import RigGas, RigPhase, RigValve
 from orchestrator.errors import JournalError, LimitRefused, ReplayDivergence, RigFault
 from orchestrator.spectra import OpticalLayout
+from orchestrator.unattended import pumps_heard_every_s
 
 FLOW_TOLERANCE_UL_MIN = 1e-9
 FLUSH_LOOK_S = 5.0
 FLUSH_PATIENCE_S = 10.0
-"""While a flush runs, a heater that has not answered for so long is left alone until the next look."""
+"""While a flush runs, a heater that has not answered for so long is left alone until the next look. Both are shorter
+where the pumps' watchdogs would not wait so long."""
 
 Around = RigHeater | RigPressure | RigSpectrometer | RigValve | RigGas | RigPhase
 
@@ -230,10 +232,11 @@ async def _flush_while_cooling(rig: Rig, step: Flush, forbids: Forbids | None) -
     loop = asyncio.get_running_loop()
     began = loop.time()
     await rig.flow({step.pump: step.flow_ul_min}, step.at_most_s + 30.0)
+    look_s = pumps_heard_every_s(rig.config, FLUSH_LOOK_S)
     temperature = await _temperature_c(rig)
     why_not = None
     while not temperature <= step.until_c and loop.time() - began < step.at_most_s and why_not is None:
-        why_not = await _flush_on(step.pump, forbids)
+        why_not = await _flush_on(step.pump, look_s, forbids)
         if why_not is None:
             await rig.pumps[step.pump].status()  # a pump with its own watchdog stops when nobody speaks to it
             temperature = await _temperature_c(rig)
@@ -248,7 +251,7 @@ async def _flush_while_cooling(rig: Rig, step: Flush, forbids: Forbids | None) -
 async def _temperature_c(rig: Rig) -> float:
     """The reactor's temperature; nan where its sensor is broken or the controller does not answer."""
     try:
-        async with asyncio.timeout(FLUSH_PATIENCE_S):
+        async with asyncio.timeout(pumps_heard_every_s(rig.config, FLUSH_PATIENCE_S)):
             return (await rig.heater.read()).temperature_c
     except (JournalError, ReplayDivergence):
         raise
@@ -256,11 +259,11 @@ async def _temperature_c(rig: Rig) -> float:
         return math.nan
 
 
-async def _flush_on(pump: str, forbids: Forbids | None) -> str | None:
-    """Let the flush run for a while; returns at once when it must end, and why."""
-    for _ in range(int(FLUSH_LOOK_S)):
+async def _flush_on(pump: str, look_s: float, forbids: Forbids | None) -> str | None:
+    """Let the flush run for ``look_s``; returns within a second when it must end, and why."""
+    for second in range(math.ceil(look_s)):
         why_not = None if forbids is None else forbids(pump)
         if why_not is not None:
             return why_not
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(min(1.0, look_s - second))
     return None

@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from orchestrator.config import RigConfig
 from orchestrator.devices import ASKED_BY, HeaterReading
 from orchestrator.errors import ReplayDivergence
 from orchestrator.patience import Patience
 from orchestrator.rig import Rig
 from orchestrator.symptoms import NO_OUTPUT, PRESSURE_SETTLES_S, Delivery, HeaterTrend, PressureTrend, Symptom
+from orchestrator.unattended import pumps_heard_every_s
 
 WATCH_PERIOD_S: Final = 2.0
 REFRESH_PERIOD_S: Final = 4.0
 PUMP_PERIOD_S: Final = 10.0
+"""Shorter where a pump has a watchdog that would not wait so long."""
 LEAST_PAUSE_SHARE: Final = 0.25
 """Of a round's period, the least in which its line is left to others."""
 PATIENCE_S: Final = 3.0
@@ -73,11 +74,12 @@ class Interlocks:
     """Watches temperature, its sensor and output, pressure, delivery and alarms, and keeps the latest readings.
 
     One for a rig, for as long as it is connected. ``latched``: trips of an earlier sitting that nobody has cleared.
+    ``periods``: others than those that follow from the rig.
     """
 
     def __init__(self, rig: Rig, latched: Iterable[Trip] = (), periods: Periods | None = None) -> None:
         self._rig = rig
-        self._periods = periods or Periods()
+        self._periods = periods or Periods(pumps_s=pumps_heard_every_s(rig.config, PUMP_PERIOD_S))
         self._trips: list[Trip] = list(latched)
         self._tripped_s = -math.inf
         self._listeners: list[OnTrip] = []
@@ -311,7 +313,7 @@ class Interlocks:
         self._seen(name)
         if reading.faults:
             return Trip("heater fault", name, ", ".join(reading.faults), "none", "")
-        limit = over_temperature_c(self._rig.config)
+        limit = self._rig.config.limits.over_temperature_c
         if reading.temperature_c > limit:
             return Trip("over-temperature", name, round(reading.temperature_c, 2), limit, "°C")
         return _tripped(name, self._heater_trend.note(asyncio.get_running_loop().time(), reading))
@@ -399,8 +401,3 @@ def _tripped(device: str, symptom: Symptom | None) -> Trip | None:
     if symptom is None:
         return None
     return Trip(symptom.interlock, device, symptom.value, symptom.limit, symptom.unit)
-
-
-def over_temperature_c(config: RigConfig) -> float:
-    """The temperature above which the heater is cut: the set-point limit plus the declared overshoot."""
-    return config.limits.temperature_c[1] + config.limits.heater_overshoot_k

@@ -1,9 +1,13 @@
-"""Whether a rig may be left alone: what stops by itself when every computer around it is dead."""
+"""Whether a rig may be left alone: what stops by itself when every computer around it is dead, and what that asks for
+while one is alive."""
 
 from __future__ import annotations
 
 from orchestrator.config import RigConfig
 from orchestrator.config.device_roles import HeaterConfig
+
+LOOKS_IN_TIME = 3.0
+"""So many looks at the pumps fit into the time of the shortest watchdog among them: one may be late, or be lost."""
 
 
 def unattended_problems(rig: RigConfig) -> tuple[str, ...]:
@@ -23,3 +27,9 @@ def device_watchdogs(rig: RigConfig) -> dict[str, float | None]:
     """After how many seconds without a word from the host each actuator goes safe by itself; None: it does not."""
     actuators = {name: device for name, device in rig.devices.items() if device.role in ("pump", "heater", "gas")}
     return {name: device.stops_by_itself_s for name, device in actuators.items()}
+
+
+def pumps_heard_every_s(rig: RigConfig, at_most_s: float) -> float:
+    """How often pumps are spoken to so that none stops by itself, in s: ``at_most_s`` where no watchdog is shorter."""
+    known = [pump.stops_by_itself_s for pump in rig.pumps.values() if pump.stops_by_itself_s is not None]
+    return min([at_most_s, *(watchdog_s / LOOKS_IN_TIME for watchdog_s in known)])

@@ -160,6 +160,11 @@ class Limits(Section):
     pump_flow_ul_min: Flow | None = None
     pressure_band: Ratios = Range(0.6, 1.6)
 
+    @property
+    def over_temperature_c(self) -> float:
+        """The temperature above which the heater is cut: the set-point limit plus the declared overshoot."""
+        return self.temperature_c[1] + self.heater_overshoot_k
+
 
 # Safe sequence
 

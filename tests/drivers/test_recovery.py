@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ PumpScenario = Callable[[RecoveringPump, SteppingPump, NewEraTwin, WireFaults], 
 MEMORY = PumpMemory(diameter_mm=26.7)
 
 
-def with_pump(scenario: PumpScenario, *, safe_mode_timeout_s: int | None = 255) -> None:
+def with_pump(scenario: PumpScenario, *, safe_mode_timeout_s: int | None = 255, rules: RecoveryRules = RULES) -> None:
     async def main() -> None:
         mechanics = SteppingPump()
         MEMORY.diameter_mm = 26.7
@@ -62,7 +63,7 @@ def with_pump(scenario: PumpScenario, *, safe_mode_timeout_s: int | None = 255) 
         faults = WireFaults(seed=1)
         line = Line(MemoryTransport(faults.around(twin), gate=faults))
         driver = NewEraPump(line, 3, 26.7, 50_000.0, safe_mode_timeout_s=safe_mode_timeout_s, name="lead")
-        pump = RecoveringPump(driver, RULES)
+        pump = RecoveringPump(driver, rules)
         await pump.connect()
         await scenario(pump, mechanics, twin, faults)
         await pump.close()
@@ -188,6 +189,20 @@ def test_a_watchdog_that_an_outage_let_run_out_is_mended_and_the_infusion_goes_o
         assert 0.0 in [flow for _, flow in plant.commands[-3:]]
 
     with_pump(scenario, safe_mode_timeout_s=10)
+
+
+def test_a_short_watchdog_that_a_host_who_was_away_let_run_out_is_mended_as_well() -> None:
+    async def scenario(pump: RecoveringPump, plant: SteppingPump, twin: NewEraTwin, wire: WireFaults) -> None:
+        await pump.status()
+        await asyncio.sleep(6.0)
+        for _ in range(3):
+            assert (await pump.status()).alarm is None  # it stood still all the while
+        await pump.infuse(60.0, 600.0)
+        await asyncio.sleep(6.0)
+        status = await pump.status()
+        assert (status.state, status.alarm, status.interruptions) == (PumpState.INFUSING, None, 1)
+
+    with_pump(scenario, safe_mode_timeout_s=5, rules=replace(RULES, watchdog_s=5.0))
 
 
 def test_a_stall_stays_an_alarm() -> None:

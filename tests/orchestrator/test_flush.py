@@ -22,7 +22,7 @@ UNTIL_C = 60.0
 Spoil = Callable[[Rig], None]
 
 
-def flushed(spoil: Spoil | None = None) -> tuple[bool, str, float]:
+def flushed(spoil: Spoil | None = None, watchdog_s: int = 30) -> tuple[bool, str, float]:
     """The flush of a hot bench: whether it went well, what was said of it, and the µL of solvent that it took."""
     said: dict[str, tuple[bool, str]] = {}
 
@@ -30,11 +30,11 @@ def flushed(spoil: Spoil | None = None) -> tuple[bool, str, float]:
         said[step] = (ok, detail)
 
     async def main() -> float:
-        rig = rig_on_twins()
+        rig = rig_on_twins(**{"safe_mode_timeout: 30 s": f"safe_mode_timeout: {watchdog_s} s"})
         await rig.connect()
         await rig.heater.set_temperature(120.0)
-        for _ in range(30):
-            await asyncio.sleep(10.0)
+        for _ in range(900 // watchdog_s):
+            await asyncio.sleep(watchdog_s / 3.0)
             await rig.count()  # nobody watches: each pump would stop itself
         if spoil is not None:
             spoil(rig)
@@ -96,6 +96,14 @@ def test_it_ends_by_the_temperature_when_that_is_known_again() -> None:
     ok, detail, _ = flushed(reads(now_and_then))
     assert ok
     assert detail.endswith("down to 59.0 °C")
+
+
+@pytest.mark.parametrize("spoil", [None, reads(_silent)], ids=["cooling", "a heater that never answers"])
+def test_it_speaks_to_its_pump_before_a_short_watchdog_stops_it(spoil: Spoil | None) -> None:
+    ok, detail, took_ul = flushed(spoil, watchdog_s=3)
+    flush_s = float(detail.split(" s at ")[0])
+    assert ok
+    assert took_ul == pytest.approx(400.0 * flush_s / 60.0, rel=0.05)
 
 
 def test_a_run_that_ends_because_its_sensor_broke_rinses_its_hot_tube(tmp_path: Path) -> None:

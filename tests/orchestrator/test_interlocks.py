@@ -72,6 +72,24 @@ def test_a_rig_on_which_nothing_is_wrong_idles_heats_flows_and_is_made_safe_with
     assert set(interlocks.seen_s) == {"cs", "pb", "halide", "solvent", "oven", "mixer_pressure"}
 
 
+@pytest.mark.parametrize("watchdog_s", [1, 5, 12])
+def test_pumps_whose_watchdogs_are_short_are_spoken_to_in_time(watchdog_s: int) -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        await rig.heater.set_temperature(120.0)
+        await rig.flow({"cs": 80.0, "pb": 80.0, "solvent": 200.0}, 3600.0)
+        await asyncio.sleep(600.0)
+        assert {name: (await pump.status()).state for name, pump in rig.pumps.items()} == {
+            "cs": "infusing",
+            "pb": "infusing",
+            "halide": "stopped",
+            "solvent": "infusing",
+        }
+        assert await make_safe(rig, quiet, forbids_flush=interlocks.forbids_flush)
+        assert sum(pump.newest.interruptions for pump in rig.pumps.values()) == 0
+
+    assert played(scene, **{"safe_mode_timeout: 30 s": f"safe_mode_timeout: {watchdog_s} s"})[1] == []
+
+
 @pytest.mark.parametrize(
     ("kind", "target", "interlock", "within_s"),
     [
