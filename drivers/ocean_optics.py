@@ -170,7 +170,8 @@ class OceanSpectrometer:
         Raises OutOfRangeError, ReadBackError or RefusedError where the spectrometer has its own opinion.
         """
         low, high = self.identity.integration_range_s
-        if not low <= duration_s < high:
+        # Whole microseconds are what it is sent, and what its range is of.
+        if not (math.isfinite(duration_s) and round(low * 1e6) <= round(duration_s * 1e6) < round(high * 1e6)):
             raise OutOfRangeError(
                 f"integration time {duration_s:g} s is outside {low:g} <= t < {high:g} s",
                 low=low,
@@ -179,8 +180,7 @@ class OceanSpectrometer:
                 port=self._port,
                 asked=duration_s,
             )
-        device = self._opened()
-        duration_us = round(duration_s * 1e6)
+        device, duration_us = self._opened(), round(duration_s * 1e6)
         await self._call(lambda: self._integrate(device, duration_us), 5.0, "set integration time")
         self._under_way_s = max(self._under_way_s, self._integration_s)
         self._integration_s = duration_us / 1e6

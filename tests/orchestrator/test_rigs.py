@@ -194,6 +194,26 @@ def test_every_ocean_model_sees_its_lamp(model: str) -> None:
     run_virtual(scenario())
 
 
+@pytest.mark.parametrize("model", ["USB2000+", "Flame-S", "USB4000", "Flame-T", "STS", "QE Pro", "HDX"])
+def test_every_ocean_model_makes_the_exposures_at_both_ends_of_what_its_file_promises(model: str) -> None:
+    async def scenario() -> None:
+        rig = await built(edited("spectrometer", f"driver: ocean_optics\nport: optics\nmodel: {model}"))
+        await rig.spectrometer.connect()
+        for end_s in rig.layout.exposure_s:
+            assert await rig.spectrometer.set_integration(end_s) == end_s
+        await rig.close()
+
+    run_virtual(scenario())
+
+
+def test_light_too_faint_for_every_exposure_is_read_at_the_detectors_longest(tmp_path: Path) -> None:
+    faint = {"value: 2 mM": "value: 0.05 mM", "[5 ms, 2 s]": "[5 ms, 10 s]"}
+    one = {"experiments: 25": "experiments: 1", "initial: 8": "initial: 1"}
+    ended = rehearse(quick("ika-hdx", **faint, **one), tmp_path / "run.sqlite")
+    assert ended.state.stop_reason == "budget_experiments"
+    assert 9.999999 in [event.data.get("integration_s") for event in ended.events]
+
+
 def test_a_shutter_that_a_high_line_closes_is_dark_when_it_should_be() -> None:
     async def scenario() -> None:
         lamp = "lamp_line: {mode: emission, on_level: low, settle: 2 s}"
