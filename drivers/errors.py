@@ -68,6 +68,19 @@ def must_be_within(what: str, value: float, low: float, high: float, unit: str, 
         raise OutOfRangeError(message, low=low, high=high, device=device, port=port, asked=value)
 
 
+def brought_within(
+    what: str, value: float, low: float, high: float, unit: str, *, slack: float, device: str, port: str = ""
+) -> float:
+    """The value; or the end of the range, where it lies beyond that by at most this share of it.
+
+    For ends that the asker knows only as somebody has rounded them. Raises OutOfRangeError before anything is sent.
+    """
+    nearest = min(max(value, low), high)
+    if not abs(nearest - value) <= slack * abs(nearest):
+        must_be_within(what, value, low, high, unit, device=device, port=port)
+    return nearest
+
+
 class ReadBackError(DriverError):
     """A setting was accepted, but reads back as something else."""
 

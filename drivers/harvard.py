@@ -15,6 +15,7 @@ from drivers.errors import (
     ReadBackError,
     RefusedError,
     WireTimeoutError,
+    brought_within,
     must_be_within,
 )
 from drivers.harvard_frames import (
@@ -46,6 +47,8 @@ stands in their place."""
 MAX_DIAMETER_MM: Final[dict[HarvardModel, float]] = {"PHD Ultra": 50.0, "11 Elite": 33.0}
 MIN_DIAMETER_MM: Final = 0.1
 FLOW_TOLERANCE: Final = 0.005
+END_SLACK: Final = 0.002
+"""A flow beyond an end by this share is set to that end: the pump's own ends are the data sheet's with few digits."""
 MIN_VOLUME_UL: Final = 0.001
 _STATES: Final = {
     ":": PumpState.STOPPED,
@@ -152,7 +155,7 @@ class HarvardPump(LineDevice):
 
         Raises OutOfRangeError, ReadBackError (the flow differs by more than 0.5 %), DeviceAlarmError.
         """
-        self._check_flow(flow_ul_min)
+        flow_ul_min = self._checked_flow(flow_ul_min)
         self._check_volume(volume_ul)
         status = await self._clear_status("infuse")
         if status.state is PumpState.INFUSING and self._target_ul is not None:
@@ -162,7 +165,7 @@ class HarvardPump(LineDevice):
         await self._halt()
         await self._bank()
         await self._clear_target()
-        target = format_volume(volume_ul, down=True)
+        target = format_volume(volume_ul, "down")
         target_ul = parse_volume_ul(target)
         await self._set("tvolume", target, target_ul, parse_volume_ul)
         actual = await self._change_rate(flow_ul_min)
@@ -175,7 +178,7 @@ class HarvardPump(LineDevice):
 
         Returns the flow read back. Raises RefusedError when the pump does not infuse.
         """
-        self._check_flow(flow_ul_min)
+        flow_ul_min = self._checked_flow(flow_ul_min)
         status = await self._clear_status("change flow")
         if status.state is not PumpState.INFUSING:
             raise self._wire.fault(RefusedError, "the pump does not infuse", f"{flow_ul_min:g} µL/min", status.state)
@@ -255,7 +258,7 @@ class HarvardPump(LineDevice):
         return await self._change_rate(flow_ul_min)
 
     async def _change_rate(self, flow_ul_min: float) -> float:
-        argument = format_rate(flow_ul_min)
+        argument = format_rate(flow_ul_min, self.flow_range_ul_min)
         await self._wire.tell(f"irate {argument}")
         actual_ul_min = await self._wire.query("irate", parse_rate_ul_min)
         if abs(actual_ul_min / flow_ul_min - 1.0) > FLOW_TOLERANCE:
@@ -317,9 +320,9 @@ class HarvardPump(LineDevice):
             )
         return status
 
-    def _check_flow(self, flow_ul_min: float) -> None:
-        low, high = self.flow_range_ul_min
-        must_be_within("flow", flow_ul_min, low, high, "µL/min", device=self._name, port=self._line.name)
+    def _checked_flow(self, flow_ul_min: float) -> float:
+        (low, high), port = self.flow_range_ul_min, self._line.name
+        return brought_within("flow", flow_ul_min, low, high, "µL/min", slack=END_SLACK, device=self._name, port=port)
 
     def _check_volume(self, volume_ul: float) -> None:
         low, high = MIN_VOLUME_UL, self._max_volume_ul or 1e6

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from drivers.errors import OutOfRangeError, ProtocolError, WireTimeoutError
 from drivers.transport import Transport
@@ -185,10 +185,10 @@ def parse_diameter_mm(text: str) -> float:
     return float(match[1])
 
 
-def format_volume(volume_ul: float, *, down: bool = False) -> str:
+def format_volume(volume_ul: float, rounding: Literal["nearest", "down", "up"] = "nearest") -> str:
     """Five significant digits in the unit that needs no leading zeros: ``1.2345 ml``, ``850.5 nl``.
 
-    Nearest, or with ``down`` the next one below. Raises OutOfRangeError for what no unit can hold.
+    Nearest, or the next one down or up. Raises OutOfRangeError for what no unit can hold.
     """
     if math.isfinite(volume_ul):
         for unit, factor in _UL.items():
@@ -197,13 +197,22 @@ def format_volume(volume_ul: float, *, down: bool = False) -> str:
                 continue
             decimals = 4 - math.floor(math.log10(value))
             scaled = value * 10**decimals
-            # The margin keeps a decimal number that binary stores slightly low from falling to the one below.
-            whole = math.floor(scaled * (1 + 1e-12)) if down else round(scaled)
+            # The margin keeps a decimal number that binary stores slightly off from becoming the one beside it.
+            if rounding == "down":
+                whole = math.floor(scaled * (1 + 1e-12))
+            else:
+                whole = math.ceil(scaled * (1 - 1e-12)) if rounding == "up" else round(scaled)
             digits = f"{whole / 10**decimals:.{decimals}f}"
             return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits} {unit}"
     raise OutOfRangeError(f"{volume_ul:g} µL cannot be written", low=1e-7, high=1e8, asked=f"{volume_ul:g}")
 
 
-def format_rate(flow_ul_min: float) -> str:
-    """Five significant digits: ``80.25 ul/min``."""
-    return f"{format_volume(flow_ul_min)}/min"
+def format_rate(flow_ul_min: float, within_ul_min: tuple[float, float] = (0.0, math.inf)) -> str:
+    """Five significant digits: ``80.25 ul/min``; where the nearest lie outside what the pump takes, the next inside."""
+    volume = format_volume(flow_ul_min)
+    written_ul = parse_volume_ul(volume)
+    if written_ul < within_ul_min[0] * (1 - 1e-9):
+        volume = format_volume(flow_ul_min, "up")
+    elif written_ul > within_ul_min[1] * (1 + 1e-9):
+        volume = format_volume(flow_ul_min, "down")
+    return f"{volume}/min"

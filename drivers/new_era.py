@@ -17,10 +17,11 @@ from drivers.errors import (
     ProtocolError,
     RefusedError,
     WireTimeoutError,
+    brought_within,
     must_be_within,
 )
 from drivers.line_device import LineDevice
-from drivers.new_era_frames import format_number, parse_number
+from drivers.new_era_frames import format_number, parse_number, slowest_ul_min
 from drivers.new_era_motor import NewEraMotor
 from drivers.new_era_wire import NewEraWire
 from drivers.readings import Look, PumpState, PumpStatus, pump_look
@@ -38,6 +39,9 @@ MICROLITRE_DIAMETER_MM: Final = 14.0
 """Up to this syringe diameter the pump counts volumes in µL, above it in mL."""
 SETTLE_ROUNDS: Final = 5
 """How often the pumps that may have heard another's order are gone through until none is in doubt."""
+END_SLACK: Final = 0.002
+"""A flow beyond an end by this share is set to that end: the pump takes a diameter with four digits, and so has ends of
+its own beside those of the syringe's."""
 LEAST_REST_UL: Final = 1.0
 """What is not worth starting for."""
 
@@ -103,7 +107,7 @@ class NewEraPump(LineDevice):
         self._max_volume_ul = max_volume_ul
         self._safe_mode_timeout_s = safe_mode_timeout_s
         self._wire = NewEraWire(line, address, name, self)
-        self._motor = NewEraMotor(self._wire, self.flow_range_ul_min[1])
+        self._motor = NewEraMotor(self._wire, self.flow_range_ul_min)
         self._told: _Told | None = None
         self._orders = 0
         self._verifying = asyncio.Lock()
@@ -112,9 +116,9 @@ class NewEraPump(LineDevice):
 
     @property
     def flow_range_ul_min(self) -> tuple[float, float]:
-        """Slowest and fastest flow: plunger speed limits times the syringe's cross-section."""
-        area_cm2 = math.pi * (self._diameter_mm / 20.0) ** 2
-        return MIN_PLUNGER_CM_H / 60.0 * area_cm2 * 1000.0, MAX_PLUNGER_CM_MIN * area_cm2 * 1000.0
+        """Slowest and fastest flow: plunger speed limits times the cross-section of the diameter that it is told."""
+        area_cm2 = math.pi * (float(format_number(self._diameter_mm)) / 20.0) ** 2
+        return slowest_ul_min(MIN_PLUNGER_CM_H / 60.0 * area_cm2 * 1000.0), MAX_PLUNGER_CM_MIN * area_cm2 * 1000.0
 
     async def _meet(self) -> str:
         async with self._ordering():
@@ -148,13 +152,14 @@ class NewEraPump(LineDevice):
     async def infuse(self, flow_ul_min: float, volume_ul: float) -> float:
         """Be infusing at ``flow_ul_min``, and stop by yourself after ``volume_ul`` from now.
 
-        Returns the flow the pump reads back, in µL/min: four digits are all it takes. Where the pump already infuses
-        and what is left of its bound matches ``volume_ul`` within 2 %, only the rate changes and the motor never
-        stops; otherwise the pump stops for some tenths of a second while the new bound is set.
+        Returns the flow the pump reads back, in µL/min: four digits are all it takes, the nearest ones within its
+        range. Where the pump already infuses and what is left of its bound matches ``volume_ul`` within 2 %, only the
+        rate changes and the motor never stops; otherwise the pump stops for some tenths of a second while the new
+        bound is set.
 
         Raises OutOfRangeError, ReadBackError (the flow differs by more than 0.5 %), DeviceAlarmError.
         """
-        self._check_flow(flow_ul_min)
+        flow_ul_min = self._checked_flow(flow_ul_min)
         self._check_volume(volume_ul)
         async with self._ordering():
             told = self._told
@@ -176,7 +181,7 @@ class NewEraPump(LineDevice):
 
         Returns the flow read back. Raises RefusedError when the pump does not infuse.
         """
-        self._check_flow(flow_ul_min)
+        flow_ul_min = self._checked_flow(flow_ul_min)
         async with self._ordering():
             status = await self._clear_status("change flow")
             if status.state is not PumpState.INFUSING:
@@ -340,9 +345,9 @@ class NewEraPump(LineDevice):
             self._line.neighbours.remove(self)
         await super()._leave()
 
-    def _check_flow(self, flow_ul_min: float) -> None:
-        low, high = self.flow_range_ul_min
-        must_be_within("flow", flow_ul_min, low, high, "µL/min", device=self._name, port=self._line.name)
+    def _checked_flow(self, flow_ul_min: float) -> float:
+        (low, high), port = self.flow_range_ul_min, self._line.name
+        return brought_within("flow", flow_ul_min, low, high, "µL/min", slack=END_SLACK, device=self._name, port=port)
 
     def _check_volume(self, volume_ul: float) -> None:
         low, high = (0.001, 9999.0) if self._diameter_mm <= MICROLITRE_DIAMETER_MM else (1.0, 9.999e6)

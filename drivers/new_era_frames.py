@@ -6,7 +6,7 @@ import binascii
 import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from drivers.errors import OutOfRangeError, ProtocolError
 from drivers.transport import Transport
@@ -112,16 +112,19 @@ def parse_reply(data: bytes, address: int) -> Reply:
     return Reply(prompt, rest)
 
 
-def format_number(value: float, *, down: bool = False) -> str:
-    """At most four digits, at most three of them after the point; nearest, or the next one down.
+def format_number(value: float, rounding: Literal["nearest", "down", "up"] = "nearest") -> str:
+    """At most four digits, at most three of them after the point; nearest, or the next one down or up.
 
     Raises OutOfRangeError when the number does not fit, or would become zero.
     """
     if math.isfinite(value) and value > 0:
         for decimals in (3, 2, 1, 0):
             scaled = value * 10**decimals
-            # The margin keeps a decimal number that binary stores slightly low from falling to the one below.
-            whole = math.floor(scaled * (1 + 1e-12)) if down else round(scaled)
+            # The margin keeps a decimal number that binary stores slightly off from becoming the one beside it.
+            if rounding == "down":
+                whole = math.floor(scaled * (1 + 1e-12))
+            else:
+                whole = math.ceil(scaled * (1 - 1e-12)) if rounding == "up" else round(scaled)
             if 0 < whole <= 9999:
                 return f"{whole / 10**decimals:.{decimals}f}"
     raise OutOfRangeError(f"{value:g} does not fit four digits", low=0.001, high=9999.0, asked=f"{value:g}")
@@ -158,15 +161,31 @@ def parse_dispensed_ul(text: str) -> tuple[float, float]:
     return float(match[1]) * _UL[match[3]], float(match[2]) * _UL[match[3]]
 
 
-def choose_rate(flow_ul_min: float, keep_unit: str | None = None) -> tuple[str, str]:
+def slowest_ul_min(mechanical_ul_min: float) -> float:
+    """The slowest flow from which on every flow is written within 0.5 %, for a plunger that goes down to this one.
+
+    Three decimals of µL/h are that close from 0.1 µL/h on; below twice that, only where the end can itself be written.
+    """
+    per_h = 60.0 * mechanical_ul_min
+    return mechanical_ul_min if per_h >= 0.2 else max(math.ceil(1000.0 * per_h) / 1000.0, 0.1) / 60.0
+
+
+def choose_rate(
+    flow_ul_min: float, keep_unit: str | None = None, *, within_ul_min: tuple[float, float] = (0.0, math.inf)
+) -> tuple[str, str]:
     """The digits and unit that come closest to a flow: ("80.25", "UM").
 
     ``keep_unit`` wins while it is within 0.1 %: units cannot change while the pump runs. Among equals, µL/min wins.
+    ``within_ul_min``: what the pump takes; where the nearest digits lie outside it, the next ones inside stand.
     """
     best: tuple[float, str, str] | None = None
     for unit, factor in _UL_PER_MIN.items():
         try:
             digits = format_number(flow_ul_min / factor)
+            if float(digits) * factor < within_ul_min[0] * (1 - 1e-9):
+                digits = format_number(flow_ul_min / factor, "up")
+            elif float(digits) * factor > within_ul_min[1] * (1 + 1e-9):
+                digits = format_number(flow_ul_min / factor, "down")
         except OutOfRangeError:
             continue
         error = abs(float(digits) * factor / flow_ul_min - 1.0)

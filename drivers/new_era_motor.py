@@ -51,12 +51,14 @@ class Motion:
 class NewEraMotor:
     """One pump's settings, motor and counters.
 
-    ``fastest_ul_min`` bounds what two readings of a counter can differ by.
+    ``flow_range_ul_min``: the rates that the pump takes; the fastest bounds what two readings of a counter can differ
+    by.
     """
 
-    def __init__(self, wire: NewEraWire, fastest_ul_min: float) -> None:
+    def __init__(self, wire: NewEraWire, flow_range_ul_min: tuple[float, float]) -> None:
         self._wire = wire
-        self._fastest_ul_s = fastest_ul_min / 60.0
+        self._flow_range_ul_min = flow_range_ul_min
+        self._fastest_ul_s = flow_range_ul_min[1] / 60.0
         self._banked_ul = (0.0, 0.0)
         self._clearing: tuple[float, float] | None = None
         self._counted_ul = (0.0, 0.0)
@@ -149,19 +151,19 @@ class NewEraMotor:
     async def set_volume(self, volume_ul: float) -> float:
         """Set the bound of the next run, rounded down to four digits of the unit the pump counts in; returns it."""
         _, per_unit_ul = await self._wire.read("VOL", parse_volume_ul)
-        digits = format_number(volume_ul / per_unit_ul, down=True)
+        digits = format_number(volume_ul / per_unit_ul, "down")
         await self.set("VOL", digits, lambda text: parse_volume_ul(text)[0] / per_unit_ul)
         return float(digits) * per_unit_ul
 
     async def set_rate(self, flow_ul_min: float) -> float:
         """Set the flow of a pump that stands still; returns it as read back."""
-        digits, unit = choose_rate(flow_ul_min)
+        digits, unit = choose_rate(flow_ul_min, within_ul_min=self._flow_range_ul_min)
         return await self._write_rate(f"{digits} {unit}", flow_ul_min)
 
     async def change_rate(self, flow_ul_min: float) -> float:
         """A running pump takes digits only; another unit needs a pause, which keeps the phase's volume count."""
         current_ul_min, running_unit = await self._wire.read("RAT", parse_rate_ul_min)
-        digits, unit = choose_rate(flow_ul_min, keep_unit=running_unit)
+        digits, unit = choose_rate(flow_ul_min, keep_unit=running_unit, within_ul_min=self._flow_range_ul_min)
         if unit == running_unit:
             if math.isclose(current_ul_min, flow_ul_min, rel_tol=1e-9):
                 return current_ul_min

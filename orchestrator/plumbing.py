@@ -148,8 +148,7 @@ def flow_planner(campaign: CampaignConfig, rig: RigConfig) -> Callable[[Recipe],
     breaks = constraint_check(campaign, rig)
 
     def plan(recipe: Recipe) -> FlowPlan:
-        temperature = system.temperature.value(recipe)
-        _within("temperature", temperature, rig.limits.temperature_c, "°C")
+        temperature = _within("temperature", system.temperature.value(recipe), rig.limits.temperature_c, "°C")
         knob = system.flow.value(recipe)
         total = 60.0 * volume / knob if system.flow.kind == "residence_time" else knob
         _within("total flow", total, rig.limits.total_flow_ul_min, "µL/min")
@@ -163,7 +162,7 @@ def flow_planner(campaign: CampaignConfig, rig: RigConfig) -> Callable[[Recipe],
                 raise Unreachable(reason, quantity=pump, value=share * total, low=0.0, high=total, unit="µL/min")
             flows[pump] = share * total if share > NEGLIGIBLE else 0.0
             if flows[pump] > 0.0:
-                _within(pump, flows[pump], limits[pump], "µL/min")
+                flows[pump] = _within(pump, flows[pump], limits[pump], "µL/min")
         _within("pressure", pressure_drop_kpa(rig, total), (-math.inf, rig.limits.pressure_kpa), "kPa")
         made = FlowPlan(flows, temperature, 60.0 * volume / total, total)
         for index in range(len(campaign.constraints)):
@@ -360,10 +359,12 @@ def flow_limits(rig: RigConfig, pump: str) -> tuple[float, float]:
     return low, min(high, rig.limits.pump_flow_ul_min or math.inf)
 
 
-def _within(quantity: str, value: float, limits: tuple[float, float], unit: str) -> None:
+def _within(quantity: str, value: float, limits: tuple[float, float], unit: str) -> float:
+    """The value; the limit itself where rounding carried it a hair beyond: devices hold limits to the last digit."""
     low, high = limits
     slack_low, slack_high = (0.0 if math.isinf(end) else SLACK * abs(end) for end in limits)
     if not low - slack_low <= value <= high + slack_high:
         allowed = f"up to {high:.4g}" if math.isinf(low) else f"{low:.4g} to {high:.4g}"
         reason = f"{quantity} would be {value:.4g} {unit}, and the rig allows {allowed} {unit}"
         raise Unreachable(reason, quantity=quantity, value=value, low=low, high=high, unit=unit)
+    return min(max(value, low), high)

@@ -45,8 +45,13 @@ class NewEraPumpConfig(SyringePumpConfig):
 
     @property
     def flow_range_ul_min(self) -> tuple[float, float]:
-        """From the plunger's 0.004205 cm/h to 5.1005 cm/min (NE-1000 user manual 1200-01)."""
-        return 0.04205 * self.syringe.area_mm2 / 60.0, 51.005 * self.syringe.area_mm2
+        """From the plunger's 0.004205 cm/h to 5.1005 cm/min (NE-1000 user manual 1200-01).
+
+        In a narrow syringe, from the slowest flow that the pump's digits can write closely enough.
+        """
+        from drivers.new_era_frames import slowest_ul_min
+
+        return slowest_ul_min(0.04205 * self.syringe.area_mm2 / 60.0), 51.005 * self.syringe.area_mm2
 
     @property
     def stops_by_itself_s(self) -> float | None:

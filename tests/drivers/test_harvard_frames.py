@@ -63,12 +63,19 @@ def test_numbers_come_with_their_unit() -> None:
         "120 ul",
         "25 ml",
     ]
-    assert format_volume(1234.567, down=True) == "1.2345 ml"
+    assert format_volume(1234.567, "down") == "1.2345 ml"
+    assert format_volume(1234.512, "up") == "1.2346 ml"
+
+
+def test_at_an_end_of_what_the_pump_takes_the_digits_stay_inside() -> None:
+    takes = parse_rate_limits_ul_min("24.9994 nl/min to 26.0035 ml/min")
+    assert [format_rate(end) for end in takes] == ["24.999 nl/min", "26.004 ml/min"]
+    assert [format_rate(end, takes) for end in takes] == ["25 nl/min", "26.003 ml/min"]
 
 
 @given(st.floats(min_value=1e-4, max_value=1e7))
 def test_a_volume_is_written_within_a_ten_thousandth_and_never_up(volume_ul: float) -> None:
-    written = parse_volume_ul(format_volume(volume_ul, down=True))
+    written = parse_volume_ul(format_volume(volume_ul, "down"))
     assert volume_ul * (1 - 1.1e-4) <= written <= volume_ul * (1 + 1e-9)
 
 

@@ -49,7 +49,7 @@ def test_a_number_that_does_not_fit_is_refused(value: float) -> None:
 
 @given(st.floats(min_value=0.001, max_value=9999.0))
 def test_a_volume_rounds_down_and_never_up(value: float) -> None:
-    written = float(format_number(value, down=True))
+    written = float(format_number(value, "down"))
     assert written <= value * (1 + 1e-9)
     assert written > value - max(0.001, value * 1e-3) - 1e-9
 
@@ -64,6 +64,20 @@ def test_the_chosen_unit_keeps_a_flow_within_half_a_thousandth(flow_ul_min: floa
 def test_a_running_pumps_unit_is_kept_while_it_is_good_enough() -> None:
     assert choose_rate(120.0, keep_unit="MM") == ("0.120", "MM")
     assert choose_rate(0.1666, keep_unit="UM") == ("9.996", "UH")
+
+
+def test_at_an_end_of_what_the_pump_takes_the_digits_stay_inside() -> None:
+    takes = (0.3923983, 28_557.83)
+    assert choose_rate(takes[0]) == ("23.54", "UH")
+    assert choose_rate(takes[0], within_ul_min=takes) == ("23.55", "UH")
+    assert choose_rate(takes[1]) == ("28.56", "MM")
+    assert choose_rate(takes[1], within_ul_min=takes) == ("28.55", "MM")
+
+
+@given(st.floats(min_value=1.0, max_value=5000.0), st.sampled_from([None, "UM", "MM", "UH", "MH"]))
+def test_between_the_ends_the_digits_are_the_nearest_ones(flow_ul_min: float, running: str | None) -> None:
+    takes = (0.99 * flow_ul_min, 1.01 * flow_ul_min)
+    assert choose_rate(flow_ul_min, running, within_ul_min=takes) == choose_rate(flow_ul_min, running)
 
 
 def test_a_reply_is_taken_apart() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
+from orchestrator.config import LoadedCampaign, Range, load_campaign, parse_campaign
 from orchestrator.errors import Unreachable
 from orchestrator.many_recipes import feasible_mask
 from orchestrator.plumbing import (
@@ -82,6 +82,15 @@ def test_what_the_rig_cannot_do_is_refused_with_the_limit(change: dict[str, floa
     error = caught.value
     assert error.quantity == quantity
     assert not error.low <= error.value <= error.high
+
+
+def test_what_rounding_carries_a_hair_beyond_a_limit_is_set_to_the_limit() -> None:
+    plan = pump_flows(LOADED.config, LOADED.rig, RECIPE)
+    fastest, hottest = max(plan.flows_ul_min.values()) * (1.0 - 5e-10), RECIPE["temperature"] * (1.0 - 5e-10)
+    limits = {"pump_flow_ul_min": fastest, "temperature_c": Range(20.0, hottest)}
+    rig = LOADED.rig.model_copy(update={"limits": LOADED.rig.limits.model_copy(update=limits)})
+    plan = pump_flows(LOADED.config, rig, RECIPE)
+    assert (max(plan.flows_ul_min.values()), plan.temperature_c) == (fastest, hottest)
 
 
 def test_a_pressure_over_the_limit_is_refused() -> None:
