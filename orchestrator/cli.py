@@ -39,7 +39,10 @@ def run(
     strategy: Annotated[str | None, typer.Option(help="Use this planner instead of the file's.")] = None,
     journal: Annotated[Path | None, typer.Option(help="Where to keep the journal.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of journals and reports.")] = Path("runs"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run that was interrupted, or ended by its operator or a fault."),
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew beside an interrupted run.")] = False,
     speed: Annotated[
         float | None,

@@ -91,7 +91,8 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     if options.hardware and options.speed is not None:
         raise UsageRefused("--speed paces twins; hardware keeps its own time")
     loaded = options.overrides.applied(load_campaign(options.campaign, options.rig))
-    path, resume = _choose_journal(options, loaded, show, ask)
+    path, earlier = _choose_journal(options, loaded, ask)
+    resume = earlier is not None
     if resume:
         loaded = _as_recorded(path, options, loaded, show)
     checked = preflight(loaded)
@@ -101,7 +102,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
         show.say(f"note: {warning.summary()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        state, wall_s = _sit(options, loaded, path, show, resume=resume, exactly=resume)
+        state, wall_s = _sit(options, loaded, path, show, resume=resume, exactly=_in_one_sitting(earlier))
     except RecordDiffers as difference:
         show.say(f"the twins do not repeat this record ({difference}); treating the interrupted experiment as in doubt")
         state, wall_s = _sit(options, loaded, path, show, resume=True, exactly=False)
@@ -162,10 +163,15 @@ def _operator(campaign: Campaign) -> Iterator[None]:
             signal.signal(kind, handler)
 
 
+def _in_one_sitting(earlier: RunState | None) -> bool:
+    """Whether twins can live through a run again to where it broke off: they know no end, and no second beginning."""
+    return earlier is not None and not earlier.ended and earlier.sittings <= 1
+
+
 def _choose_journal(
-    options: RunOptions, loaded: LoadedCampaign, show: Show, ask: Callable[[str], bool] | None
-) -> tuple[Path, bool]:
-    """The journal to write, and whether it is an interrupted run's."""
+    options: RunOptions, loaded: LoadedCampaign, ask: Callable[[str], bool] | None
+) -> tuple[Path, RunState | None]:
+    """The journal to write, and how the run stands that it is to go on with; None for a run that begins anew."""
     name = re.sub(r"[^\w.-]+", "-", loaded.config.name).strip(".-") or "campaign"
     if options.journal is not None:
         path = options.journal
@@ -174,7 +180,7 @@ def _choose_journal(
                 raise UsageRefused(f"there is nothing to resume: {path} does not exist")
             if path.suffix.lower() == ".html":
                 raise UsageRefused(f"--journal {path}: the report would have this name; name it as in runs/own.sqlite")
-            return path, False
+            return path, None
         if options.resume is False:
             raise UsageRefused(f"{path} exists, and a journal is never overwritten: name another, or leave out --fresh")
         candidate: Path | None = path
@@ -186,36 +192,33 @@ def _choose_journal(
     if candidate is None:
         if options.resume:
             raise UsageRefused(f"there is nothing to resume: {options.runs} holds no run of {name}")
-        return path, False
-    how = _how_it_ended(candidate)
+        return path, None
+    earlier = _state_of(candidate)
     if options.resume:
-        if how == "finished":
-            raise UsageRefused(f"there is nothing to resume: {candidate} has reached its end")
-        if how == "running":
+        if earlier is None:
             raise UsageRefused(f"{candidate} is being written by another process")
-        return candidate, True
-    if how == "interrupted":
+        if earlier.ended and earlier.stop_reason not in ("operator", "fault"):
+            raise UsageRefused(f"there is nothing to resume: {candidate} has reached its end")
+        return candidate, earlier
+    if earlier is not None and not earlier.ended:
         question = f"{candidate} was interrupted. Go on with it?"
         if ask is None:
             raise UsageRefused(f"{candidate} was interrupted: give --resume to go on with it, or --fresh to begin anew")
         if ask(question):
-            return candidate, True
+            return candidate, earlier
     if options.journal is not None:
         raise UsageRefused(f"{candidate} exists, and a journal is never overwritten: name another file")
-    return path, False
+    return path, None
 
 
-def _how_it_ended(path: Path) -> str:
-    """``interrupted`` (no end in the journal), ``stopped`` (by operator or fault), ``finished`` or ``running``."""
+def _state_of(path: Path) -> RunState | None:
+    """How a run stands by its journal; None while another process writes it."""
     try:
         Journal.open(path).close()
     except JournalLocked:
-        return "running"
+        return None
     with Journal.open(path, readonly=True) as journal:
-        state = fold(journal.events())
-    if not state.ended:
-        return "interrupted"
-    return "stopped" if state.stop_reason in ("operator", "fault") else "finished"
+        return fold(journal.events())
 
 
 def _as_recorded(path: Path, options: RunOptions, loaded: LoadedCampaign, show: Show) -> LoadedCampaign:

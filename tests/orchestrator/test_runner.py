@@ -1,0 +1,86 @@
+"""`lumiflow run` from within: which journal it takes up, and how it goes on with a run that somebody ended."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.journal import Event, Journal
+from orchestrator.runner import RunOptions, RunResult, run_campaign
+from orchestrator.show import Show
+from tests.orchestrator.rehearsal import CONFIGS
+
+
+class Killed(BaseException):
+    """The program dies here."""
+
+
+class Watcher(Show):
+    """A silent display that does something once, at the first event of a kind and number."""
+
+    def __init__(self, kind: str = "", n: int | None = None, act: Callable[[], None] | None = None) -> None:
+        super().__init__(as_json=True)
+        self._at, self._act = (kind, n), act
+
+    def event(self, event: Event) -> None:
+        if self._act is not None and (event.kind, event.data.get("n")) == self._at:
+            act, self._act = self._act, None
+            act()
+
+
+def interrupt() -> None:
+    """Ctrl-C, in the middle of what has just begun."""
+    asyncio.get_running_loop().call_later(100.0, signal.raise_signal, signal.SIGINT)
+
+
+def die() -> None:
+    raise Killed
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Path:
+    """The quickstart campaign cut to two spread-out experiments."""
+    text = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
+    for old, new in {
+        "experiments: 25": "experiments: 2",
+        "initial: 8": "initial: 2",
+        "strategy: ensemble": "strategy: sobol",
+        "../rigs/": f"{CONFIGS / 'rigs'}/",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "campaign.yaml"
+    path.write_text(text)
+    return path
+
+
+def run(campaign: Path, watcher: Watcher, *, resume: bool = False) -> RunResult:
+    journal = campaign.parent / "run.sqlite"
+    options = RunOptions(campaign, journal=journal, resume=True if resume else None, report=False)
+    return run_campaign(options, watcher, ask=None)
+
+
+def kinds(result: RunResult) -> list[str]:
+    with Journal.open(result.journal, readonly=True) as journal:
+        return [event.kind for event in journal.events()]
+
+
+def test_a_run_on_twins_that_its_operator_ended_goes_on_to_its_budget_when_it_is_resumed(campaign: Path) -> None:
+    ended = run(campaign, Watcher("dosing", 2, interrupt))
+    assert (ended.state.stop_reason, len(ended.state.told)) == ("operator", 1)
+    resumed = run(campaign, Watcher(), resume=True)
+    assert (resumed.state.stop_reason, len(resumed.state.told)) == ("budget_experiments", 2)
+    assert kinds(resumed).count("resumed") == 1
+
+
+def test_a_resumed_run_on_twins_that_was_killed_does_not_end_where_its_operator_once_ended_it(campaign: Path) -> None:
+    run(campaign, Watcher("dosing", 2, interrupt))
+    with pytest.raises(Killed):
+        run(campaign, Watcher("settled", 2, die), resume=True)
+    again = run(campaign, Watcher(), resume=True)
+    assert (again.state.stop_reason, len(again.state.told)) == ("budget_experiments", 2)
+    assert kinds(again).count("resumed") == 2
