@@ -317,8 +317,9 @@ class Campaign:
             raise journal_error
         await self._interlocks.stop(self._tripped)
         used, lost = await self._last_count()
+        uncounted = {"uncounted": list(lost)} if lost else {}
         if stop.reason == "suspended":
-            await self._log.append("safe_done", {"ok": well, "reagent_ul": used})
+            await self._log.append("safe_done", {"ok": well, "reagent_ul": used, **uncounted})
             await self._let_go()
             return
         await self._log.append("safe_done", {"ok": well})
@@ -331,7 +332,7 @@ class Campaign:
                 "experiments": len(self.state.told),
                 "reactor_s": self.reactor_s,
                 "reagent_ul": used,
-                **({"uncounted": list(lost)} if lost else {}),
+                **uncounted,
                 **({"unrecommended": unrecommended} if unrecommended else {}),
             },
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.errors import JournalError
 from orchestrator.journal_store import Event
-from orchestrator.run_state import Blank, Data, Experiment, Recommendation, RunState, added
+from orchestrator.run_state import Blank, Data, Experiment, Recommendation, RunState, Volumes, added
 
 
 def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
@@ -119,8 +119,10 @@ def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
         sittings=state.sittings + 1,
         earlier_ul=state.reagent_ul,
         counted_ul={},
-        debited_ul=added(state.debited_ul, state.filling_ul),
+        debited_ul=added(added(state.debited_ul, state.filling_ul), state.doubted_ul),
         filling_ul={},
+        doubted_ul={},
+        dosed_here=False,
         stop_reason=None,
         stop_detail="",
         safe=None,
@@ -135,17 +137,19 @@ def _connected(state: RunState, data: Data, t_s: float) -> RunState:
 
 
 def _filling(state: RunState, data: Data, t_s: float) -> RunState:
-    return replace(state, filling_ul=data["expected_ul"])
+    # One that a hold broke off has not been counted yet when the line is filled again.
+    return replace(state, filling_ul=added(state.filling_ul, data["expected_ul"]))
 
 
 def _idle(state: RunState, data: Data, t_s: float) -> RunState:
-    return replace(state, counted_ul=data["reagent_ul"])
+    return _counted(state, data["reagent_ul"])
 
 
 def _blank_taken(state: RunState, data: Data, t_s: float) -> RunState:
     blank = Blank(data["integration_s"], data["dark"], data["blank"], data["wavelengths"])
-    counted = {**state.counted_ul, **data.get("reagent_ul", {})}
-    return replace(state, blank=blank, counted_ul=counted, filling_ul={}, reference_s=t_s)
+    if "reagent_ul" in data:
+        state = _counted(state, {**state.counted_ul, **data["reagent_ul"]})
+    return replace(state, blank=blank, filling_ul={}, reference_s=t_s)
 
 
 def _reference_checked(state: RunState, data: Data, t_s: float) -> RunState:
@@ -179,7 +183,7 @@ def _refused(state: RunState, data: Data, t_s: float) -> RunState:
 
 
 def _dosing(state: RunState, data: Data, t_s: float) -> RunState:
-    state = replace(state, counted_out=False)
+    state = replace(state, dosed_here=True, counted_out=False)
     return _changed(
         state,
         data["n"],
@@ -233,7 +237,7 @@ def _analysed(state: RunState, data: Data, t_s: float) -> RunState:
 def _told(state: RunState, data: Data, t_s: float) -> RunState:
     used = data.get("reagent_ul", {})
     counted = data.get("counted_ul", added(state.counted_ul, used))
-    state = replace(state, counted_ul=counted, reactor_s=data.get("reactor_s", state.reactor_s))
+    state = replace(_counted(state, counted), reactor_s=data.get("reactor_s", state.reactor_s))
     used = added(state.experiment(data["n"]).reagent_ul, used)
     return _changed(state, data["n"], told=True, told_s=t_s, failed=bool(data["failed"]), dosing=False, reagent_ul=used)
 
@@ -241,12 +245,17 @@ def _told(state: RunState, data: Data, t_s: float) -> RunState:
 def _disturbed(state: RunState, data: Data, t_s: float) -> RunState:
     """The attempt is over and counts for nothing but its reagent; the proposal stands and is carried again."""
     used = added(state.experiment(data["n"]).reagent_ul, data["reagent_ul"])
-    state = replace(state, counted_ul=data["counted_ul"], reactor_s=data.get("reactor_s", state.reactor_s))
+    state = replace(_counted(state, data["counted_ul"]), reactor_s=data.get("reactor_s", state.reactor_s))
     return _changed(state, data["n"], dosing=False, disturbed=tuple(data["by"]), reagent_ul=used)
 
 
 def _in_doubt(state: RunState, data: Data, t_s: float) -> RunState:
-    state = replace(state, debited_ul=added(state.debited_ul, data.get("debited_ul", {})))
+    """The attempt is debited unless it has been counted; while the pumps that drove it still count, until they say."""
+    debited = data.get("debited_ul", {})
+    if state.dosed_here:
+        state = replace(state, doubted_ul=added(state.doubted_ul, debited))
+    elif not state.counted_out:
+        state = replace(state, debited_ul=added(state.debited_ul, debited))
     return _changed(state, data["n"], dosing=False)
 
 
@@ -276,10 +285,7 @@ def _safe_step(state: RunState, data: Data, t_s: float) -> RunState:
 
 def _safe_done(state: RunState, data: Data, t_s: float) -> RunState:
     """A sitting that is only suspended ends here, with the pumps' last count."""
-    state = replace(state, safe=bool(data["ok"]))
-    if "reagent_ul" not in data:
-        return state
-    return replace(state, counted_ul=data["reagent_ul"], filling_ul={}, counted_out=True)
+    return _counted_out(replace(state, safe=bool(data["ok"])), data)
 
 
 def _stopping(state: RunState, data: Data, t_s: float) -> RunState:
@@ -306,12 +312,34 @@ def _target_done(state: RunState, data: Data, t_s: float) -> RunState:
 
 def _ended(state: RunState, data: Data, t_s: float) -> RunState:
     return replace(
-        state,
+        _counted_out(state, data),
         ended=True,
         stop_reason=data["stop_reason"],
         stop_detail=data.get("detail", state.stop_detail),
         reactor_s=data.get("reactor_s", state.reactor_s),
-        counted_ul=data.get("reagent_ul", state.counted_ul),
+    )
+
+
+def _counted(state: RunState, counted_ul: Volumes) -> RunState:
+    """The pumps' counters since they were connected: attempts that this sitting broke off are in them."""
+    return replace(state, counted_ul=counted_ul, doubted_ul={})
+
+
+def _counted_out(state: RunState, data: Data) -> RunState:
+    """The last count of a sitting, where its end says one.
+
+    Of pumps that could not be asked it reckons what was under way, and nothing of attempts before: those stay debited.
+    """
+    if "reagent_ul" not in data:
+        return state
+    lost = {name: state.doubted_ul.get(name, 0.0) for name in data.get("uncounted", ())}
+    return replace(
+        state,
+        counted_ul=data["reagent_ul"],
+        filling_ul={},
+        doubted_ul={},
+        debited_ul=added(state.debited_ul, lost) if any(lost.values()) else state.debited_ul,
+        counted_out=state.counted_out or state.dosed_here,
     )
 
 

@@ -61,7 +61,8 @@ class Performer:
     async def doubt(self, experiment: Experiment) -> None:
         """Nobody saw how this experiment ended: its reagent counts as spent, the line is flushed, it runs again.
 
-        Where the sitting that broke it off has counted to its end, nothing is left to debit.
+        Where the sitting that broke it off has counted to its end, nothing is left to debit. Where a hold broke it off,
+        the pumps still count: the debit stands until their counters are next journalled.
         """
         debited = {} if self._log.state.counted_out else dict(experiment.expected_ul)
         await self._log.append("in_doubt", {"n": experiment.n, "attempt": experiment.attempts, "debited_ul": debited})

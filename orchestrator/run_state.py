@@ -123,8 +123,9 @@ class RunState:
 
     Volumes are µL by pump: `counted_ul` as the pumps' counters stood when last journalled in this sitting (empty after
     `resumed`), `reagent_ul` counted over all sittings, `spent_ul` that plus what was debited because nobody counted it.
-    `filling_ul`: the solvent of a blank that is under way. `counted_out`: the sitting ended with a count, so an
-    experiment that it broke off is in it.
+    `filling_ul`: the solvent of a blank that is under way. `doubted_ul`: debited for attempts that this sitting broke
+    off, until the counters that have seen them are journalled. `dosed_here`: the newest dosing began in this sitting.
+    `counted_out`: the sitting in which it began has ended with a count, so an experiment that it broke off is in it.
     `header`: the data of `run_started`. `targets_done`: of several targets those that are done with, and why.
     `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
     has said its last word. `references`: the lamp's own line through solvent, each time it was looked at;
@@ -140,6 +141,8 @@ class RunState:
     earlier_ul: Volumes = field(default_factory=dict)
     debited_ul: Volumes = field(default_factory=dict)
     filling_ul: Volumes = field(default_factory=dict)
+    doubted_ul: Volumes = field(default_factory=dict)
+    dosed_here: bool = False
     counted_out: bool = False
     sittings: int = 0
     references: tuple[Data, ...] = ()
@@ -214,7 +217,7 @@ class RunState:
 
     @property
     def spent_ul(self) -> Volumes:
-        return added(self.reagent_ul, self.debited_ul)
+        return added(added(self.reagent_ul, self.debited_ul), self.doubted_ul)
 
     @property
     def told(self) -> tuple[Experiment, ...]:

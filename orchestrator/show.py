@@ -81,7 +81,7 @@ class Show:
         elif event.kind == "analysed":
             self._line(data["n"], event.t_s, self._reading(data))
         elif event.kind == "in_doubt":
-            self.say(f"experiment {data['n']} was interrupted: its reagent is debited, and it runs again")
+            self.say(f"experiment {data['n']} was interrupted: its reagent counts as spent, and it runs again")
         elif event.kind == "disturbed":
             self.say(f"experiment {data['n']} was disturbed ({', '.join(data['by'])}) and runs again")
         elif event.kind == "reference_checked" and data["outcome"] != "steady":

@@ -103,6 +103,52 @@ def test_a_pause_and_a_suspended_sitting_leave_their_count() -> None:
     assert not told(STARTED, PROPOSED, suspended, ("resumed", {}), DOSING).counted_out
 
 
+HELD = ("held", {"by": "ada", "keep_temperature": False, "asked_s": 3.0})
+GOES_ON = ("continued", {"by": "ada"})
+DOUBT = ("in_doubt", {"n": 1, "attempt": 1, "debited_ul": {"cs": 120.0}})
+TOLD = ("told", {"n": 1, "failed": False, "reagent_ul": {"cs": 190.0}, "counted_ul": {"cs": 190.0}})
+
+
+def test_what_a_hold_broke_off_is_debited_until_the_pumps_that_drove_it_have_been_counted() -> None:
+    held: list[tuple[str, Mapping[str, Any]]] = [STARTED, PROPOSED, DOSING, HELD, GOES_ON, DOUBT]
+    assert told(*held).spent_ul == {"cs": 120.0}
+    assert told(*held, DOSING, TOLD).spent_ul == {"cs": 190.0}
+    assert told(*held, DOSING, ("resumed", {})).spent_ul == {"cs": 120.0}
+    assert told(*held, DOSING, ("resumed", {}), DOUBT).spent_ul == {"cs": 240.0}
+
+
+@pytest.mark.parametrize("last", ["ended", "safe_done"])
+def test_what_the_end_of_a_sitting_has_counted_is_not_debited_again(last: str) -> None:
+    words = {"stop_reason": "operator", "reagent_ul": {"cs": 80.0}, "ok": True}
+    filling = ("filling", {"expected_ul": {"solvent": 900.0}})
+    again = [(last, words), ("resumed", {})]
+    assert told(STARTED, filling, *again).spent_ul == {"cs": 80.0}
+    assert told(STARTED, PROPOSED, DOSING, *again).counted_out
+    assert told(STARTED, PROPOSED, DOSING, *again, DOUBT).spent_ul == {"cs": 80.0}
+    assert told(STARTED, PROPOSED, DOSING, *again, ("resumed", {}), DOUBT).spent_ul == {"cs": 80.0}
+
+
+@pytest.mark.parametrize("last", ["ended", "safe_done"])
+def test_what_a_killed_sitting_dosed_is_debited_although_the_next_one_ended_with_a_count(last: str) -> None:
+    words = {"stop_reason": "operator", "reagent_ul": {"solvent": 7.0}, "ok": True}
+    state = told(STARTED, PROPOSED, DOSING, ("resumed", {}), (last, words), ("resumed", {}))
+    assert not state.counted_out
+    again = told(STARTED, PROPOSED, DOSING, ("resumed", {}), (last, words), ("resumed", {}), DOUBT)
+    assert again.spent_ul == {"cs": 120.0, "solvent": 7.0}
+
+
+def test_of_a_pump_that_was_lost_before_it_was_counted_the_debit_of_a_hold_stays() -> None:
+    doubt = ("in_doubt", {"n": 1, "attempt": 1, "debited_ul": {"cs": 120.0, "pb": 60.0}})
+    ended = ("ended", {"stop_reason": "fault", "reagent_ul": {"cs": 300.0, "pb": 90.0}, "uncounted": ["pb"]})
+    state = told(STARTED, PROPOSED, DOSING, HELD, GOES_ON, doubt, DOSING, ended)
+    assert state.spent_ul == {"cs": 300.0, "pb": 150.0}
+
+
+def test_a_filling_that_a_hold_broke_off_is_debited_beside_the_one_after_it() -> None:
+    filling = ("filling", {"expected_ul": {"solvent": 900.0}})
+    assert told(STARTED, filling, HELD, GOES_ON, filling, ("resumed", {})).spent_ul == {"solvent": 1800.0}
+
+
 def test_the_best_is_the_accepted_one_nearest_to_the_target() -> None:
     proposals = [("proposed", {"n": n, "kind": "explore", "recipe": {"x": float(n)}}) for n in (1, 2, 3)]
     unfit = ("analysed", {"n": 3, "peak_ev": 2.25, "accepted": False, "flags": ["saturated"]})

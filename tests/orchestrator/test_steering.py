@@ -103,6 +103,30 @@ def test_a_hold_puts_the_experiment_in_doubt_and_runs_it_again(tmp_path: Path) -
     assert_same_again(run, tmp_path / "run.sqlite")
 
 
+def test_what_holds_broke_off_is_spent_once(tmp_path: Path) -> None:
+    operator = Operator(("settled", 2), Wish("hold", "ada"), [GO_ON, GO_ON])
+
+    def watch(campaign: object, rig: object, event: Event) -> None:
+        operator.watch(campaign, rig, event)
+        if (event.kind, event.data.get("attempt")) == ("dosing", 2):  # before anything of the second attempt has flowed
+            operator.steering.ask(Wish("hold", "ada"))
+
+    watching: Watch = watch
+    run = rehearse(written(3), tmp_path / "run.sqlite", watch=watching, steering=operator.steering)
+    assert numbers(run, "in_doubt") == [2, 2]
+    assert run.state.spent_ul == pytest.approx(moved(run), abs=5.0)
+
+
+def test_what_an_operator_broke_off_by_ending_the_run_is_spent_once_when_it_is_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    run = Operator(("settled", 2), Wish("abort", "ada")).run(path)
+    assert run.state.ended
+    moved_ul = moved(run)
+    again = rehearse(written(3), path, resume="in doubt")
+    assert numbers(again, "in_doubt") == [2]
+    assert again.state.spent_ul == pytest.approx(added(moved_ul, moved(again)), abs=5.0)
+
+
 def test_a_hold_may_keep_the_temperature(tmp_path: Path) -> None:
     wish = Wish("hold", "ada", keep_temperature=True)
     run = Operator(("settled", 2), wish, [GO_ON]).run(tmp_path / "run.sqlite")
