@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageRefused
 from orchestrator.pool.fingerprint import fingerprint
 from orchestrator.pool.replay import Outcome, replay
+from orchestrator.processes import as_they_end
 
 if TYPE_CHECKING:
     from orchestrator.pool.conditions import Pool, PoolGoal
@@ -46,8 +47,9 @@ def run_pool(
     if known_only:
         return [known[key] for arm, goal, seed in wanted if (key := _key(pool, marks, arm, goal, seed)) in known]
     results.parent.mkdir(parents=True, exist_ok=True)
-    with results.open("w" if fresh else "a", encoding="utf-8") as file:
-        for count, outcome in enumerate(_outcomes(pool, missing, jobs), start=1):
+    replays = as_they_end(partial(_one, pool), missing, jobs)
+    with results.open("w" if fresh else "a", encoding="utf-8") as file, closing(replays):
+        for count, outcome in enumerate(replays, start=1):
             known[outcome.key] = outcome
             file.write(json.dumps(asdict(outcome)) + "\n")
             file.flush()
@@ -60,19 +62,8 @@ def _key(pool: Pool, marks: Mapping[str, str], arm: str, goal: PoolGoal, seed: i
     return pool.digest, marks[arm], arm, goal.label, seed
 
 
-def _outcomes(pool: Pool, missing: Sequence[tuple[str, PoolGoal, int]], jobs: int) -> Iterator[Outcome]:
-    if jobs == 1 or len(missing) <= 1:
-        yield from (_one(pool, *job) for job in missing)
-        return
-    # A process of its own start: forking one that holds torch's threads may hang.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as workers:
-        futures = [workers.submit(_one, pool, *job) for job in missing]
-        for future in as_completed(futures):
-            yield future.result()
-
-
-def _one(pool: Pool, arm: str, goal: PoolGoal, seed: int) -> Outcome:
-    return replay(pool, arm, goal, seed, clock=time.perf_counter)
+def _one(pool: Pool, job: tuple[str, PoolGoal, int]) -> Outcome:
+    return replay(pool, *job, clock=time.perf_counter)
 
 
 def read_results(path: Path) -> Iterable[Outcome]:

@@ -16,6 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -24,12 +25,13 @@ import orchestrator.pool
 from orchestrator.pool import LoadedSpec, Pool, load_pool, load_spec
 from orchestrator.pool.conditions import PoolGoal
 from orchestrator.pool.fingerprint import OBJECTIVES, digest, planner_parts, source
+from orchestrator.processes import as_they_end
 from tests.benchmarks.documents import made_with, put_between
 from tests.benchmarks.emulator_models import Emulator, Family, cross_validated_r2, may_run
 from tests.benchmarks.emulator_runs import Run, campaign
 from tests.benchmarks.emulator_tables import Fit, tables
 from tests.benchmarks.pools import POOLS, ROOT, data_folder
-from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep, outcomes
+from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep
 from tests.benchmarks.twins import LIBRARIES, guests
 
 ARMS: Mapping[Family, tuple[str, ...]] = {
@@ -145,8 +147,9 @@ def main() -> None:
     known = known_runs(options.results, codes)
     missing = [] if options.show else [job for job in jobs if job not in known]
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    with options.results.open("a", encoding="utf-8") as file:
-        for count, run in enumerate(outcomes(run_job, missing, options.jobs), start=1):
+    ended = as_they_end(run_job, missing, options.jobs)
+    with options.results.open("a", encoding="utf-8") as file, closing(ended):
+        for count, run in enumerate(ended, start=1):
             job: Job = (run.family, run.table, run.goal, run.arm, run.seed)
             known[job] = run
             file.write(json.dumps({"code": codes[job[0], job[1], job[3]], "run": asdict(run)}) + "\n")

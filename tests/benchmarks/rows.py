@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-Job = TypeVar("Job")
 Run = TypeVar("Run")
 ROWS = Path(__file__).with_name("rows")
 
@@ -60,16 +57,6 @@ def as_run(kind: Callable[..., Run], told: Mapping[str, Any]) -> Run:
     """A row as the frozen dataclass that it was."""
     values = {field.name: told[field.name] for field in fields(cast(Any, kind))}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
-
-def outcomes(campaign: Callable[[Job], Run], jobs: Sequence[Job], workers: int) -> Iterator[Run]:
-    """Run campaigns, one after the other or in processes of their own start (forking torch's threads may hang)."""
-    if workers == 1:
-        yield from map(campaign, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(campaign, job) for job in jobs]):
-            yield future.result()
 
 
 def _packed(results: Path, rows: Path) -> Path:

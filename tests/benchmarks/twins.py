@@ -13,13 +13,15 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from orchestrator.pool.fingerprint import digest, imported, modules_of, planner_parts, source
+from orchestrator.processes import as_they_end
 from tests.benchmarks.documents import made_with, put_between
-from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep, outcomes
+from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep
 from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
 from tests.benchmarks.twin_tables import tables
 
@@ -103,8 +105,9 @@ def main() -> None:
     ]
     missing = [] if options.show else [job for job in wanted if job not in known]
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    with options.results.open("a", encoding="utf-8") as file:
-        for count, run in enumerate(outcomes(run_job, missing, options.jobs), start=1):
+    ended = as_they_end(run_job, missing, options.jobs)
+    with options.results.open("a", encoding="utf-8") as file, closing(ended):
+        for count, run in enumerate(ended, start=1):
             known[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
             file.write(json.dumps({"code": codes[run.arm], "run": asdict(run)}) + "\n")
             file.flush()
