@@ -19,11 +19,13 @@ from orchestrator.config.archives import ArchiveColumn, RunsArchive, TableArchiv
 from orchestrator.errors import ConfigError, LumiflowError
 
 if TYPE_CHECKING:
-    from orchestrator.config import CampaignConfig, LoadedCampaign
+    from orchestrator.config import CampaignConfig, Input, LoadedCampaign
+    from orchestrator.errors import Problem
     from planners import Archive
 
 MAX_ROWS = 5000
 MAX_BYTES = 20_000_000
+_AT_A_TIME = 1000
 
 Row = list[float | bool | None]
 """An experiment: its recipe in the order of the inputs, then peak_ev, fwhm_ev, quantum_yield, peak_sd_ev, failed."""
@@ -59,7 +61,7 @@ _OUTPUTS = (
 
 def gather(loaded: LoadedCampaign) -> list[dict[str, Any]]:
     """The archives of a campaign as its journal keeps them: name, sources, digest of the rows, rows, and how many
-    experiments lay outside of the inputs' ranges.
+    experiments lay outside of the inputs' ranges, and how many inside of them but off the inputs' steps or values.
 
     Raises ConfigError for a file that cannot be read, that lacks an input of the campaign, or that says too much.
     """
@@ -72,18 +74,41 @@ def gather(loaded: LoadedCampaign) -> list[dict[str, Any]]:
             sources = list(entry.files)
         else:
             rows, sources = reading.table(entry), [entry.file]
-        inside = [row for row in rows if _inside(row, loaded.config)]
-        if not inside:
-            raise reading.problem((), f"none of its {len(rows)} experiments lies within the ranges of the inputs")
-        total += len(inside)
-        digest = hashlib.sha256(canonical(inside).encode()).hexdigest()
+        kept, outside, off_steps = _sorted_out(rows, loaded.config)
+        if not kept:
+            message = f"none of its {len(rows)} experiments lies within the ranges of the inputs"
+            if off_steps:
+                message = f"none of its experiments can be learnt from: {_words(loaded, outside, off_steps)}"
+            raise reading.problem((), message)
+        total += len(kept)
+        digest = hashlib.sha256(canonical(kept).encode()).hexdigest()
         found.append(
-            {"name": name, "files": sources, "rows_sha256": digest, "rows": inside, "outside": len(rows) - len(inside)}
+            {
+                "name": name,
+                "files": sources,
+                "rows_sha256": digest,
+                "rows": kept,
+                "outside": outside,
+                "off_steps": off_steps,
+            }
         )
     if total > MAX_ROWS:
         problem = loaded.campaign_source.problem(("archives",), f"more than {MAX_ROWS} experiments in all")
         raise ConfigError([problem])
     return found
+
+
+def left_out(loaded: LoadedCampaign, found: Sequence[Mapping[str, Any]]) -> tuple[Problem, ...]:
+    """What deserves to be known of gathered archives: the experiments that a planner would not be told of, counted."""
+    notes: list[Problem] = []
+    for archive in found:
+        missing = archive["outside"] + archive["off_steps"]
+        if missing:
+            why = _words(loaded, archive["outside"], archive["off_steps"])
+            message = f"left out of its {len(archive['rows']) + missing} experiments: {why}"
+            where = ("archives", archive["name"])
+            notes.append(loaded.campaign_source.problem(where, message, at_key=True, offending=""))
+    return tuple(notes)
 
 
 def of_header(header: Mapping[str, Any]) -> tuple[Archive, ...]:
@@ -97,9 +122,37 @@ def of_header(header: Mapping[str, Any]) -> tuple[Archive, ...]:
     return tuple(Archive(each["name"], tuple(map(told, each["rows"]))) for each in header.get("archives", ()))
 
 
-def _inside(row: Row, config: CampaignConfig) -> bool:
-    recipe = [value for value in row[: len(config.inputs)] if value is not None]
-    return all(entry.low <= value <= entry.high for value, entry in zip(recipe, config.inputs.values(), strict=True))
+def _sorted_out(rows: Sequence[Row], config: CampaignConfig) -> tuple[list[Row], int, int]:
+    """The experiments that a planner takes; how many lie outside of the ranges; how many inside, but off the steps."""
+    import numpy as np
+
+    from orchestrator.planning import search_space  # here, since planning itself begins with this module
+    from planners import SearchSpace, Variable
+
+    space = search_space(config)
+    ranges = SearchSpace(tuple(Variable(name, *_ends(entry)) for name, entry in config.inputs.items()))
+    kept: list[Row] = []
+    outside = 0
+    for start in range(0, len(rows), _AT_A_TIME):
+        some = rows[start : start + _AT_A_TIME]
+        recipes = np.array([row[: len(config.inputs)] for row in some], dtype=np.float64)
+        outside += int(np.sum(~ranges.contains(recipes)))
+        kept += [row for row, taken in zip(some, space.contains(recipes), strict=True) if taken]
+    return kept, outside, len(rows) - len(kept) - outside
+
+
+def _ends(entry: Input) -> tuple[float, float]:
+    """The range of an input as the file has it, whether or not its steps reach the upper end."""
+    return entry.given.range or (entry.low, entry.high)
+
+
+def _words(loaded: LoadedCampaign, outside: int, off_steps: int) -> str:
+    """Why experiments are left out."""
+    parts = [f"{outside} outside of the ranges of the inputs"] if outside else []
+    if off_steps:
+        stepped = ", ".join(name for name, entry in loaded.config.inputs.items() if entry.choices)
+        parts.append(f"{off_steps} off the steps or values of {stepped}")
+    return " and ".join(parts)
 
 
 class _Reading:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.archives import gather
+from orchestrator.archives import gather, left_out
 from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
 from orchestrator.goal import sentence
 from orchestrator.preflight import PreflightReport, preflight
@@ -73,8 +73,9 @@ def validate_file(path: Path) -> Checked:
         load_spec(path)
         return Checked(path, "pool", None)
     loaded = load_campaign(path)
-    gather(loaded)
-    return Checked(path, "campaign", preflight(loaded))
+    notes = left_out(loaded, gather(loaded))
+    report = preflight(loaded)
+    return Checked(path, "campaign", replace(report, warnings=(*report.warnings, *notes)))
 
 
 @dataclass(frozen=True)

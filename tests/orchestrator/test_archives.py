@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator import archives, planning
+from orchestrator.checking import validate_file
 from orchestrator.config import LoadedCampaign, load_campaign
 from orchestrator.errors import ConfigError
 from orchestrator.fold import fold
 from orchestrator.header import Overrides, header_of, loaded_from
 from orchestrator.journal import Journal
+from orchestrator.run_state import RunState
 from orchestrator.runner import RunOptions, run_campaign
 from orchestrator.show import Show
 from tests.orchestrator.rehearsal import rehearse, small
@@ -37,9 +40,12 @@ x_I,ratio,t,T,peak,sd,width
 """
 
 
-def campaign(folder: Path, archive: str) -> LoadedCampaign:
+def campaign(folder: Path, archive: str, **changes: str) -> LoadedCampaign:
     """The quickstart with an archive of its own, in a folder of its own."""
     text = (ROOT / "configs" / "campaigns" / "quickstart.yaml").read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
     path = folder / "campaign.yaml"
     path.write_text(f"{text}\narchives:\n  before:\n{archive}", encoding="utf-8")
     return load_campaign(path, ROOT / "configs" / "rigs" / "perovskite-bench.yaml")
@@ -54,6 +60,49 @@ def test_a_table_is_read_in_its_own_units_and_a_row_without_a_peak_is_a_failure(
     assert good[:4] == pytest.approx([0.5, 1.3, 60.0, 120.0])
     assert good[4:] == [pytest.approx(2.25, abs=1e-4), pytest.approx(0.09), None, pytest.approx(0.002), False]
     assert failed[4:] == [None, None, None, None, True]
+
+
+STEPPED = "range: [60 degC, 165 degC]\n    step: 25 K"
+"""The uppermost step is 160 degC."""
+
+
+def test_recipes_between_the_steps_are_left_out_and_counted_apart(tmp_path: Path) -> None:
+    table = "x_I,ratio,t,T,peak,sd,width\n" + "".join(
+        f"0.5,1.3,1.0,{temperature_c + 273.15:.2f},551,2,90\n" for temperature_c in (60, 65, 85, 150, 163, 170)
+    )
+    (tmp_path / "earlier.csv").write_text(table, encoding="utf-8")
+    rig = (ROOT / "configs" / "rigs" / "perovskite-bench.yaml").as_posix()
+    changes = {"range: [60 degC, 160 degC]": STEPPED, "../rigs/perovskite-bench.yaml": rig}
+    loaded = campaign(tmp_path, TABLE, **changes)
+    (found,) = archives.gather(loaded)
+    assert [row[3] for row in found["rows"]] == pytest.approx([60.0, 85.0])
+    assert (found["outside"], found["off_steps"]) == (1, 3)
+    header = header_of(loaded, Overrides(), hardware=False, archives=[found])
+    state = replace(RunState(), header=header)
+    assert len(planning.request(loaded.config, loaded.rig, state).archives[0].observations) == 2
+    (note,) = archives.left_out(loaded, [found])
+    assert note.message == (
+        "left out of its 6 experiments: 1 outside of the ranges of the inputs and 3 off the steps or values of "
+        "temperature"
+    )
+    assert loaded.campaign_text.splitlines()[note.line - 1] == "  before:"
+    assert f"note: {note.summary()}" in validate_file(loaded.campaign_path).text()
+
+
+def test_an_archive_that_lies_between_the_steps_altogether_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    loaded = campaign(tmp_path, TABLE, **{"range: [60 degC, 160 degC]": STEPPED})
+    with pytest.raises(ConfigError, match=r"can be learnt from: 1 outside .* and 2 off the steps or values of temp"):
+        archives.gather(loaded)
+
+
+def test_the_top_of_a_range_is_inside_although_its_steps_fall_short_by_rounding(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    loaded = campaign(tmp_path, TABLE, **{"range: [0.0, 0.9]": "range: [0.6, 0.9]\n    step: 0.01"})
+    assert loaded.config.inputs["iodide_fraction"].high < 0.9
+    (found,) = archives.gather(loaded)
+    assert [row[0] for row in found["rows"]] == [0.9]
+    assert found["outside"] == 2
 
 
 def test_the_journal_keeps_what_was_read_and_the_planner_is_told(tmp_path: Path) -> None:
