@@ -47,7 +47,8 @@ class Show:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._console = Console(stderr=as_json, highlight=False, quiet=as_json)
+        # Paths and places such as file.yaml:100:5 are printed as they are: neither is markup, and :100: is no emoji.
+        self._console = Console(stderr=as_json, highlight=False, quiet=as_json, markup=False, emoji=False)
         self._status = self._console.status("starting") if sys.stdout.isatty() and not as_json else None
         self._target_ev = 0.0
         self._tolerance_ev = 0.0
@@ -58,7 +59,7 @@ class Show:
 
     def say(self, words: str) -> None:
         """A remark outside the stream of experiments."""
-        self._console.print(words, style="dim", markup=False)
+        self._console.print(words, style="dim")
 
     def warn(self, words: str) -> None:
         """What a script must not miss either: on standard error, with JSON too."""
