@@ -324,7 +324,9 @@ def pool(
 def main() -> None:
     """Entry point of the ``lumiflow`` command."""
     from orchestrator.origin import check_one_origin
+    from orchestrator.signs import write_what_can_be_read
 
+    write_what_can_be_read()
     check_one_origin()
     app()
 

@@ -176,6 +176,14 @@ def test_explain_says_what_a_campaign_would_cost() -> None:
         assert word in done.stdout
 
 
+def test_words_are_said_in_the_signs_that_the_output_has() -> None:
+    words = [sys.executable, "-c", "from orchestrator.cli import main; main()", "explain", str(QUICKSTART)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "iso8859-7"}
+    done = subprocess.run(words, capture_output=True, env=environment, check=True)
+    assert "temperature limited to 20 to 180 °C" in done.stdout.decode("iso8859-7")
+    assert "to 381 uL/min" in done.stdout.decode("iso8859-7")
+
+
 @pytest.mark.parametrize("kind", ["campaign", "rig", "pool"])
 def test_the_schemas_are_json_and_what_stands_in_the_folder_of_schemas(kind: str) -> None:
     assert json.loads(lumiflow("schema", kind, "--json").stdout)["$schema"].startswith("https://json-schema.org/")
