@@ -10,7 +10,15 @@ import typer
 
 from orchestrator.cli_daemon import DEFAULT_FILE, DaemonFile, NameOption, add_to, daemon_status
 from orchestrator.cli_safety import add_to as add_safety_to
-from orchestrator.errors import EXIT_REFUSED, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, UsageRefused
+from orchestrator.errors import (
+    EXIT_FAULT,
+    EXIT_REFUSED,
+    EXIT_TARGET_REACHED,
+    EXIT_WITHOUT_TARGET,
+    LumiflowError,
+    UsageRefused,
+    in_words,
+)
 
 app = typer.Typer(
     name="lumiflow",
@@ -190,6 +198,8 @@ def report(
         write_report(journal, target)
     except LumiflowError as error:
         _refuse(error, as_json)
+    except OSError as error:
+        _refuse_words(f"{target}: the report cannot be written there: {error.strerror or error}", as_json)
     _print({"report": str(target)} if as_json else str(target), as_json)
 
 
@@ -328,7 +338,11 @@ def main() -> None:
 
     write_what_can_be_read()
     check_one_origin()
-    app()
+    try:
+        app()
+    except OSError as error:  # a file, a port or the network failed where no command has words of its own for it
+        _print_error(LumiflowError(in_words(error)), "--json" in sys.argv)
+        sys.exit(EXIT_FAULT)
 
 
 def _print(value: Any, as_json: bool) -> None:
@@ -340,11 +354,15 @@ def _print(value: Any, as_json: bool) -> None:
 
 
 def _refuse(error: LumiflowError, as_json: bool) -> NoReturn:
-    """Say what was refused: in words on standard error, and as JSON on standard output when that was asked for."""
+    _print_error(error, as_json)
+    raise typer.Exit(error.exit_code)
+
+
+def _print_error(error: LumiflowError, as_json: bool) -> None:
+    """In words on standard error, and as JSON on standard output when that was asked for."""
     typer.echo(f"lumiflow: {error}", err=True)
     if as_json:
         _print({"error": error.as_dict()}, True)
-    raise typer.Exit(error.exit_code)
 
 
 def _refuse_words(words: str, as_json: bool) -> NoReturn:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import JournalError
+from orchestrator.errors import JournalError, in_words
 from orchestrator.file_lock import FileLock
 from orchestrator.journal_pages import Found, Pages, blob, chain, look_through
 from orchestrator.journal_seal import Mark, seal, sync_folder
@@ -50,10 +50,12 @@ def recover(path: Path) -> Recovery:
         lock = FileLock(path)
     except BlockingIOError as error:
         raise JournalError(f"{path}: another process is writing this journal") from error
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be recovered where it lies: {in_words(error)}") from error
     try:
         return _recover(path, lock)
     except OSError as error:
-        raise JournalError(f"{path}: cannot be recovered: {error}") from error
+        raise JournalError(f"{path}: cannot be recovered: {in_words(error)}") from error
     finally:
         lock.release()
 

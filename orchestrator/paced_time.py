@@ -8,7 +8,17 @@ import selectors
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
+from orchestrator.errors import UsageRefused
+
 _T = TypeVar("_T")
+
+
+def check_pace(speed: float | None) -> None:
+    """Raises UsageRefused for a ``--speed`` that is no pace; None is as fast as possible."""
+    if speed is not None and not 0.0 < speed < math.inf:
+        raise UsageRefused(
+            f"--speed {speed:g}: a number above 0 (1 is real time), or nothing to go as fast as possible"
+        )
 
 
 class _FasterSelector(selectors.BaseSelector):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.build import recorded_rig
 from orchestrator.campaign import Campaign
 from orchestrator.deciders import Comparison, LiveDecider, ReplayDecider
-from orchestrator.errors import JournalError, ReplayDivergence, UsageRefused
+from orchestrator.errors import JournalError, ReplayDivergence
 from orchestrator.header import loaded_from
 from orchestrator.journal import Journal
 from orchestrator.journal_record import Apart
+from orchestrator.paced_time import check_pace
 from orchestrator.tracing import ReplayTracer
 from orchestrator.virtual_time import UtcClock, run_virtual
 
@@ -76,9 +77,11 @@ class ReplayResult:
 
 
 def replay_run(path: Path, show: Show, *, speed: float | None = None) -> ReplayResult:
-    """Replay a journal at a pace (None: as fast as possible). Raises JournalError for one that cannot be replayed."""
-    if speed is not None and not speed > 0.0:
-        raise UsageRefused(f"--speed {speed:g}: the pace must be above 0 (1 is real time)")
+    """Replay a journal at a pace (None: as fast as possible).
+
+    Raises UsageRefused for a pace that is none, JournalError for a journal that cannot be replayed.
+    """
+    check_pace(speed)
     return run_virtual(_replay(path, show), speed=speed)
 
 

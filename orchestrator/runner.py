@@ -24,6 +24,7 @@ from orchestrator.errors import (
 from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal, JournalLocked, RecordDiffers
+from orchestrator.paced_time import check_pace
 from orchestrator.preflight import preflight
 from orchestrator.run_state import RunState
 from orchestrator.sitting import Company, Sitting, sit, start_of
@@ -86,8 +87,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     ``ask`` puts a yes-or-no question to a person, or is None where there is nobody to ask. Raises LumiflowError for
     refused input and for what nothing can be done about; a fault during the run is a result, not an error.
     """
-    if options.speed is not None and not options.speed > 0.0:
-        raise UsageRefused(f"--speed {options.speed:g}: the pace must be above 0 (1 is real time)")
+    check_pace(options.speed)
     if options.hardware and options.speed is not None:
         raise UsageRefused("--speed paces twins; hardware keeps its own time")
     loaded = options.overrides.applied(load_campaign(options.campaign, options.rig))
@@ -100,7 +100,10 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
         raise PreflightError(checked.problems)
     for warning in checked.warnings:
         show.say(f"note: {warning.summary()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageRefused(f"no folder for the journal can be made: {in_words(error)}") from error
     try:
         state, wall_s = _sit(options, loaded, path, show, resume=resume, exactly=_in_one_sitting(earlier))
     except RecordDiffers as difference:

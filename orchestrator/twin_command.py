@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import load_campaign, load_rig
-from orchestrator.errors import UsageRefused
+from orchestrator.errors import UsageRefused, in_words
 from orchestrator.interrupts import interrupted_by
 from orchestrator.journal_store import is_journal
 from orchestrator.virtual_time import blocking_clock, run_virtual
@@ -83,7 +83,11 @@ async def _serve(options: ServeOptions, announce: Callable[[dict[str, Any]], Non
         try:
             if options.write_rig is not None:
                 text = rewritten_rig(options.rig.read_text("utf-8"), served, options.speed)
-                options.write_rig.write_text(text, "utf-8")
+                with _writing("--write-rig"):
+                    options.write_rig.write_text(text, "utf-8")
+            if options.state is not None:
+                with _writing("--state"):
+                    options.state.open("a").close()
             announce(
                 {
                     "rig": rig.name,
@@ -96,6 +100,14 @@ async def _serve(options: ServeOptions, announce: Callable[[dict[str, Any]], Non
             await _until(over, served, options)
         finally:
             served.close()
+
+
+@contextmanager
+def _writing(option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageRefused(f"{option} cannot be written: {in_words(error)}") from error
 
 
 async def _until(over: asyncio.Event, served: ServedRig, options: ServeOptions) -> None:

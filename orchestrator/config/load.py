@@ -61,7 +61,7 @@ def load_campaign(path: str | Path, rig: str | Path | None = None) -> LoadedCamp
     if rig is not None:
         return _loaded(document, parse(read_text(Path(rig)), str(rig)), campaign_path, Path(rig), beside)
     rig_path = campaign_path.parent / named.value
-    if "\0" in named.value or not rig_path.is_file():
+    if not _is_file(rig_path):
         near = closest(rig_path.name, [sibling.name for sibling in _siblings(rig_path)])
         suggestion = str(Path(named.value).with_name(near)) if near else ""
         missing = document.problem(("rig",), "there is no such rig file", suggestion=suggestion)
@@ -140,6 +140,14 @@ def _own_problems(
 
 def _in_order(problems: Sequence[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda problem: (problem.line, problem.column))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no file has a name that the operating system does not take."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _siblings(path: Path) -> list[Path]:

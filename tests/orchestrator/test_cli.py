@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,7 @@ def test_a_journal_does_not_take_the_name_of_its_report(campaign: Path, tmp_path
         (["run", str(QUICKSTART), "--seed", "2147483648"], "--seed 2147483648: from 0 to 2147483647"),
         (["run", str(QUICKSTART), "--strategy", "ensemle"], "--strategy"),
         (["run", str(QUICKSTART), "--speed", "-1"], "--speed"),
+        (["replay", "any.sqlite", "--speed", "inf"], "--speed inf"),
         (["run", str(QUICKSTART), "--resume", "--fresh"], "contradict"),
         (["run", str(QUICKSTART), "--hardware", "--speed", "2"], "--speed"),
         (["validate", str(ROOT / "README.md")], "README.md"),
@@ -160,6 +162,42 @@ def test_what_makes_no_sense_is_refused_with_exit_code_2_and_no_traceback(words:
     refused = CliRunner().invoke(app, [*words, "--json"])
     assert refused.exit_code == 2
     assert json.loads(refused.stdout)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", str(QUICKSTART), "--speed", "inf"], "--speed inf"),
+        (["run", str(QUICKSTART), "--runs", "{}/file"], "no folder for the journal can be made: {}/file"),
+        (["run", str(QUICKSTART), "--journal", "{}/file/j.sqlite"], "no folder for the journal can be made: {}/file"),
+        (["report", "{}/j.sqlite", "--out", "{}/none/j.html"], "{}/none/j.html: the report cannot be written there"),
+        (["report", "{}/j.sqlite", "--out", "{}/folder"], "{}/folder: the report cannot be written there"),
+        (["recover", "{}/none/j.sqlite"], "{}/none/j.sqlite: cannot be recovered where it lies"),
+        (["twin", "serve", "{}/rig.yaml", "--write-rig", "{}/none/r.yaml"], "--write-rig cannot be written: {}/none/r"),
+        (["twin", "serve", "{}/rig.yaml", "--state", "{}/folder"], "--state cannot be written: {}/folder"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="other words of the operating system")
+def test_what_cannot_be_written_is_refused_in_a_sentence(
+    tmp_path: Path, ran: tuple[Path, subprocess.CompletedProcess[str]], words: list[str], said: str
+) -> None:
+    shutil.copy(ran[0] / "short-0001.sqlite", tmp_path / "j.sqlite")
+    shutil.copy(ROOT / "configs" / "rigs" / "perovskite-bench.yaml", tmp_path / "rig.yaml")
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    refused = CliRunner().invoke(app, [word.format(tmp_path) for word in words])
+    assert refused.exit_code == 2, refused.output
+    assert f"lumiflow: {said.format(tmp_path)}" in refused.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other words of the operating system")
+def test_what_the_operating_system_refuses_elsewhere_is_a_sentence_too() -> None:
+    done = lumiflow("status", "n" * 300, "--json")
+    assert done.returncode == 3
+    assert done.stderr == f"lumiflow: {'n' * 300}: File name too long\n"
+    assert json.loads(done.stdout)["error"]["message"].endswith("File name too long")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*/*.yaml")), ids=lambda path: path.stem)
