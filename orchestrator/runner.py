@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from orchestrator.errors import (
 )
 from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, loaded_from
+from orchestrator.interrupts import interrupted_by
 from orchestrator.journal import Journal, JournalLocked, RecordDiffers
 from orchestrator.paced_time import check_pace
 from orchestrator.preflight import preflight
@@ -145,25 +145,9 @@ def _sit(
     return run_virtual(sit(sitting, company), speed=options.speed, start_s=start_s)
 
 
-@contextmanager
-def _operator(campaign: Campaign) -> Iterator[None]:
-    """Ctrl-C and a polite kill end the campaign through its safe sequence instead of ending the program."""
-    loop = asyncio.get_running_loop()
-
-    def heard(signum: int, frame: object) -> None:
-        loop.call_soon_threadsafe(campaign.interrupt)
-
-    kinds = [signal.SIGINT, signal.SIGTERM]
-    try:
-        before = {kind: signal.signal(kind, heard) for kind in kinds}
-    except ValueError:  # not the main thread: whoever runs us there has its own way of stopping
-        yield
-        return
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
+def _operator(campaign: Campaign) -> AbstractContextManager[None]:
+    """Ctrl-C, a polite kill and a closed terminal end the campaign through its safe sequence, not the program."""
+    return interrupted_by(asyncio.get_running_loop(), campaign.interrupt)
 
 
 def _in_one_sitting(earlier: RunState | None) -> bool:

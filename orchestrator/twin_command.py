@@ -37,7 +37,7 @@ class ServeOptions:
 
 
 def serve_twins(options: ServeOptions, announce: Callable[[dict[str, Any]], None]) -> None:
-    """Serve until SIGINT or SIGTERM. ``announce`` is given what is served, once all ports are open.
+    """Serve until a signal asks for an end. ``announce`` is given what is served, once all ports are open.
 
     Raises LumiflowError for files that cannot be used.
     """

@@ -65,8 +65,7 @@ async def _guard(options: argparse.Namespace, rigs: Mapping[str, RigConfig], com
     guardian = Guardian(orders, rescuer, diary, ServiceManager())
     if not options.make_safe:
         return await guardian.run()
-    well = await guardian.make_safe_what_is_not(everything=options.all)
-    await diary.close()
+    well = await guardian.make_safe_and_end(everything=options.all)
     return EXIT_FAULT if well is False else EXIT_TARGET_REACHED
 
 

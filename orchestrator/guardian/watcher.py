@@ -17,6 +17,7 @@ from orchestrator.guardian.diary import Diary, unsafe_rigs
 from orchestrator.guardian.pulse import Pulse, Restarts
 from orchestrator.guardian.rescue import Report, Rescued
 from orchestrator.guardian.service import ServiceManager
+from orchestrator.interrupts import interrupted_by
 
 LOOK_S: Final = 0.05
 DEATH_S: Final = 3.0
@@ -79,6 +80,27 @@ class Guardian:
             _log.error("%s was left unsafe and is not among the rigs of today: nobody can make it safe", rig)
         cause = "left unsafe by an earlier guardian" if known_unsafe else "it is not known to be safe"
         return await self._rescue(known, cause) if known else None
+
+    async def make_safe_and_end(self, *, everything: bool = False) -> bool | None:
+        """As `make_safe_what_is_not`, with nothing to guard afterwards.
+
+        It goes on when its terminal is gone. Who asks it to end leaves out flushes; who asks again leaves the rigs as
+        they are.
+        """
+        rescue = asyncio.ensure_future(self.make_safe_what_is_not(everything=everything))
+
+        def asked() -> None:
+            if self._hurry.is_set():
+                rescue.cancel()
+            self._hurry.set()
+
+        with interrupted_by(asyncio.get_running_loop(), asked, hung_up=lambda: None):
+            try:
+                return await rescue
+            except asyncio.CancelledError:
+                return False
+            finally:
+                await self._diary.close()
 
     async def _guard(self) -> int:
         paused = await self.make_safe_what_is_not() is not None

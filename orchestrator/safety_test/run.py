@@ -7,17 +7,18 @@ import hashlib
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from orchestrator.build import assemble_rig, steel_rig
 from orchestrator.config import RigConfig, load_rig
-from orchestrator.errors import EXIT_FAULT, EXIT_TARGET_REACHED, RigFault
+from orchestrator.errors import EXIT_FAULT, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, RigFault
 from orchestrator.guardian.rescue import Unrecorded
+from orchestrator.interrupts import interrupted_by
 from orchestrator.rig import Rig
 from orchestrator.safety_test.drills import Drill, drills, play
 from orchestrator.safety_test.evidence import Evidence, Kept
@@ -30,6 +31,12 @@ T = TypeVar("T")
 
 Tell = Callable[[Evidence], None]
 Ask = Callable[[str], bool]
+
+
+class DrillsEnded(LumiflowError):  # noqa: N818 - what happened
+    """Somebody asked for an end before the last drill; what held the rig has made it safe."""
+
+    exit_code = EXIT_WITHOUT_TARGET
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def run_safety_test(
     """Do every drill that fits; on the real devices where ``ask`` is given, which a person answers before each heats.
 
     ``tell`` hears of each drill as it is done; all of it is kept in a journal in ``folder``. Raises LumiflowError for a
-    rig file or folder that cannot be used.
+    rig file or folder that cannot be used, and DrillsEnded when a signal asks for an end in the middle of a drill.
     """
     config = load_rig(rig_file)
     text = rig_file.read_text("utf-8")
@@ -84,7 +91,7 @@ def run_safety_test(
                 note(run_real(_on_steel(config, partial(play, drill))))
         if guardian:
             heat = ask("The guardian's drills: heat the reactor for them? Without, they run with pumps alone.")
-            for evidence in run_real(guardian_drills(rig_file, heat=heat)):
+            for evidence in run_real(safely_ended(guardian_drills(rig_file, heat=heat))):
                 note(evidence)
     test = SafetyTest(tuple(found), kept.path)
     kept.end(test.passed)
@@ -95,22 +102,45 @@ async def _listed(rig: Rig) -> tuple[Drill, ...]:
     return drills(rig)
 
 
-async def _on_twins(config: RigConfig, act: Callable[[Rig], Awaitable[T]]) -> T:
+async def safely_ended(drill: Coroutine[Any, Any, T]) -> T:
+    """Carry out what holds a rig. Who asks the program to end, cancels it: it makes its rig safe on its way out.
+
+    Asking again does not break into that. Raises DrillsEnded.
+    """
+    task = asyncio.ensure_future(drill)
+    asked = False
+
+    def end() -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            task.cancel()
+
+    with interrupted_by(asyncio.get_running_loop(), end):
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not asked:
+                raise
+            raise DrillsEnded("ended in the middle of a drill; the rig went through its safe sequence") from None
+
+
+async def _on_twins(config: RigConfig, act: Callable[[Rig], Coroutine[Any, Any, T]]) -> T:
     """With a fresh rig of twins, on which nothing is wrong yet."""
     loop = asyncio.get_running_loop()
     sound = config.model_copy(update={"twin": config.twin.model_copy(update={"faults": ()})})
     rig = assemble_rig(sound, Unrecorded(), hardware=False, clock=blocking_clock(loop), start_s=loop.time())
-    return await act(rig)
+    return await safely_ended(act(rig))
 
 
-async def _on_steel(config: RigConfig, act: Callable[[Rig], Awaitable[T]]) -> T:
-    return await act(steel_rig(config, Unrecorded()))
+async def _on_steel(config: RigConfig, act: Callable[[Rig], Coroutine[Any, Any, T]]) -> T:
+    return await safely_ended(act(steel_rig(config, Unrecorded())))
 
 
 async def _guardian_on_twins(rig_file: Path) -> list[Evidence]:
     with tempfile.TemporaryDirectory() as folder:
         async with _served(rig_file, Path(folder)) as served:
-            return await guardian_drills(served, heat=True)
+            return await safely_ended(guardian_drills(served, heat=True))
 
 
 @asynccontextmanager
@@ -120,7 +150,13 @@ async def _served(rig_file: Path, folder: Path) -> AsyncIterator[Path]:
     code = "from orchestrator.cli import main; main()"
     words = ["twin", "serve", str(rig_file), "--json", "--no-pty", "--write-rig", str(written)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-c",
+        code,
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C at the terminal must not take the rig away before it is made safe
     )
     assert process.stdout is not None
     try:

@@ -278,12 +278,12 @@ def _dosing(journal: Path) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_a_polite_kill_end_a_run_safely_as_the_operators_wish(
-    campaign: Path, tmp_path: Path, kind: signal.Signals
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_a_polite_kill_and_a_closed_terminal_end_a_run_safely_as_the_operators_wish(
+    campaign: Path, tmp_path: Path, kind: str
 ) -> None:
     running = start(campaign, tmp_path)
-    running.send_signal(kind)
+    running.send_signal(signal.Signals[kind])
     out, err = running.communicate(timeout=60)
     assert running.returncode == 1, err
     result = json.loads(out)

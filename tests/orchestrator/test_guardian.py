@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import pytest
 from drivers import PortError
 from orchestrator.guardian.diary import Diary, rescues, unsafe_rigs
 from orchestrator.guardian.pulse import Pulse, Restarts
-from orchestrator.guardian.rescue import Persistence, rescue
+from orchestrator.guardian.rescue import Persistence, Report, Rescued, rescue
 from orchestrator.guardian.service import ServiceManager
-from orchestrator.guardian.watcher import LOOK_S
+from orchestrator.guardian.watcher import LOOK_S, Guardian, Orders
 from orchestrator.journal import JournalLocked
 from orchestrator.rig import Rig
 from orchestrator.virtual_time import run_real, run_virtual
@@ -269,3 +270,40 @@ def test_without_systemd_nobody_is_told_and_a_watchdog_that_is_for_another_proce
     service = ServiceManager({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"})
     assert service.watchdog_s is None
     service.ready()
+
+
+# -- make-safe ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
+@pytest.mark.parametrize(
+    ("asks", "how"),
+    [
+        ([signal.SIGHUP, signal.SIGHUP], (True, "flushed")),
+        ([signal.SIGTERM], (True, "in a hurry")),
+        ([signal.SIGHUP, signal.SIGINT], (True, "in a hurry")),
+        ([signal.SIGINT, signal.SIGINT], (False, "left")),
+    ],
+)
+def test_make_safe_outlives_its_terminal_hurries_when_asked_and_leaves_when_asked_again(
+    tmp_path: Path, asks: Sequence[signal.Signals], how: tuple[bool, str]
+) -> None:
+    became = "left"
+
+    async def rescuer(rig: str, report: Report, hurry: asyncio.Event) -> Rescued:
+        nonlocal became
+        for kind in asks:
+            signal.raise_signal(kind)
+            await asyncio.sleep(0.01)
+        became = "in a hurry" if hurry.is_set() else "flushed"
+        return Rescued(well=True)
+
+    async def main() -> bool | None:
+        guardian = Guardian(Orders(("bench",), ()), rescuer, Diary(tmp_path), ServiceManager())
+        return await guardian.make_safe_and_end(everything=True)
+
+    before = signal.signal(signal.SIGHUP, lambda *heard: None)
+    try:
+        assert (run_real(main()), became) == how
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from orchestrator.journal import Journal
 from orchestrator.rig import Rig
 from orchestrator.safety import Interlocks
 from orchestrator.safety_test import Evidence, as_text, run_safety_test
-from orchestrator.safety_test.drills import Drill, Scene, drills, play
+from orchestrator.safety_test.drills import SHOWN_S, Drill, Scene, drills, play
+from orchestrator.safety_test.run import DrillsEnded, safely_ended
 from orchestrator.virtual_time import run_virtual
 from tests.orchestrator.rehearsal import CONFIGS, rig_on_twins
 
@@ -122,3 +124,25 @@ def test_the_whole_of_it_with_the_guardian_on_served_twins(tmp_path: Path) -> No
     assert {"daemon killed", "daemon stopped", "loop frozen", "guardian killed"} <= {
         d["drill"] for d in found["drills"]
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_who_asks_for_an_end_in_the_middle_of_a_drill_finds_the_rig_safe(kind: str) -> None:
+    async def harm(scene: Scene) -> None:
+        heating = (await scene.rig.heater.read()).output_fraction
+        assert heating > 0.1
+        for _ in range(3):
+            signal.raise_signal(signal.Signals[kind])
+            await asyncio.sleep(1.0)
+
+    async def main() -> None:
+        rig = rig_on_twins()
+        with pytest.raises(DrillsEnded, match="safe sequence"):
+            await safely_ended(play(Drill("asked to end", "", (), 10.0, harm), rig))
+        await asyncio.sleep(SHOWN_S)
+        world = rig.faults.world
+        assert world.block.output_fraction(asyncio.get_running_loop().time()) == 0.0
+        assert not any(world.syringe(name).commanded_ul_min for name in rig.pumps)
+
+    run_virtual(main())
