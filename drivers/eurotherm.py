@@ -10,6 +10,7 @@ from drivers.errors import DriverError, OutOfRangeError
 from drivers.heater_base import HeaterController
 from drivers.heater_reading import HeaterReading
 from drivers.modbus import ModbusBus
+from drivers.modbus_heater import scaled_word
 
 __all__ = ["EurothermController", "HeaterReading"]
 
@@ -69,6 +70,7 @@ class EurothermController(HeaterController):
         self._bus = bus
         self._unit = unit
         self._float = registers == "float"
+        self._decimals = decimals
         self._scale = 10**decimals
 
     async def set_temperature(self, temperature_c: float) -> float:
@@ -169,8 +171,9 @@ class EurothermController(HeaterController):
             words = list(struct.unpack(">2H", struct.pack(">f", value)))
             await self._bus.write(self._unit, _FLOAT_BASE + 2 * register, words, device=self._name)
             return
-        scale = 10 if register == MANUAL_OUTPUT else self._scale
-        await self._bus.write(self._unit, register, [round(value * scale) & 0xFFFF], device=self._name)
+        decimals = 1 if register == MANUAL_OUTPUT else self._decimals
+        word = scaled_word(value, decimals, device=self._name, port=self._port.name)
+        await self._bus.write(self._unit, register, [word], device=self._name)
 
     def _from_display(self, value: float) -> float:
         return value if self._float else value / self._scale

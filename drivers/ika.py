@@ -16,8 +16,9 @@ MIN_WATCHDOG_S: Final = 20
 MAX_WATCHDOG_S: Final = 1500
 _ON: Final = 11
 _OFF: Final = 12
-_COLDEST_C: Final = -50.0
-_HOTTEST_C: Final = 450.0
+COLDEST_C: Final = -50.0
+HOTTEST_C: Final = 450.0
+"""What is read beyond these is a broken sensor."""
 _READINGS: Final = {"external": 1, "plate": 2}
 _VALUE: Final = re.compile(r"(\S+) (\d{1,2})", re.ASCII)
 _CODE: Final = re.compile(r"-?\d{1,3}", re.ASCII)
@@ -116,7 +117,7 @@ class IkaHotplate(LineHeater):
         set_point_c = await self._read_set_point_c()
         status = await self._read_status()
         held = self._held_c is not None
-        broken = not _COLDEST_C <= temperature_c <= _HOTTEST_C
+        broken = not COLDEST_C <= temperature_c <= HOTTEST_C
         return HeaterReading(
             temperature_c=math.nan if broken else temperature_c,
             set_point_c=set_point_c,

@@ -29,6 +29,21 @@ def signed(word: int) -> int:
     return word - 0x10000 if word >= 0x8000 else word
 
 
+def scaled_word(temperature_c: float, decimals: int, *, device: str, port: str) -> int:
+    """A temperature as a register with so many decimals holds it. Raises OutOfRangeError for one that does not fit."""
+    value = round(temperature_c * 10.0**decimals)
+    if not -0x8000 <= value <= 0x7FFF:
+        raise OutOfRangeError(
+            f"{temperature_c:g} °C does not fit a register with {decimals} decimals",
+            low=-0x8000 / 10.0**decimals,
+            high=0x7FFF / 10.0**decimals,
+            device=device,
+            port=port,
+            asked=temperature_c,
+        )
+    return value & 0xFFFF
+
+
 class ModbusHeater(LastingHeater):
     """A controller at one Modbus address, 1 to 247."""
 

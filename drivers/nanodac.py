@@ -9,7 +9,7 @@ from typing import Final
 from drivers.errors import OutOfRangeError
 from drivers.heater_reading import HeaterReading
 from drivers.modbus import ModbusBus
-from drivers.modbus_heater import ModbusHeater, signed
+from drivers.modbus_heater import ModbusHeater, scaled_word, signed
 
 CHANNEL_STATUS: Final = 257
 CHANNEL_STRIDE: Final = 4
@@ -115,7 +115,8 @@ class NanodacController(ModbusHeater):
         return signed((await self._words(self._base + _TARGET))[0]) / _SCALE
 
     async def _write_set_point_c(self, temperature_c: float) -> None:
-        await self._write_words(self._base + _TARGET, [round(temperature_c * _SCALE) & 0xFFFF])
+        word = scaled_word(temperature_c, 1, device=self._name, port=self._port.name)
+        await self._write_words(self._base + _TARGET, [word])
 
     @staticmethod
     def _fraction(word: int) -> float:

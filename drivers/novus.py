@@ -8,7 +8,7 @@ from typing import Final
 from drivers.errors import OutOfRangeError, ProtocolError, RefusedError
 from drivers.heater_reading import HeaterReading
 from drivers.modbus import ModbusBus
-from drivers.modbus_heater import ModbusHeater, signed
+from drivers.modbus_heater import ModbusHeater, scaled_word, signed
 
 SET_POINT: Final = 0
 PROCESS_VALUE: Final = 1
@@ -106,8 +106,9 @@ class NovusController(ModbusHeater):
         return signed((await self._words(SET_POINT))[0]) / 10.0**decimals
 
     async def _write_set_point_c(self, temperature_c: float) -> None:
-        value = round(temperature_c * 10.0 ** await self._known_decimals())
-        await self._write_words(SET_POINT, [self._word(value, temperature_c)])
+        decimals = await self._known_decimals()
+        word = scaled_word(temperature_c, decimals, device=self._name, port=self._port.name)
+        await self._write_words(SET_POINT, [word])
 
     async def _known_decimals(self) -> int:
         if self._decimals is None:
@@ -119,17 +120,3 @@ class NovusController(ModbusHeater):
             self._decimals = _POINT_POSITIONS - position
             self._resolution_c = 10.0**-self._decimals
         return self._decimals
-
-    def _word(self, value: int, temperature_c: float) -> int:
-        decimals = self._decimals or 0
-        low, high = -0x8000 / 10**decimals, 0x7FFF / 10.0**decimals
-        if not -0x8000 <= value <= 0x7FFF:
-            raise OutOfRangeError(
-                f"{temperature_c:g} °C does not fit a register with {decimals} decimals",
-                low=low,
-                high=high,
-                device=self._name,
-                port=self._port.name,
-                asked=temperature_c,
-            )
-        return value & 0xFFFF

@@ -23,6 +23,7 @@ from orchestrator.config.planner_rules import check_installed
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
+from orchestrator.heating import too_hot_for_twins, untold
 from orchestrator.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.plumbing import (
     FlowPlan,
@@ -205,6 +206,8 @@ class _Preflight:
             if low < reach.low * (1.0 - 1e-9) - 1e-9 or high > reach.high * (1.0 + 1e-9) + 1e-9:
                 allowed = f"{reach.low:.4g} {unit} to {reach.high:.4g} {unit}"
                 self._problem(path, f"beyond the rig's limit of {limit}", allowed=allowed)
+        hottest_c = max(high for _, kind, _, high in spans if kind == "temperature")
+        self._warnings += too_hot_for_twins(self._rig_file, self._rig, hottest_c)
 
     def _check_constraints(self) -> None:
         """Each constraint by itself against what else the rig can be set to: one never met, or one always met."""
@@ -244,6 +247,7 @@ class _Preflight:
             if pump.pauses:
                 message = f"{name!r} pauses its flow while it refills; two modules that take turns would not"
                 self._warn_rig(("devices", name), message)
+        self._problems += untold(self._rig_file, rig)
         sensor = rig.pressure
         if sensor is None:
             self._warn_rig(("plumbing",), "no pressure transmitter: a clogged tube would only show as a stalled pump")

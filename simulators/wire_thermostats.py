@@ -184,7 +184,7 @@ class IkaTwin(_LineTwin):
 
     Args:
         plant: the heater and its sensor.
-        max_set_point_c: the safety limit set at the plate.
+        set_point_range_c: from its coldest set-point to the safety limit set at the plate.
         set_point_c: the set-point at power-up.
         forgets_set_point: whether ``START_1`` sets the set-point to 0, as some plates have been seen to do.
     """
@@ -193,13 +193,13 @@ class IkaTwin(_LineTwin):
         self,
         plant: HeaterPlant,
         *,
-        max_set_point_c: float = 310.0,
+        set_point_range_c: tuple[float, float] = (0.0, 310.0),
         set_point_c: float = 0.0,
         forgets_set_point: bool = False,
     ) -> None:
         super().__init__(ord("\n"))
         self._plant = plant
-        self._max_c = max_set_point_c
+        self._range_c = set_point_range_c
         self._set_point_c = set_point_c
         self._safety_c = 50.0
         self._forgets_set_point = forgets_set_point
@@ -240,7 +240,7 @@ class IkaTwin(_LineTwin):
         if command == "IN_SP_1":
             return f"{self._set_point_c:.1f} 1"
         if command == "IN_SP_3":
-            return f"{self._max_c:.1f} 3"
+            return f"{self._range_c[1]:.1f} 3"
         if command == "STATUS_1":
             return f"{-2 if self._watchdog_error else -5 if broken else 11 if self._on else 12} 1"
         if command == "START_1" and not self._watchdog_error and not broken:
@@ -263,7 +263,7 @@ class IkaTwin(_LineTwin):
         if (name, separator) == ("OUT_SP_12", "@"):
             self._safety_c = value_c
             return f"{value_c:.1f}"
-        if (name, separator) == ("OUT_SP_1", " ") and 0.0 <= value_c <= self._max_c:
+        if (name, separator) == ("OUT_SP_1", " ") and self._range_c[0] <= value_c <= self._range_c[1]:
             self._set_point_c = value_c
             self._heat(now_s, on=self._on)
         return None

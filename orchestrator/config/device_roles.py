@@ -85,6 +85,16 @@ class HeaterConfig(DeviceConfig):
 
     role: ClassVar[Role] = "heater"
 
+    @property
+    def tells_c(self) -> tuple[float, float]:
+        """The coldest and the hottest temperature that it can be told and can tell."""
+        return -math.inf, math.inf
+
+    @property
+    def tells_no_more_because(self) -> str:
+        """Where these bounds come from, in words."""
+        return "its own range"
+
 
 class DetectorConfig(DeviceConfig):
     """A spectrometer and its lamp.

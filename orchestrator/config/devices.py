@@ -125,6 +125,15 @@ class CavroPumpConfig(PumpConfig):
 # Temperature controllers
 
 
+def _register_c(decimals: int) -> tuple[float, float]:
+    """What a signed 16-bit register holds with so many decimals."""
+    return -0x8000 / 10.0**decimals, 0x7FFF / 10.0**decimals
+
+
+def _register_words(decimals: int) -> str:
+    return f"16-bit registers with {decimals} decimals; fewer reach further"
+
+
 class EurothermConfig(HeaterConfig):
     """A Eurotherm 2400 or 3200 temperature controller on Modbus."""
 
@@ -132,6 +141,14 @@ class EurothermConfig(HeaterConfig):
     unit: int = Field(ge=1, le=247)
     registers: Literal["integer", "float"] = "integer"
     decimals: int = Field(default=1, ge=0, le=2)
+
+    @property
+    def tells_c(self) -> tuple[float, float]:
+        return super().tells_c if self.registers == "float" else _register_c(self.decimals)
+
+    @property
+    def tells_no_more_because(self) -> str:
+        return _register_words(self.decimals)
 
 
 class NanodacConfig(HeaterConfig):
@@ -166,6 +183,14 @@ class NovusConfig(HeaterConfig):
     unit: int = Field(ge=1, le=247)
     decimals: int | None = Field(default=None, ge=0, le=3)
 
+    @property
+    def tells_c(self) -> tuple[float, float]:
+        return super().tells_c if self.decimals is None else _register_c(self.decimals)
+
+    @property
+    def tells_no_more_because(self) -> str:
+        return _register_words(self.decimals or 0)
+
 
 class JulaboConfig(HeaterConfig):
     """A Julabo circulator on a serial line of its own (4800 baud, 7 data bits, even parity)."""
@@ -184,6 +209,16 @@ class IkaConfig(HeaterConfig):
     sensor: Literal["external", "plate"] = "external"
     watchdog_s: Annotated[int, Whole(Quantity(units.TIME, ge=20.0, le=1500.0))] = 30
     watchdog_mode: Literal[1, 2] = 1
+
+    @property
+    def tells_c(self) -> tuple[float, float]:
+        from drivers.ika import COLDEST_C, HOTTEST_C
+
+        return COLDEST_C, HOTTEST_C
+
+    @property
+    def tells_no_more_because(self) -> str:
+        return "beyond them its sensor counts as broken"
 
     @property
     def stops_by_itself_s(self) -> float | None:

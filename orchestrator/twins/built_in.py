@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -100,15 +101,28 @@ def _cut_power(twin: CavroTwin, addresses: tuple[int, ...]) -> None:
 # Temperature controllers
 
 
+def _set_points_c(stage: Stage, usual_c: tuple[float, float] = (0.0, 300.0)) -> tuple[float, float]:
+    """What a twin takes as a set-point: the usual, and whatever else lies within the rig's limits.
+
+    Whole degrees beyond them, for a limit may be rounded up on its way to a controller that holds few digits.
+    """
+    low_c, high_c = stage.rig.limits.temperature_c
+    return min(float(math.floor(low_c)), usual_c[0]), max(float(math.ceil(high_c)), usual_c[1])
+
+
 def _eurotherm(stage: Stage, heaters: Mapping[str, models.EurothermConfig]) -> dict[int, Any]:
+    reach_c = _set_points_c(stage)
     return {
-        heater.unit: EurothermTwin(stage.heater(name), decimals=heater.decimals) for name, heater in heaters.items()
+        heater.unit: EurothermTwin(stage.heater(name), decimals=heater.decimals, set_point_range_c=reach_c)
+        for name, heater in heaters.items()
     }
 
 
 def _nanodac(stage: Stage, heaters: Mapping[str, models.NanodacConfig]) -> dict[int, Any]:
     return {
-        heater.unit: NanodacTwin(stage.heater(name), loop=heater.loop, channel=heater.channel)
+        heater.unit: NanodacTwin(
+            stage.heater(name), loop=heater.loop, channel=heater.channel, set_point_range_c=_set_points_c(stage)
+        )
         for name, heater in heaters.items()
     }
 
@@ -119,28 +133,35 @@ def _watlow(stage: Stage, heaters: Mapping[str, models.WatlowConfig]) -> dict[in
             stage.heater(name),
             low_word_first=heater.word_order == "low first",
             fahrenheit=heater.temperature_unit != "C",
+            set_point_range_c=_set_points_c(stage),
         )
         for name, heater in heaters.items()
     }
 
 
 def _omega(stage: Stage, heaters: Mapping[str, models.OmegaConfig]) -> dict[int, Any]:
-    return {heater.unit: OmegaTwin(stage.heater(name)) for name, heater in heaters.items()}
+    reach_c = _set_points_c(stage)
+    return {heater.unit: OmegaTwin(stage.heater(name), set_point_range_c=reach_c) for name, heater in heaters.items()}
 
 
 def _novus(stage: Stage, heaters: Mapping[str, models.NovusConfig]) -> dict[int, Any]:
     return {
-        heater.unit: NovusTwin(stage.heater(name), decimals=1 if heater.decimals is None else heater.decimals)
+        heater.unit: NovusTwin(
+            stage.heater(name),
+            decimals=1 if heater.decimals is None else heater.decimals,
+            set_point_range_c=_set_points_c(stage),
+        )
         for name, heater in heaters.items()
     }
 
 
 def _julabo(stage: Stage, heaters: Mapping[str, models.JulaboConfig]) -> JulaboTwin:
-    return JulaboTwin(stage.heater(next(iter(heaters))))
+    reach_c = _set_points_c(stage, (-30.0, 200.0))
+    return JulaboTwin(stage.heater(next(iter(heaters))), set_point_range_c=reach_c, warning_limits_c=reach_c)
 
 
 def _ika(stage: Stage, heaters: Mapping[str, models.IkaConfig]) -> IkaTwin:
-    return IkaTwin(stage.heater(next(iter(heaters))))
+    return IkaTwin(stage.heater(next(iter(heaters))), set_point_range_c=_set_points_c(stage, (0.0, 310.0)))
 
 
 # Spectrometers

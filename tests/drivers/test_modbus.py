@@ -160,6 +160,19 @@ def test_a_set_point_out_of_range_is_refused_with_the_range() -> None:
     play(scenario)
 
 
+def test_a_set_point_that_does_not_fit_the_register_is_refused_before_it_is_sent() -> None:
+    async def scenario() -> None:
+        b = bench()
+        heater = EurothermController(b.bus, decimals=2, set_point_range_c=(0.0, 400.0))
+        await heater.connect()
+        with pytest.raises(OutOfRangeError, match="350 °C does not fit a register with 2 decimals") as caught:
+            await heater.set_temperature(350.0)
+        assert caught.value.high == 327.67
+        assert b.heater.target_c == 20.0
+
+    play(scenario)
+
+
 def test_a_refusal_by_the_controller_is_named() -> None:
     async def scenario() -> None:
         b = bench()

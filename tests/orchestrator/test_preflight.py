@@ -159,6 +159,41 @@ def test_a_transmitter_that_cannot_see_the_pressure_limit_is_a_problem_of_the_ri
     assert (problem.file, problem.path) == ("r.yaml", "limits.pressure")
 
 
+@pytest.mark.parametrize(
+    ("oven", "limit", "allowed"),
+    [
+        ("decimals: 2", "318 degC", "from -327.68 degC to below 317.67 degC"),
+        ("driver: novus\n    decimals: 3", "180 degC", "from -32.768 degC to below 22.767 degC"),
+        ("driver: ika", "445 degC", "from -50 degC to below 440 degC"),
+    ],
+)
+def test_limits_that_the_heater_cannot_tell_are_a_problem_of_the_rig(oven: str, limit: str, allowed: str) -> None:
+    loaded = changed(rig=("[20 degC, 180 degC]", f"[20 degC, {limit}]"))
+    entry = "    driver: eurotherm\n    port: oven\n    unit: 1\n    registers: integer\n    decimals: 1\n"
+    assert entry in loaded.rig_text
+    if oven.startswith("driver"):
+        port = "line" if "ika" in oven else "oven\n    unit: 1"
+        lines = "ports:\n  line: {kind: serial, url: /dev/ttyUSB9}\n"
+        rig = loaded.rig_text.replace(entry, f"    {oven}\n    port: {port}\n").replace("ports:\n", lines, 1)
+    else:
+        rig = loaded.rig_text.replace("decimals: 1", oven)
+    report = preflight(parse_campaign(loaded.campaign_text, "c.yaml", rig, "r.yaml"))
+    (problem,) = report.problems
+    assert (problem.file, problem.path, problem.allowed) == ("r.yaml", "limits.temperature", allowed)
+    assert "'oven' tells temperatures" in problem.message
+
+
+def test_a_twin_whose_heater_does_not_get_as_hot_as_the_campaign_wants_is_warned_of() -> None:
+    hot = changed(
+        campaign=("[60 degC, 160 degC]", "[60 degC, 330 degC]"), rig=("20 degC, 180 degC]", "20 degC, 340 degC]")
+    )
+    report = preflight(hot)
+    assert report.ok
+    assert "on twins 120 W heat to 322 degC" in warnings_of(report)
+    rig = hot.rig_text.replace("\ntwin:\n", "\ntwin:\n  power: 200 W\n")
+    assert "on twins" not in warnings_of(preflight(parse_campaign(hot.campaign_text, "c.yaml", rig, "r.yaml")))
+
+
 def test_a_rig_without_a_pressure_transmitter_or_a_clean_solvent_is_warned_of() -> None:
     assert "no pressure transmitter" in warnings_of(preflight(changed(rig=("  pressure: mixer_pressure\n", ""))))
     loaded = changed(rig=("  toluene:\n", "  toluene:\n    species: {ligand: 1 mM}\n"))

@@ -148,6 +148,32 @@ def test_every_temperature_controller_heats_and_is_switched_off(which: str) -> N
     run_virtual(scenario())
 
 
+@pytest.mark.parametrize("which", [*HEATERS, "eurotherm"])
+def test_every_temperature_controllers_twin_takes_the_set_points_at_both_limits_of_the_rig(which: str) -> None:
+    port, entry = HEATERS.get(which, ("", "driver: eurotherm\nport: oven\nunit: 1"))
+
+    async def scenario() -> None:
+        limits = {"temperature: [20 degC, 180 degC]": "temperature: [-15.3 degC, 400.6 degC]"}
+        rig = await built(edited("oven", entry, port, **limits))
+        await rig.heater.connect()
+        for limit_c in rig.heater.range_c:
+            assert await rig.heater.set_temperature(limit_c) == pytest.approx(limit_c, abs=0.41)
+        await rig.heater.heater_off()
+        await rig.close()
+
+    run_virtual(scenario())
+
+
+def test_a_hot_synthesis_is_rehearsed(tmp_path: Path) -> None:
+    campaign = QUICKSTART.replace("[60 degC, 160 degC]", "[340 degC, 370 degC]")
+    for old, new in {"ensemble": "sobol", "initial: 8": "initial: 1", "experiments: 25": "experiments: 1"}.items():
+        campaign = campaign.replace(old, new)
+    rig = BENCH.replace("[20 degC, 180 degC]", "[20 degC, 380 degC]").replace("\ntwin:\n", "\ntwin:\n  power: 250 W\n")
+    ended = rehearse(parse_campaign(campaign, "c.yaml", rig, "r.yaml"), tmp_path / "run.sqlite")
+    assert (ended.state.stop_reason, ended.state.trips) == ("budget_experiments", ())
+    assert "measured" in ended.kinds
+
+
 @pytest.mark.parametrize("which", PUMPS)
 def test_every_pump_gives_what_it_is_told(which: str) -> None:
     entry = PUMPS[which] + "\nport: more\nstock: toluene"
