@@ -203,7 +203,8 @@ class _Preflight:
                 reach, unit, limit = Range(60.0 * volume / flow.high, 60.0 * volume / flow.low), "s", what
             else:
                 continue
-            if low < reach.low * (1.0 - 1e-9) - 1e-9 or high > reach.high * (1.0 + 1e-9) + 1e-9:
+            slack_low, slack_high = (1e-9 * (1.0 + abs(end)) for end in reach)
+            if low < reach.low - slack_low or high > reach.high + slack_high:
                 allowed = f"{reach.low:.4g} {unit} to {reach.high:.4g} {unit}"
                 self._problem(path, f"beyond the rig's limit of {limit}", allowed=allowed)
         hottest_c = max(high for _, kind, _, high in spans if kind == "temperature")

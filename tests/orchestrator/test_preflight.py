@@ -91,6 +91,11 @@ def test_a_range_beyond_the_rigs_limits_is_a_problem_at_that_line(old: str, new:
     assert (problem.file, problem.line) == ("c.yaml", line_of(loaded.campaign_text, new))
 
 
+def test_a_range_that_ends_at_a_limit_below_zero_is_within_it() -> None:
+    cold = ("[60 degC, 160 degC]", "[-40 degC, -20 degC]")
+    assert preflight(changed(campaign=cold, rig=("[20 degC, 180 degC]", "[-40 degC, -20 degC]"))).problems == ()
+
+
 def test_a_tube_too_thin_for_the_pressure_limit_is_a_problem() -> None:
     loaded = changed(rig=("pressure: 300 kPa", "pressure: 20 kPa"))
     (problem,) = preflight(loaded).problems
