@@ -169,7 +169,8 @@ def _choose_journal(
                 raise UsageRefused(f"--journal {path}: the report would have this name; name it as in runs/own.sqlite")
             return path, None
         if options.resume is False:
-            raise UsageRefused(f"{path} exists, and a journal is never overwritten: name another, or leave out --fresh")
+            other = "name another file, or give --resume in place of --fresh to go on with it"
+            raise UsageRefused(f"{path} exists, and a journal is never overwritten: {other}")
         candidate: Path | None = path
     else:
         existing = sorted(options.runs.glob(f"{name}-[0-9][0-9][0-9][0-9].sqlite"))
@@ -190,7 +191,8 @@ def _choose_journal(
     if earlier is not None and not earlier.ended:
         question = f"{candidate} was interrupted. Go on with it?"
         if ask is None:
-            raise UsageRefused(f"{candidate} was interrupted: give --resume to go on with it, or --fresh to begin anew")
+            anew = "--fresh" if options.journal is None else "another name"
+            raise UsageRefused(f"{candidate} was interrupted: give --resume to go on with it, or {anew} to begin anew")
         if ask(question):
             return candidate, earlier
     if options.journal is not None:

@@ -303,6 +303,12 @@ def test_an_interrupted_run_asks_for_resume_or_fresh_and_resumes(campaign: Path,
     undecided = lumiflow("run", str(campaign), "--runs", str(tmp_path), "--json")
     assert undecided.returncode == 2
     assert "--resume" in undecided.stderr and "--fresh" in undecided.stderr
+    named = ["run", str(campaign), "--journal", str(tmp_path / "short-0001.sqlite")]
+    for words in (named, [*named, "--fresh"]):
+        advised = CliRunner().invoke(app, [*words, "--json"])
+        assert advised.exit_code == 2
+        assert "--resume" in advised.stderr and "nother" in advised.stderr
+        assert ("--fresh" in advised.stderr) is ("--fresh" in words)
     other = lumiflow("run", str(campaign), "--runs", str(tmp_path), "--resume", "--seed", "9")
     assert other.returncode == 2
     resumed = json.loads(lumiflow("run", str(campaign), "--runs", str(tmp_path), "--resume", "--json").stdout)
