@@ -177,8 +177,9 @@ def _span(entry: Input) -> str:
 
 
 def explain_file(path: Path) -> Explained:
-    """Work out what a campaign would do. Raises ConfigError with everything that is wrong with its files."""
+    """Work out what a campaign would do. Raises ConfigError with what is wrong with its files, archives included."""
     loaded = load_campaign(path)
+    gather(loaded)
     return Explained(loaded, preflight(loaded))
 
 

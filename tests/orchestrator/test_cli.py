@@ -214,6 +214,15 @@ def test_explain_says_what_a_campaign_would_cost() -> None:
         assert word in done.stdout
 
 
+@pytest.mark.parametrize("command", ["validate", "explain"])
+def test_a_campaign_with_an_archive_that_is_not_there_is_refused(campaign: Path, tmp_path: Path, command: str) -> None:
+    path = tmp_path / "archived.yaml"
+    path.write_text(f"{campaign.read_text()}\narchives:\n  before:\n    kind: runs\n    files: [gone.sqlite]\n")
+    done = CliRunner().invoke(app, [command, str(path)])
+    assert done.exit_code == 2
+    assert "gone.sqlite" in done.stderr
+
+
 def test_words_are_said_in_the_signs_that_the_output_has() -> None:
     words = [sys.executable, "-c", "from orchestrator.cli import main; main()", "explain", str(QUICKSTART)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "iso8859-7"}
