@@ -75,6 +75,7 @@ def make_safe(
         raise typer.Exit(error.exit_code) from None
     steel = {name: loaded.rig_paths[name] for name, rig in loaded.config.rigs.items() if rig.hardware}
     if not steel:
+        typer.echo(f"{file}: no rig runs on hardware (hardware: true), so none can have been left unsafe")
         raise typer.Exit(0)
     named = [word for name, path in steel.items() for word in ("--rig", f"{name}={path}")]
     folder = ["--folder", str(loaded.guardian_folder)]

@@ -231,6 +231,14 @@ def test_words_are_said_in_the_signs_that_the_output_has() -> None:
     assert "to 381 uL/min" in done.stdout.decode("iso8859-7")
 
 
+def test_make_safe_says_that_a_daemon_of_twins_has_nothing_to_make_safe(tmp_path: Path) -> None:
+    rig = ROOT / "configs" / "rigs" / "perovskite-bench.yaml"
+    (tmp_path / "daemon.yaml").write_text(f"kind: daemon\nrigs:\n  bench: {{file: {rig}}}\nruns: runs\n")
+    done = CliRunner().invoke(app, ["make-safe", str(tmp_path / "daemon.yaml")])
+    assert done.exit_code == 0
+    assert "no rig runs on hardware" in done.stdout
+
+
 @pytest.mark.parametrize("kind", ["campaign", "rig", "pool"])
 def test_the_schemas_are_json_and_what_stands_in_the_folder_of_schemas(kind: str) -> None:
     assert json.loads(lumiflow("schema", kind, "--json").stdout)["$schema"].startswith("https://json-schema.org/")
