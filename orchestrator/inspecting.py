@@ -38,7 +38,9 @@ class Status:
         """The status for a person."""
         state = self.state
         if not self.events:
-            return f"{self.journal}: nothing has happened yet"
+            log = self.journal.with_name(f"{self.journal.name}-wal")
+            hint = "" if log.exists() else f"; if this is the copy of a journal in use, {log.name} belongs beside it"
+            return f"{self.journal}: nothing has happened yet{hint}"
         doubt, best = state.in_doubt(), state.best
         ending = f"ended: {state.stop_reason}" if state.ended else "not ended"
         lines = [
