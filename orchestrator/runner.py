@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from orchestrator.campaign import Campaign
     from orchestrator.show import Show
 
+_STEM_BYTES = 200
+"""A file's name has 255 bytes at the most, and number, kind and the longest ending beside a journal take 30 of them."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -159,7 +162,7 @@ def _choose_journal(
     options: RunOptions, loaded: LoadedCampaign, ask: Callable[[str], bool] | None
 ) -> tuple[Path, RunState | None]:
     """The journal to write, and how the run stands that it is to go on with; None for a run that begins anew."""
-    name = re.sub(r"[^\w.-]+", "-", loaded.config.name).strip(".-") or "campaign"
+    name = stem_of(loaded.config.name)
     if options.journal is not None:
         path = options.journal
         if not path.exists():
@@ -198,6 +201,12 @@ def _choose_journal(
     if options.journal is not None:
         raise UsageRefused(f"{candidate} exists, and a journal is never overwritten: name another file")
     return path, None
+
+
+def stem_of(name: str) -> str:
+    """What the files of a campaign's runs are called, without their number: short enough for any file system."""
+    stem = re.sub(r"[^\w.-]+", "-", name).strip(".-")
+    return stem.encode()[:_STEM_BYTES].decode(errors="ignore").strip(".-") or "campaign"
 
 
 def _state_of(path: Path) -> RunState | None:

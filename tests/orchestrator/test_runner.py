@@ -1,4 +1,5 @@
-"""`lumiflow run` from within: which journal it takes up, and how it goes on with a run that somebody ended."""
+"""`lumiflow run` from within: which files a run is kept in, which journal it takes up, how it goes on with a run that
+somebody ended."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.journal import Event, Journal
-from orchestrator.runner import RunOptions, RunResult, run_campaign
+from orchestrator.runner import RunOptions, RunResult, run_campaign, stem_of
 from orchestrator.show import Show
 from tests.orchestrator.rehearsal import CONFIGS
 
@@ -84,3 +85,18 @@ def test_a_resumed_run_on_twins_that_was_killed_does_not_end_where_its_operator_
     again = run(campaign, Watcher(), resume=True)
     assert (again.state.stop_reason, len(again.state.told)) == ("budget_experiments", 2)
     assert kinds(again).count("resumed") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("green at 2.25 eV", "green-at-2.25-eV"),
+        ("../..", "campaign"),
+        ("ä" * 150, "ä" * 100),
+        ("a" + "ä" * 150, "a" + "ä" * 99),
+        ("x" * 199 + "/" + "x", "x" * 199),
+    ],
+)
+def test_a_runs_files_are_called_by_the_campaigns_name_as_far_as_file_systems_allow(name: str, stem: str) -> None:
+    assert stem_of(name) == stem
+    assert len(f"{stem_of(name)}-0001.sqlite.recovered-journal".encode()) <= 255
