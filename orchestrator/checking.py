@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.archives import gather, left_out
 from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
+from orchestrator.errors import ConfigError
 from orchestrator.goal import sentence
 from orchestrator.preflight import PreflightReport, preflight
 from orchestrator.targets import targets_of
@@ -63,7 +64,11 @@ def validate_file(path: Path) -> Checked:
 
     Raises ConfigError with everything that is wrong.
     """
-    kind = parse(read_text(path), str(path)).root.get("kind")
+    document = parse(read_text(path), str(path))
+    kind = document.root.get("kind")
+    if kind is not None and kind.value == "daemon":
+        message = "this is a daemon's file, which lumiflow doctor looks at"
+        raise ConfigError([document.problem(("kind",), message, allowed="campaign, rig, pool")])
     if kind is not None and kind.value == "rig":
         load_rig(path)
         return Checked(path, "rig", None)

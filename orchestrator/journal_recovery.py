@@ -46,6 +46,7 @@ def recover(path: Path) -> Recovery:
     Raises JournalError when the file is not a journal at all, when another process writes to it, or when there is no
     room for the copy.
     """
+    _refuse_what_is_none(path)
     try:
         lock = FileLock(path)
     except BlockingIOError as error:
@@ -58,6 +59,17 @@ def recover(path: Path) -> Recovery:
         raise JournalError(f"{path}: cannot be recovered: {in_words(error)}") from error
     finally:
         lock.release()
+
+
+def _refuse_what_is_none(path: Path) -> None:
+    """Raises JournalError for a file in which there is no journal, before a lock is left beside it."""
+    try:
+        connect(path, readonly=True).close()
+    except JournalNewer:
+        raise
+    except JournalError:
+        if not path.is_file() or look_through(path) is None:
+            raise
 
 
 def _recover(path: Path, lock: FileLock) -> Recovery:

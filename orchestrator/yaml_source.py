@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.yaml_words import complaint, lines_of
 
 if TYPE_CHECKING:
-    from ruamel.yaml.error import MarkedYAMLError, StringMark
+    from ruamel.yaml.error import StringMark
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
@@ -177,7 +178,7 @@ def parse(text: str, name: str) -> Document:
     """
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise ConfigError([_too_large(name)])
-    lines = tuple(text.splitlines())
+    lines = tuple(line.rstrip("\r\n") for line in lines_of(text))
     for number, line in enumerate(lines, start=1):
         indentation = line[: len(line) - len(line.lstrip())]
         if "\t" in indentation and line.strip():
@@ -268,7 +269,7 @@ class _Reader:
                     else:
                         root = node
         except MarkedYAMLError as error:
-            mark, message = _complaint(error)
+            mark, message = complaint(error)
             line, column = (1, 1) if mark is None else _position(mark)
             if message is None:
                 line, column, message = self._colon(line, column)
@@ -361,30 +362,6 @@ class _Reader:
 
 def _position(mark: StringMark) -> tuple[int, int]:
     return mark.line + 1, mark.column + 1
-
-
-def _complaint(error: MarkedYAMLError) -> tuple[StringMark | None, str | None]:
-    """Where and what ruamel.yaml complains about, in the words of somebody who writes configuration files.
-
-    Something that was opened and not closed is blamed on its beginning: that is the line to mend. No words for a colon
-    that came unexpected: who is to blame for it shows in the lines around.
-    """
-    problem, context = error.problem or "", error.context or ""
-    at, began = error.problem_mark or error.context_mark, error.context_mark or error.problem_mark
-    if "could not find expected ':'" in problem:
-        return began, "a key without its colon"
-    if "quoted scalar" in context:
-        return began, "the quotes that open here are not closed"
-    if "flow sequence" in context or "flow mapping" in context:
-        return began, f"the bracket that opens here is not closed as expected: {problem}"
-    if "mapping values are not allowed" in problem:
-        return at, None
-    if "cannot start any token" in problem:
-        character = problem.removeprefix("found character ").removesuffix(" that cannot start any token")
-        return at, f"text cannot begin with {character}; put it in quotes"
-    if "expected <block end>" in problem:
-        return at, "this line is indented unlike the lines it belongs to"
-    return at, problem or context or "cannot be read"
 
 
 def _resolve(text: str) -> Scalar:

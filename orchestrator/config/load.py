@@ -125,7 +125,7 @@ def _own_problems(
 ) -> list[Problem]:
     """What is wrong with a file by its model, and by a further check of the file as read."""
     declared = document.root.get("kind")
-    if declared is not None and declared.value in ("rig", "campaign", "pool") and declared.value != kind:
+    if declared is not None and declared.value in ("rig", "campaign", "pool", "daemon") and declared.value != kind:
         message = f"this is a {declared.value} file, and a {kind} file is wanted here"
         return [document.problem(("kind",), message)]
     problems: list[Problem] = []

@@ -11,6 +11,7 @@ from orchestrator.config.messages import closest
 from orchestrator.config.objective import MOST_TEXT
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.yaml_source import Document, parse, read_text
+from orchestrator.yaml_words import lines_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def carried(path: Path) -> str:
     except ValueError as error:
         near = _near(node.value, path.parent)
         raise ConfigError([document.problem(where, str(error), suggestion=near)]) from None
-    lines = document.text.splitlines(keepends=True)
+    lines = lines_of(document.text)
     line, at = lines[node.line - 1], node.column - 1
     written = next((each for each in _spellings(node.value) if line[at:].startswith(each)), None)
     if written is None or key.line != node.line:

@@ -231,6 +231,21 @@ def test_words_are_said_in_the_signs_that_the_output_has() -> None:
     assert "to 381 uL/min" in done.stdout.decode("iso8859-7")
 
 
+def test_a_daemons_file_is_called_that(tmp_path: Path) -> None:
+    (tmp_path / "daemon.yaml").write_text("kind: daemon\nrigs: {}\n")
+    for command, said in (("validate", "this is a daemon's file"), ("run", "this is a daemon file, and a campaign")):
+        done = CliRunner().invoke(app, [command, str(tmp_path / "daemon.yaml")])
+        assert done.exit_code == 2
+        assert said in done.stderr and "missing" not in done.stderr
+
+
+def test_nothing_is_left_beside_a_file_that_recover_finds_no_journal_in(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no journal")
+    done = CliRunner().invoke(app, ["recover", str(tmp_path / "notes.txt")])
+    assert done.exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_make_safe_says_that_a_daemon_of_twins_has_nothing_to_make_safe(tmp_path: Path) -> None:
     rig = ROOT / "configs" / "rigs" / "perovskite-bench.yaml"
     (tmp_path / "daemon.yaml").write_text(f"kind: daemon\nrigs:\n  bench: {{file: {rig}}}\nruns: runs\n")

@@ -63,6 +63,19 @@ def test_a_problem_shows_the_line_and_points_at_the_text() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["a: 1\nb:\t5 meV\n", "a: 1\nb: 5\tmeV\n"])
+def test_a_tab_is_called_a_tab(text: str) -> None:
+    with pytest.raises(ConfigError, match="a tab where YAML takes only blanks"):
+        parse(text, "f")
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_line_shown_is_the_one_that_is_meant_whatever_python_calls_a_line(sign: str, end: str) -> None:
+    document = parse(f"a: x{sign}y{end}b: 2{end}", "f")
+    assert document.problem(("b",), "too many").source == "b: 2"
+
+
 def test_text_that_looks_like_yes_stays_text() -> None:
     assert parse("a: off", "f").root.plain() == {"a": "off"}
 
