@@ -19,6 +19,7 @@ from orchestrator.errors import (
     UsageRefused,
     in_words,
 )
+from orchestrator.outlet import print_json, tell
 
 app = typer.Typer(
     name="lumiflow",
@@ -360,9 +361,9 @@ def _refuse(error: LumiflowError, as_json: bool) -> NoReturn:
 
 def _print_error(error: LumiflowError, as_json: bool) -> None:
     """In words on standard error, and as JSON on standard output when that was asked for."""
-    typer.echo(f"lumiflow: {error}", err=True)
+    tell(f"lumiflow: {error}")
     if as_json:
-        _print({"error": error.as_dict()}, True)
+        print_json({"error": error.as_dict()})
 
 
 def _refuse_words(words: str, as_json: bool) -> NoReturn:

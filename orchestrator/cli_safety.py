@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.errors import LumiflowError, UsageRefused
+from orchestrator.outlet import print_json, standard_output, tell
 
 if TYPE_CHECKING:
     from orchestrator.safety_test import Evidence
@@ -34,26 +34,28 @@ def safety_test(
     """Make every interlock and the guardian act, and keep the evidence."""
     from orchestrator.safety_test import as_text, run_safety_test
 
-    def tell(evidence: Evidence) -> None:
+    def show(evidence: Evidence) -> None:
         if not as_json:
-            typer.echo(f"{evidence.drill}: {evidence.outcome}", err=True)
+            tell(f"{evidence.drill}: {evidence.outcome}")
 
     try:
         if hardware and (as_json or not sys.stdin.isatty()):
             raise UsageRefused("--hardware asks a person before it heats: run it at a terminal, without --json")
-        test = run_safety_test(rig, folder, tell, ask=typer.confirm if hardware else None, guardian=guardian)
+        test = run_safety_test(rig, folder, show, ask=typer.confirm if hardware else None, guardian=guardian)
     except LumiflowError as error:
-        typer.echo(f"lumiflow: {error}", err=True)
+        tell(f"lumiflow: {error}")
         if as_json:
-            typer.echo(json.dumps({"error": error.as_dict()}))
+            print_json({"error": error.as_dict()})
         raise typer.Exit(error.exit_code) from None
     if as_json:
         found = {"passed": test.passed, "journal": str(test.journal), "drills": [asdict(one) for one in test.evidence]}
-        typer.echo(json.dumps(found, allow_nan=False))
+        print_json(found)
     else:
         failed = sum(one.outcome == "failed" for one in test.evidence)
-        typer.echo(as_text(test.evidence))
-        typer.echo(f"{len(test.evidence)} drills, {failed} failed; the evidence is in {test.journal}")
+        out = standard_output()
+        out.write(as_text(test.evidence) + "\n")
+        out.write(f"{len(test.evidence)} drills, {failed} failed; the evidence is in {test.journal}\n")
+        out.flush()
     raise typer.Exit(test.exit_code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 
+_log = logging.getLogger("lumiflow.run")
+
 
 class RunLog:
-    """Appends to the journal; ``state`` is the fold of all that was acknowledged."""
+    """Appends to the journal; ``state`` is the fold of all that was acknowledged.
+
+    ``on_event`` only looks on: that it fails is logged once, and ends nothing.
+    """
 
     def __init__(
         self, journal: Journal, history: tuple[Event, ...] = (), on_event: Callable[[Event], None] | None = None
     ) -> None:
         self._journal = journal
         self._on_event = on_event
+        self._failed = False
         self.state: RunState = fold(history)
         """What the journal says so far."""
 
@@ -34,5 +41,10 @@ class RunLog:
         event = await self._journal.append(kind, data)
         self.state = advance(self.state, event)
         if self._on_event is not None:
-            self._on_event(event)
+            try:
+                self._on_event(event)
+            except Exception:  # noqa: BLE001 - a defect of a display must not end experiments
+                if not self._failed:
+                    _log.exception("who looks on has failed at event %d (%s); the run goes on", event.seq, event.kind)
+                self._failed = True
         return event

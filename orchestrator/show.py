@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.outlet import print_json, standard_output, tell
 from orchestrator.targets import OUTCOME_WORDS
 
 if TYPE_CHECKING:
@@ -43,13 +42,19 @@ STOP_WORDS = {
 
 
 class Show:
-    """Progress and result on the terminal. With ``as_json``: silence, and one line of JSON at the end."""
+    """Progress and result on standard output. With ``as_json``: silence, and one line of JSON at the end.
+
+    Where standard output takes no more, it is silent from then on; no method fails because of that.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self._out = standard_output()
         # Paths and places such as file.yaml:100:5 are printed as they are: neither is markup, and :100: is no emoji.
-        self._console = Console(stderr=as_json, highlight=False, quiet=as_json, markup=False, emoji=False)
-        self._status = self._console.status("starting") if sys.stdout.isatty() and not as_json else None
+        self._console = Console(
+            file=cast("IO[str]", self._out), highlight=False, quiet=as_json, markup=False, emoji=False
+        )
+        self._status = self._console.status("starting") if self._out.isatty() and not as_json else None
         self._target_ev = 0.0
         self._tolerance_ev = 0.0
         self._units: dict[str, str] = {}
@@ -63,7 +68,7 @@ class Show:
 
     def warn(self, words: str) -> None:
         """What a script must not miss either: on standard error, with JSON too."""
-        print(f"lumiflow: {words}", file=sys.stderr)  # noqa: T201 - beside the JSON line
+        tell(f"lumiflow: {words}")
 
     def event(self, event: Event) -> None:
         """Hear of one journalled event."""
@@ -112,7 +117,7 @@ class Show:
         if self._status is not None:
             self._status.stop()
         if self._as_json:
-            print(json.dumps(result.as_dict(), allow_nan=False))  # noqa: T201 - the JSON line itself
+            print_json(result.as_dict())
             return
         facts = result.as_dict()
         reached = result.exit_code == 0
@@ -149,7 +154,7 @@ class Show:
         if self._status is not None:
             self._status.stop()
         if self._as_json:
-            print(json.dumps(result.as_dict(), allow_nan=False))  # noqa: T201 - the JSON line itself
+            print_json(result.as_dict())
             return
         self._console.print()
         self._console.print(Text(result.words(), style="bold green" if result.same else "bold yellow"))

@@ -94,6 +94,16 @@ def rehearse(
                 start_s=loop.time(),
                 history=history,
             )
+            failed: list[Exception] = []
+
+            def heard(event: Event) -> None:
+                try:
+                    if watch is not None:
+                        watch(campaign, rig, event)
+                except Exception as error:
+                    failed.append(error)
+                    raise
+
             live = LiveDecider(loaded)
             campaign = Campaign(
                 loaded,
@@ -102,12 +112,14 @@ def rehearse(
                 ResumingDecider(journal, live) if resume == "exactly" else live,
                 header=header,
                 history=history,
-                on_event=(lambda event: watch(campaign, rig, event)) if watch else None,
+                on_event=heard,
                 steering=steering,
             )
             if resume == "exactly":
                 campaign.interrupt_as_recorded(recorded, clock)
             state = await campaign.run()
+            if failed:
+                raise failed[0]  # whoever looks on in a test must not be wrong unnoticed
             return Rehearsed(state, tuple(journal.events()), rig, journal.dump())
 
     start_s = 0.0

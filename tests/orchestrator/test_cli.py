@@ -281,6 +281,29 @@ def test_nothing_heavy_is_imported_to_help_or_to_validate(words: list[str]) -> N
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_run_whose_output_nobody_can_take_ends_as_it_would_have(
+    campaign: Path, tmp_path: Path, more: list[str]
+) -> None:
+    code = "from orchestrator.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = ["run", str(campaign), "--runs", str(tmp_path), "--no-report", *more]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            check=False,
+        )
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "No space left" in done.stderr
+    status = json.loads(lumiflow("status", str(tmp_path / "short-0001.sqlite"), "--json").stdout)
+    assert (status["ended"], status["experiments"]) == (True, 3)
+
+
 def start(campaign: Path, runs: Path) -> subprocess.Popen[str]:
     """A run paced so that it is still going when it is spoken to."""
     code = "from orchestrator.cli import main; main()"

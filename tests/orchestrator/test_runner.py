@@ -4,6 +4,8 @@ somebody ended."""
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +61,7 @@ def campaign(tmp_path: Path) -> Path:
     return path
 
 
-def run(campaign: Path, watcher: Watcher, *, resume: bool = False) -> RunResult:
+def run(campaign: Path, watcher: Show, *, resume: bool = False) -> RunResult:
     journal = campaign.parent / "run.sqlite"
     options = RunOptions(campaign, journal=journal, resume=True if resume else None, report=False)
     return run_campaign(options, watcher, ask=None)
@@ -100,3 +102,36 @@ def test_a_resumed_run_on_twins_that_was_killed_does_not_end_where_its_operator_
 def test_a_runs_files_are_called_by_the_campaigns_name_as_far_as_file_systems_allow(name: str, stem: str) -> None:
     assert stem_of(name) == stem
     assert len(f"{stem_of(name)}-0001.sqlite.recovered-journal".encode()) <= 255
+
+
+class Gone(io.StringIO):
+    """Standard output whose reader has left."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_display_that_nobody_reads_any_more_ends_no_run(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    monkeypatch.setattr("sys.stdout", Gone())
+    show = Show(as_json=as_json)
+    result = run(campaign, show)
+    show.finished(result)
+    assert (result.state.stop_reason, len(result.state.told)) == ("budget_experiments", 2)
+    assert kinds(result)[-1] == "ended"
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_display_with_a_defect_is_logged_once_and_ends_no_run(
+    campaign: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Defective(Show):
+        def event(self, event: Event) -> None:
+            raise KeyError(event.kind)
+
+    result = run(campaign, Defective(as_json=True))
+    assert kinds(result)[-1] == "ended"
+    (record,) = [record for record in caplog.records if record.name == "lumiflow.run"]
+    assert "event 1 (run_started)" in record.getMessage()
