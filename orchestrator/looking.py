@@ -13,12 +13,14 @@ from orchestrator.assembling import Bench, Steel, Wires
 from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, UsageRefused
 from orchestrator.kinds import broken_plugins, device_kinds, kind_of
+from orchestrator.paced_time import PacedLoop
 from orchestrator.virtual_time import blocking_clock, run_real, run_virtual
 
 if TYPE_CHECKING:
     from drivers import Identification
 
 LONGEST_LOOK_S = 20.0
+"""So long a device may take to say what it is, by the clock of whoever waits: also at a rig that is served faster."""
 
 
 @runtime_checkable
@@ -115,7 +117,7 @@ async def _look_along(rig: RigConfig, bench: Bench, port: str) -> Mapping[str, t
         answer: Look | str
         try:
             driver = kind_of(config).driver(bench, name, config)
-            async with asyncio.timeout(LONGEST_LOOK_S):
+            async with asyncio.timeout(LONGEST_LOOK_S * (loop.pace if isinstance(loop, PacedLoop) else 1.0)):
                 answer = await driver.look() if isinstance(driver, _CanLook) else "its driver cannot only look"
         except TimeoutError:
             answer = f"no answer within {LONGEST_LOOK_S:g} s"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
+from drivers import Look, NewEraPump
 from orchestrator.config import load_rig
-from orchestrator.looking import identify_port, look_around, look_at
+from orchestrator.looking import LONGEST_LOOK_S, identify_port, look_around, look_at
 from orchestrator.twins import Setting
 from orchestrator.twins.serving import rewritten_rig, serve_rig
 from orchestrator.virtual_time import blocking_clock, run_real
@@ -54,6 +56,32 @@ def test_looking_at_a_rig_that_runs_leaves_it_running(tmp_path: Path) -> None:
         assert flows == {**dict.fromkeys(rig.pumps, 0.0), "cs": 100.0}
         assert after["valves"] == before["valves"]
         assert after["lamp_on"] is before["lamp_on"]
+
+    run_real(main())
+
+
+def test_at_a_rig_that_is_served_faster_a_device_has_as_long_to_answer_as_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = CONFIGS / "rigs" / "perovskite-bench.yaml"
+    pace = 1000.0
+
+    async def slow(self: NewEraPump) -> Look:
+        await asyncio.to_thread(threading.Event().wait, 1.5 * LONGEST_LOOK_S / pace)
+        return Look("NE1000", "stopped", "0 µL infused")
+
+    monkeypatch.setattr(NewEraPump, "look", slow)
+
+    async def main() -> None:
+        served = await serve_rig(load_rig(path), Setting(), blocking_clock(asyncio.get_running_loop()), ptys=False)
+        try:
+            written = tmp_path / "served.yaml"
+            written.write_text(rewritten_rig(path.read_text(), served, pace))
+            found = await asyncio.to_thread(look_at, written, hardware=True)
+        finally:
+            served.close()
+        pumps = [each for each in found.seen if each.kind == "new_era"]
+        assert [each.error for each in pumps] == [""] * 4
 
     run_real(main())
 
