@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import UsageRefused
 from orchestrator.pool.fingerprint import fingerprint
 from orchestrator.pool.replay import Outcome, replay
+from orchestrator.pool.results import ResultsFile, read_results
 from orchestrator.processes import as_they_end
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ def run_pool(
     With ``known_only``, replays nothing and gives what there is.
 
     Each replay depends on the pool, the planners' code and settings, the arm, the goal and the seed alone. Raises
-    UsageRefused for a results file that is none.
+    UsageRefused for a results file that is none, or that cannot be written.
     """
     known = {} if fresh else {outcome.key: outcome for outcome in read_results(results)}
     wanted = [(arm, goal, seed) for arm in arms for goal in pool.goals for seed in range(1, seeds + 1)]
@@ -46,13 +44,11 @@ def run_pool(
     missing = [job for job in wanted if _key(pool, marks, *job) not in known]
     if known_only:
         return [known[key] for arm, goal, seed in wanted if (key := _key(pool, marks, arm, goal, seed)) in known]
-    results.parent.mkdir(parents=True, exist_ok=True)
     replays = as_they_end(partial(_one, pool), missing, jobs)
-    with results.open("w" if fresh else "a", encoding="utf-8") as file, closing(replays):
+    with ResultsFile(results, fresh=fresh) as file, closing(replays):
         for count, outcome in enumerate(replays, start=1):
             known[outcome.key] = outcome
-            file.write(json.dumps(asdict(outcome)) + "\n")
-            file.flush()
+            file.add(outcome)
             heard(count, len(missing), outcome)
     return [known[_key(pool, marks, *job)] for job in wanted]
 
@@ -64,25 +60,3 @@ def _key(pool: Pool, marks: Mapping[str, str], arm: str, goal: PoolGoal, seed: i
 
 def _one(pool: Pool, job: tuple[str, PoolGoal, int]) -> Outcome:
     return replay(pool, *job, clock=time.perf_counter)
-
-
-def read_results(path: Path) -> Iterable[Outcome]:
-    """The replays that a results file holds. A last line that was not finished is cut off."""
-    if not path.exists():
-        return []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageRefused(f"{path}: no results file: {error}") from None
-    if text and not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text, encoding="utf-8")
-    outcomes = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-            entry |= {"reached": tuple(entry["reached"]), "seconds": tuple(entry["seconds"])}
-            outcomes.append(Outcome(**entry))
-        except (ValueError, TypeError, KeyError):
-            raise UsageRefused(f"{path}:{number}: not a line of a results file; --fresh begins anew") from None
-    return outcomes

@@ -17,7 +17,7 @@ from orchestrator.errors import UsageRefused
 from orchestrator.pool import Outcome, load_pool, load_spec, replay_pool
 from orchestrator.pool.fingerprint import OBJECTIVES, fingerprint, modules_of, planner_parts
 from orchestrator.pool.replay import initial_points, replay
-from orchestrator.pool.running import read_results
+from orchestrator.pool.results import read_results
 from orchestrator.pool.summary import as_markdown, bootstrap_median, exact_random, summarise
 from planners import strategy_names, strategy_settings
 from tests.orchestrator.couplings import SPEC, TARGET, pool_of, spec_text, write_table
@@ -158,7 +158,7 @@ def test_a_benchmark_goes_on_where_it_was_interrupted(pool_files: tuple[Path, Pa
     resumed = replay_pool(data, spec, arms=arms, seeds=3, results=torn, heard=lambda n, of, o: heard.append(of))
     assert heard == [3, 3, 3]
     assert [o.reached for o in resumed.outcomes] == [o.reached for o in complete.outcomes]
-    assert len(list(read_results(torn))) == 6
+    assert len(read_results(torn)) == 6
     nothing: list[int] = []
     replay_pool(data, spec, arms=arms, seeds=3, results=torn, heard=lambda n, of, o: nothing.append(n))
     assert nothing == []
