@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from orchestrator.pool.conditions import Pool, PoolGoal
@@ -77,12 +79,30 @@ def exact_random(pool: Pool, goal: PoolGoal, hits: int) -> int | None:
     """The median number of experiments to so many hits by random choice: drawing without replacement, exactly."""
     if not goal.reachable:
         return None
-    size, good = len(pool), len(goal.hits)
-    for drawn in range(hits, size + 1):
-        fewer = sum(math.comb(good, k) * math.comb(size - good, drawn - k) for k in range(hits) if k <= good)
-        if 2 * fewer <= math.comb(size, drawn):
-            return drawn
-    return None
+    return _median_draws(len(pool), len(goal.hits), hits)
+
+
+@cache
+def _median_draws(size: int, good: int, hits: int) -> int | None:
+    """Of ``size`` of which so many are good: the least number drawn that holds ``hits`` good ones as likely as not."""
+    if hits > good:
+        return None
+    return bisect_left(range(size + 1), True, lo=hits, key=lambda drawn: _likely(size, good, hits, drawn))
+
+
+def _likely(size: int, good: int, hits: int, drawn: int) -> bool:
+    """Whether the chance of fewer hits is one half at the most. Every draw more makes it smaller. In whole numbers: a
+    chance of exactly one half is not rare."""
+    bad = size - good
+    first = max(0, drawn - bad)
+    if first >= hits:
+        return True
+    ways = math.comb(good, first) * math.comb(bad, drawn - first)
+    fewer = ways
+    for k in range(first, min(hits, drawn + 1) - 1):
+        ways = ways * (good - k) * (drawn - k) // ((k + 1) * (bad - drawn + k + 1))
+        fewer += ways
+    return 2 * fewer <= math.comb(size, drawn)
 
 
 def summarise(pool: Pool, outcomes: Sequence[Outcome], arms: Sequence[str]) -> list[Row]:

@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -253,6 +254,29 @@ def test_random_choice_has_its_exact_median(tmp_path: Path) -> None:
     assert exact_random(pool, every, 31) == 31
     drawn = sorted(replay(pool, "random", goal, seed, clock=ticking).reached[1] or 99 for seed in range(60))
     assert abs(drawn[30] - (exact_random(pool, goal, 4) or 0)) <= 2
+
+
+def test_random_choice_has_the_median_that_counting_every_way_gives(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path)
+    size, (goal,) = len(pool), pool.goals
+    for good in (1, 2, 3, 8, 15, 30, 31):
+        marked = dataclasses.replace(goal, hits=frozenset(range(good)))
+        for hits in range(1, good + 1):
+            fewer = [
+                sum(math.comb(good, k) * math.comb(size - good, drawn - k) for k in range(min(hits, drawn + 1)))
+                for drawn in range(size + 1)
+            ]
+            expected = next(n for n, ways in enumerate(fewer) if 2 * ways <= math.comb(size, n))
+            assert exact_random(pool, marked, hits) == expected
+
+
+def test_the_median_of_random_choice_among_thousands_takes_no_time(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path)
+    many = dataclasses.replace(pool, x=tuple((float(i),) for i in range(2500)))
+    goal = dataclasses.replace(pool.goals[0], hits=frozenset(range(125)))
+    began_s = time.process_time()
+    assert [exact_random(many, goal, hits) for hits in (62, 125)] == [1231, 2487]
+    assert time.process_time() - began_s < 1.0
 
 
 def test_the_interval_of_a_median_holds_it_and_narrows_with_more_runs() -> None:
