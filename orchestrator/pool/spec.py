@@ -39,6 +39,8 @@ def load_spec(path: Path) -> LoadedSpec:
     except ValidationError as error:
         raise ConfigError(problems_of(error, document, json_schema("pool"))) from None
     problems = [*_conditions(document, config), *_formulas(document, config), *_inputs(document, config)]
+    if config.table.delimiter in '\r\n"':
+        problems.append(document.problem(("table", "delimiter"), "line ends and quotes cannot stand between cells"))
     targets, tolerance, wrong = _goals(document, config)
     desired, more = desired_outputs(document, config)
     problems += [*wrong, *more]

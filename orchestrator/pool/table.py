@@ -2,117 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.config.messages import closest
-from orchestrator.config.pool import Condition, InputColumn
+from orchestrator.config.pool import InputColumn
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.conditions import Pool, PoolGoal, PoolVariable
-from orchestrator.pool.formula import Formula, FormulaError, parse_formula
+from orchestrator.pool.formula import FormulaError, parse_formula
+from orchestrator.pool.reading import Reading, Row, as_number, row_tests
 from orchestrator.pool.replay import together
 from orchestrator.pool.spec import LoadedSpec
-
-MAX_BYTES = 50_000_000
-MAX_PROBLEMS = 20
-
-
-@dataclass(frozen=True)
-class _Row:
-    line: int
-    text: str
-    cells: tuple[str, ...]
-
-
-class _Reading:
-    """A table being read; problems are gathered, and those beyond the first twenty counted."""
-
-    def __init__(self, path: Path, loaded: LoadedSpec) -> None:
-        self.path, self.loaded, self.config = path, loaded, loaded.config
-        self.problems: list[Problem] = []
-        self.data = _bytes(path)
-        self.names, self.rows = self._split()
-        self.index = {name: place for place, name in enumerate(self.names)}
-
-    def _split(self) -> tuple[tuple[str, ...], list[_Row]]:
-        form = self.config.table
-        try:
-            text = self.data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = self.data[: error.start].count(b"\n") + 1
-            raise ConfigError([Problem(str(self.path), line, 1, "", "", "the table is not UTF-8 text")]) from None
-        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        reader = csv.reader(lines, delimiter=form.delimiter, strict=True)
-        rows: list[_Row] = []
-        try:
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    line = reader.line_num
-                    rows.append(_Row(line, lines[line - 1], tuple(cell.strip() for cell in cells)))
-        except csv.Error as error:
-            raise ConfigError([Problem(str(self.path), reader.line_num, 1, "", "", f"not a table: {error}")]) from None
-        names = form.columns
-        if names is None:
-            if not rows:
-                raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table is empty")])
-            names = rows.pop(0).cells
-        rows = rows[form.skip :]
-        for row in rows:
-            if len(row.cells) != len(names):
-                message = f"{len(row.cells)} cells in a row of a table of {len(names)} columns"
-                raise ConfigError([Problem(str(self.path), row.line, 1, "", "", message, source=row.text[:200])])
-        if not rows:
-            raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table has no rows")])
-        return names, rows
-
-    def known(self, column: str, *path: str | int) -> bool:
-        """Whether the table has a column; a problem of the pool file otherwise."""
-        if self.names.count(column) == 1:
-            return True
-        repeated = column in self.index
-        message = "the table has this column more than once" if repeated else "the table has no such column"
-        near = "" if repeated else closest(column, self.names)
-        allowed = ", ".join(name for name in self.names if name)
-        problem = self.loaded.document.problem(path, message, offending=column, allowed=allowed, suggestion=near)
-        self.problems.append(problem)
-        return False
-
-    def wrong(self, row: _Row, column: str, message: str) -> None:
-        """Note a problem of one cell of the table."""
-        place = _place(row.text, self.config.table.delimiter, self.index[column])
-        cell = row.cells[self.index[column]]
-        self.problems.append(
-            Problem(str(self.path), row.line, place, column, cell, message, source=row.text[:200] if place else "")
-        )
-
-    def number(
-        self, row: _Row, column: str, formula: Formula | None, words: Mapping[str, float] | None = None
-    ) -> float | None:
-        """A cell as a number, transformed; None and a problem where it is none, and no word for one either."""
-        cell = row.cells[self.index[column]]
-        value = (words or {}).get(cell, _float(cell))
-        if value is None:
-            self.wrong(row, column, "a finite number is wanted here")
-            return None
-        try:
-            return value if formula is None else formula(value)
-        except FormulaError as error:
-            self.wrong(row, column, str(error))
-            return None
-
-    def refuse(self) -> None:
-        """Raise what was gathered."""
-        if self.problems:
-            more = len(self.problems) - MAX_PROBLEMS
-            kept = self.problems[:MAX_PROBLEMS]
-            if more > 0:
-                kept.append(Problem(str(self.path), 0, 0, "", "", f"and {more} more like these"))
-            raise ConfigError(kept)
 
 
 def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
@@ -121,10 +23,10 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
     Raises ConfigError for a table that is missing, broken or empty, columns that it does not have, cells that are no
     numbers, and a pool that leaves nothing to choose; each by line and column of the file that is wrong.
     """
-    reading = _Reading(path, loaded)
+    reading = Reading(path, loaded)
     config = loaded.config
-    keep = _tests(reading, "filter", config.filter)
-    failed = _tests(reading, "failed_when", config.failed_when)
+    keep = row_tests(reading, "filter", config.filter)
+    failed = row_tests(reading, "failed_when", config.failed_when)
     columns = {name: entry.column or name for name, entry in config.inputs.items()}
     for name, column in columns.items():
         reading.known(column, "inputs", name, "column")
@@ -160,70 +62,19 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
     )
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError([Problem(str(path), 0, 0, "", "", f"cannot be read: {error.strerror}")]) from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError([Problem(str(path), 0, 0, "", "", f"the table is larger than {MAX_BYTES // 10**6} MB")])
-    return data
-
-
-Combine = Callable[[Iterable[bool]], bool]
-
-
-def _tests(reading: _Reading, section: str, conditions: Sequence[Condition]) -> Callable[[_Row, Combine], bool]:
-    """A test of rows by the conditions of a section, to be combined with all or any."""
-    known = [c for i, c in enumerate(conditions) if reading.known(c.column, section, i, "column")]
-
-    def passes(row: _Row, combine: Combine) -> bool:
-        return combine(_holds(condition, row.cells[reading.index[condition.column]]) for condition in known)
-
-    return passes
-
-
-def _holds(condition: Condition, cell: str) -> bool:
-    if condition.blank is not None:
-        return (cell == "") == condition.blank
-    if condition.equals is not None:
-        return _equal(cell, condition.equals)
-    if condition.one_of is not None:
-        return any(_equal(cell, value) for value in condition.one_of)
-    number = _float(cell)
-    if number is None:
-        return False
-    if condition.below is not None:
-        return number < condition.below
-    return condition.above is not None and number > condition.above
-
-
-def _equal(cell: str, value: str | float) -> bool:
-    return cell == value if isinstance(value, str) else _float(cell) == float(value)
-
-
-def _float(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _inputs(reading: _Reading, row: _Row, columns: dict[str, str]) -> dict[str, str | float | tuple[float, ...]]:
+def _inputs(reading: Reading, row: Row, columns: dict[str, str]) -> dict[str, str | float | tuple[float, ...]]:
     """The inputs of one row by name: a level, a number, or the numbers of a vector."""
     found: dict[str, str | float | tuple[float, ...]] = {}
     for name, column in columns.items():
         entry = reading.config.inputs[name]
-        cell = row.cells[reading.index[column]]
+        cell = reading.cell(row, column)
         formula = None if entry.transform is None else parse_formula(entry.transform)
         if entry.kind == "categorical":
             if cell == "":
                 reading.wrong(row, column, "a level is wanted here")
             found[name] = cell
         elif entry.kind == "vector":
-            parts = [_float(part) for part in cell.strip("[]()").replace(",", " ").split()]
+            parts = [as_number(part) for part in cell.strip("[]()").replace(",", " ").split()]
             numbers = tuple(part for part in parts if part is not None)
             if len(numbers) != len(parts) or len(parts) != entry.length:
                 reading.wrong(row, column, f"a list of {entry.length} numbers is wanted here")
@@ -242,7 +93,7 @@ def _inputs(reading: _Reading, row: _Row, columns: dict[str, str]) -> dict[str, 
 
 
 def _variables(
-    reading: _Reading, rows: Sequence[_Row], raw: Sequence[dict[str, str | float | tuple[float, ...]]]
+    reading: Reading, rows: Sequence[Row], raw: Sequence[dict[str, str | float | tuple[float, ...]]]
 ) -> tuple[tuple[PoolVariable, ...], list[tuple[float, ...]]]:
     """The variables with their ranges, and the coordinates of every row."""
     variables: list[PoolVariable] = []
@@ -278,15 +129,15 @@ def _numeric(name: str, entry: InputColumn, numbers: Sequence[float]) -> PoolVar
     return PoolVariable(name, kind, entry.scale, entry.unit, low, high)
 
 
-def _outputs(reading: _Reading, row: _Row) -> tuple[float, ...]:
+def _outputs(reading: Reading, row: Row) -> tuple[float, ...]:
     """What one row says of the objective's outputs. All but the first may be blank."""
     found: list[float | None] = []
     for name in reading.config.objective.outputs:
         output = reading.config.outputs[name]
         column = output.column or name
-        cell = row.cells[reading.index[column]]
+        cell = reading.cell(row, column)
         formula = None if output.transform is None else parse_formula(output.transform)
-        if cell != "" and _float(cell) not in output.absent:
+        if cell != "" and as_number(cell) not in output.absent:
             found.append(reading.number(row, column, formula, output.read_as))
             continue
         if not found:
@@ -365,18 +216,3 @@ def _goals(loaded: LoadedSpec, values: Sequence[float | None]) -> tuple[PoolGoal
     goal: Literal["minimise", "maximise"] = "minimise" if wanted.minimise is not None else "maximise"
     (output,) = wanted.outputs
     return (PoolGoal(f"{goal} {output}", goal, output, None, 0.0, best, steps),)
-
-
-def _place(text: str, delimiter: str, index: int) -> int:
-    """Column, from 1, at which a cell of a line begins; 1 where quotes run over lines."""
-    if index == 0:
-        return 1
-    quoted, seen = False, 0
-    for place, character in enumerate(text, start=1):
-        if character == '"':
-            quoted = not quoted
-        elif character == delimiter and not quoted:
-            seen += 1
-            if seen == index:
-                return place + 1
-    return 1

@@ -56,3 +56,13 @@ def pool_of(folder: Path, text: str = SPEC, *extra: str) -> Pool:
     spec = folder / "spec.yaml"
     spec.write_text(text, encoding="utf-8")
     return load_pool(write_table(folder / "table.csv", *extra), load_spec(spec))
+
+
+def small_pool(folder: Path, written: str, /, **sections: str) -> Pool:
+    """A pool of a table given as text: the input x and the output y, unless a section of the pool file is given."""
+    given = {"inputs": "{x: {}}", "outputs": "{y: {}}", "objective": "{minimise: {output: y}}", **sections}
+    spec, data = folder / "spec.yaml", folder / "table.csv"
+    lines = ["kind: pool", "name: small", "initial: {points: 1}", *(f"{key}: {text}" for key, text in given.items())]
+    spec.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    data.write_text(written, encoding="utf-8")
+    return load_pool(data, load_spec(spec))

@@ -1,0 +1,191 @@
+"""A table as its file has it: rows of cells, what they say, and what is wrong with them by line and column."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.config.messages import closest
+from orchestrator.config.pool import Condition
+from orchestrator.errors import ConfigError, Problem
+from orchestrator.pool.formula import Formula, FormulaError
+from orchestrator.pool.spec import LoadedSpec
+
+MAX_BYTES = 50_000_000
+MAX_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: the line on which it begins, its text, which cells in quotes may carry over lines, and its cells."""
+
+    line: int
+    text: str
+    cells: tuple[str, ...]
+
+
+class Reading:
+    """A table being read; problems are gathered, and those beyond the first twenty counted."""
+
+    def __init__(self, path: Path, loaded: LoadedSpec) -> None:
+        self.path, self.loaded, self.config = path, loaded, loaded.config
+        self.problems: list[Problem] = []
+        self.data = _bytes(path)
+        self.names, self.rows = self._split()
+        self._index = {name: place for place, name in enumerate(self.names)}
+
+    def _split(self) -> tuple[tuple[str, ...], list[Row]]:
+        form = self.config.table
+        try:
+            text = self.data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = self.data[: error.start].count(b"\n") + 1
+            raise ConfigError([Problem(str(self.path), line, 1, "", "", "the table is not UTF-8 text")]) from None
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        reader = csv.reader((f"{line}\n" for line in lines), delimiter=form.delimiter, strict=True)
+        rows: list[Row] = []
+        ended = 0
+        try:
+            for cells in reader:
+                began, ended = ended, reader.line_num
+                if any(cell.strip() for cell in cells):
+                    whole = "\n".join(lines[began:ended])
+                    rows.append(Row(began + 1, whole, tuple(cell.strip() for cell in cells)))
+        except csv.Error as error:
+            raise ConfigError([Problem(str(self.path), reader.line_num, 1, "", "", f"not a table: {error}")]) from None
+        names = form.columns
+        if names is None:
+            if not rows:
+                raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table is empty")])
+            names = rows.pop(0).cells
+        rows = rows[form.skip :]
+        for row in rows:
+            if len(row.cells) != len(names):
+                message = f"{len(row.cells)} cells in a row of a table of {len(names)} columns"
+                source = row.text.split("\n")[0][:200]
+                raise ConfigError([Problem(str(self.path), row.line, 1, "", "", message, source=source)])
+        if not rows:
+            raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table has no rows")])
+        return tuple(one_line(name) for name in names), rows
+
+    def known(self, column: str, *path: str | int) -> bool:
+        """Whether the table has a column; a problem of the pool file otherwise."""
+        name = one_line(column)
+        if self.names.count(name) == 1:
+            return True
+        repeated = name in self._index
+        message = "the table has this column more than once" if repeated else "the table has no such column"
+        near = "" if repeated else closest(name, self.names)
+        allowed = ", ".join(name for name in self.names if name)
+        problem = self.loaded.document.problem(path, message, offending=column, allowed=allowed, suggestion=near)
+        self.problems.append(problem)
+        return False
+
+    def cell(self, row: Row, column: str) -> str:
+        """What a row holds in a column."""
+        return row.cells[self._index[one_line(column)]]
+
+    def wrong(self, row: Row, column: str, message: str) -> None:
+        """Note a problem of one cell of the table."""
+        below, place = _place(row.text, self.config.table.delimiter, self._index[one_line(column)])
+        source = row.text.split("\n")[below][:200]
+        cell = one_line(self.cell(row, column))
+        self.problems.append(Problem(str(self.path), row.line + below, place, column, cell, message, source=source))
+
+    def number(
+        self, row: Row, column: str, formula: Formula | None, words: Mapping[str, float] | None = None
+    ) -> float | None:
+        """A cell as a number, transformed; None and a problem where it is none, and no word for one either."""
+        cell = self.cell(row, column)
+        value = (words or {}).get(cell, as_number(cell))
+        if value is None:
+            self.wrong(row, column, "a finite number is wanted here")
+            return None
+        try:
+            return value if formula is None else formula(value)
+        except FormulaError as error:
+            self.wrong(row, column, str(error))
+            return None
+
+    def refuse(self) -> None:
+        """Raise what was gathered."""
+        if self.problems:
+            more = len(self.problems) - MAX_PROBLEMS
+            kept = self.problems[:MAX_PROBLEMS]
+            if more > 0:
+                kept.append(Problem(str(self.path), 0, 0, "", "", f"and {more} more like these"))
+            raise ConfigError(kept)
+
+
+Combine = Callable[[Iterable[bool]], bool]
+
+
+def row_tests(reading: Reading, section: str, conditions: Sequence[Condition]) -> Callable[[Row, Combine], bool]:
+    """A test of rows by the conditions of a section, to be combined with all or any."""
+    known = [c for i, c in enumerate(conditions) if reading.known(c.column, section, i, "column")]
+
+    def passes(row: Row, combine: Combine) -> bool:
+        return combine(_holds(condition, reading.cell(row, condition.column)) for condition in known)
+
+    return passes
+
+
+def _holds(condition: Condition, cell: str) -> bool:
+    if condition.blank is not None:
+        return (cell == "") == condition.blank
+    if condition.equals is not None:
+        return _equal(cell, condition.equals)
+    if condition.one_of is not None:
+        return any(_equal(cell, value) for value in condition.one_of)
+    number = as_number(cell)
+    if number is None:
+        return False
+    if condition.below is not None:
+        return number < condition.below
+    return condition.above is not None and number > condition.above
+
+
+def _equal(cell: str, value: str | float) -> bool:
+    return cell == value if isinstance(value, str) else as_number(cell) == float(value)
+
+
+def as_number(cell: str) -> float | None:
+    """The finite number that a cell holds, if it holds one."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def one_line(text: str) -> str:
+    """Text with a single blank for whatever space and line breaks are in it, as names of columns are compared."""
+    return " ".join(text.split())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([Problem(str(path), 0, 0, "", "", f"cannot be read: {error.strerror}")]) from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError([Problem(str(path), 0, 0, "", "", f"the table is larger than {MAX_BYTES // 10**6} MB")])
+    return data
+
+
+def _place(text: str, delimiter: str, index: int) -> tuple[int, int]:
+    """How many lines below the first of a row a cell begins, and at which column, from 1; the row's own beginning where
+    quotes do not tell."""
+    quoted, seen = False, 0
+    for place, character in enumerate(text if index else "", start=1):
+        if character == '"':
+            quoted = not quoted
+        elif character == delimiter and not quoted:
+            seen += 1
+            if seen == index:
+                return text.count("\n", 0, place), place - (text.rfind("\n", 0, place) + 1) + 1
+    return 0, 1
