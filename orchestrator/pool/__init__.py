@@ -42,6 +42,7 @@ class PoolResult:
             "digest": self.pool.digest,
             "conditions": len(self.pool),
             "rows_of_table": self.pool.rows,
+            "rows_left_out": self.pool.left_out,
             "initial": self.pool.initial,
             "budget": self.pool.budget,
             "results": str(self.results),

@@ -63,7 +63,7 @@ class Pool:
     """Conditions [n] with their coordinates, readings of the objective's outputs (NaN: absent), and what these come to:
     the value of the one output, or the overall desirability of several. None where all failed.
 
-    ``rows``: how many of the table these conditions are.
+    ``rows`` of the table were read, and as many as ``left_out`` did not pass the filter.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Pool:
     readings: tuple[tuple[float, ...] | None, ...]
     values: tuple[float | None, ...]
     rows: int
+    left_out: int
     goals: tuple[PoolGoal, ...]
     initial: int
     budget: int

@@ -93,7 +93,18 @@ class Reading:
         below, place = _place(row.text, self.config.table.delimiter, self._index[one_line(column)])
         source = row.text.split("\n")[below][:200]
         cell = one_line(self.cell(row, column))
-        self.problems.append(Problem(str(self.path), row.line + below, place, column, cell, message, source=source))
+        self.problems.append(
+            Problem(
+                str(self.path),
+                row.line + below,
+                place,
+                column,
+                cell,
+                message,
+                suggestion=with_point(cell),
+                source=source,
+            )
+        )
 
     def number(
         self, row: Row, column: str, formula: Formula | None, words: Mapping[str, float] | None = None
@@ -128,28 +139,31 @@ def row_tests(reading: Reading, section: str, conditions: Sequence[Condition]) -
     known = [c for i, c in enumerate(conditions) if reading.known(c.column, section, i, "column")]
 
     def passes(row: Row, combine: Combine) -> bool:
-        return combine(_holds(condition, reading.cell(row, condition.column)) for condition in known)
+        return combine(_holds(reading, section, condition, row) for condition in known)
 
     return passes
 
 
-def _holds(condition: Condition, cell: str) -> bool:
+def _holds(reading: Reading, section: str, condition: Condition, row: Row) -> bool:
+    """Whether a row meets a condition. A cell that is compared with a number and is meant as one, but written
+    otherwise, is a problem of the table: nobody would see the row missing."""
+    cell = reading.cell(row, condition.column)
     if condition.blank is not None:
         return (cell == "") == condition.blank
-    if condition.equals is not None:
-        return _equal(cell, condition.equals)
-    if condition.one_of is not None:
-        return any(_equal(cell, value) for value in condition.one_of)
     number = as_number(cell)
+    wanted = condition.one_of or (() if condition.equals is None else (condition.equals,))
+    if wanted:
+        compared = any(not isinstance(value, str) for value in wanted)
+        if compared and cell not in wanted and _meant_as_number(cell):
+            reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares")
+        return any((cell if isinstance(value, str) else number) == value for value in wanted)
     if number is None:
+        if cell != "":
+            reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares")
         return False
     if condition.below is not None:
         return number < condition.below
     return condition.above is not None and number > condition.above
-
-
-def _equal(cell: str, value: str | float) -> bool:
-    return cell == value if isinstance(value, str) else as_number(cell) == float(value)
 
 
 def as_number(cell: str) -> float | None:
@@ -159,6 +173,18 @@ def as_number(cell: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def with_point(cell: str) -> str:
+    """A number that is written with a comma, or with a minus of its own, as it should be; empty for all else."""
+    plain = cell.replace(",", ".").replace("\N{MINUS SIGN}", "-")
+    return plain if as_number(cell) is None and as_number(plain) is not None else ""
+
+
+def _meant_as_number(cell: str) -> bool:
+    """Whether a cell that is no number holds one, written otherwise or with a sign: 0,5 or <0.5 or 50 %."""
+    bare = cell.strip(" <>=~%\N{LESS-THAN OR EQUAL TO}\N{GREATER-THAN OR EQUAL TO}\N{ALMOST EQUAL TO}")
+    return as_number(cell) is None and (as_number(bare) is not None or with_point(bare) != "")
 
 
 def one_line(text: str) -> str:

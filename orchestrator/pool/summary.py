@@ -174,6 +174,7 @@ def heading(pool: Pool) -> str:
     """What the table is about and what chance would need, on one line."""
     failed = sum(value is None for value in pool.values)
     failures = f", {failed} of them failed" if failed else ""
+    rows = f"{pool.rows} rows" + (f" (the filter left out {pool.left_out} more)" if pool.left_out else "")
     chances = [
         f"{step} {median}"
         for goal in pool.goals
@@ -182,6 +183,6 @@ def heading(pool: Pool) -> str:
     ]
     chance = f" Random choice, exact median: {'; '.join(chances)}." if chances else ""
     return (
-        f"{pool.name}: {len(pool)} conditions from {pool.rows} rows{failures}; {len(pool.variables)} variables; "
+        f"{pool.name}: {len(pool)} conditions from {rows}{failures}; {len(pool.variables)} variables; "
         f"{pool.initial} random conditions to start; budget {pool.budget}.{chance}"
     )

@@ -34,6 +34,7 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
         reading.known(entry.column or name, "outputs", name, "column")
     reading.refuse()
     rows = [row for row in reading.rows if keep(row, all)]
+    reading.refuse()
     if not rows:
         raise ConfigError([loaded.document.problem(("filter",), "no row of the table passes this filter")])
     raw = [_inputs(reading, row, columns) for row in rows]
@@ -56,6 +57,7 @@ def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
         readings=combined,
         values=values,
         rows=len(rows),
+        left_out=len(reading.rows) - len(rows),
         goals=_goals(loaded, values),
         initial=config.initial.points,
         budget=min(config.budget or len(grouped), len(grouped)),

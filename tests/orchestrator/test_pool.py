@@ -295,7 +295,9 @@ def test_the_command_prints_a_table_one_line_of_json_and_a_figure(
     figure, page = tmp_path / "f.svg", tmp_path / "f.html"
     shown = CliRunner().invoke(app, [*common, "--out", str(figure)])
     assert shown.exit_code == 0, shown.output
-    assert "Made-up couplings: 31 conditions from 32 rows, 1 of them failed" in shown.stdout
+    assert (
+        "Made-up couplings: 31 conditions from 32 rows (the filter left out 1 more), 1 of them failed" in shown.stdout
+    )
     assert "| 100 % of the best 4 | sobol | 2 |" in shown.stdout
     drawing = ET.fromstring(figure.read_text())
     words = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigError
+from orchestrator.pool.summary import heading
 from tests.orchestrator.couplings import small_pool
 
 
@@ -30,6 +31,35 @@ def test_names_of_columns_may_run_over_lines(tmp_path: Path) -> None:
     table = '"x\n(s)",y\n1,2\n2,3\n'
     for column in ('"x (s)"', '"x\\n(s)"'):
         assert small_pool(tmp_path, table, inputs=f"{{x: {{column: {column}}}}}").x == ((1.0,), (2.0,))
+
+
+CONCENTRATIONS = "x;conc;y\n1;0,5;2\n2;1;3\n3;;4\n4;0.1;5\n"
+
+
+def test_a_number_with_a_comma_is_named_where_the_filter_compares_it(tmp_path: Path) -> None:
+    form = {"table": '{delimiter: ";"}'}
+    said = refused(tmp_path, CONCENTRATIONS, **form, filter="[{column: conc, above: 0.3}]")
+    where = "table.csv:2:3: conc: a number is wanted here, which filter compares"
+    assert f"{where} (got 0,5; did you mean 0.5?)" in said
+    for test in ("equals: 0.5", "one_of: [0.5, low]", "below: 1"):
+        assert where in refused(tmp_path, CONCENTRATIONS, **form, filter=f"[{{column: conc, {test}}}]")
+
+
+@pytest.mark.parametrize("cell", ["95 %", "<1", "n.a.", "nan", "\N{MINUS SIGN}1"])
+def test_a_cell_that_is_no_number_is_named_where_it_is_compared(tmp_path: Path, cell: str) -> None:
+    table = f"x,pure,y\n1,{cell},2\n2,3,3\n3,9,4\n"
+    for section in ("filter", "failed_when"):
+        said = refused(tmp_path, table, **{section: "[{column: pure, below: 5}]"})
+        assert f"table.csv:2:3: pure: a number is wanted here, which {section} compares (got {cell}" in said
+
+
+def test_words_and_blanks_are_left_out_where_numbers_are_compared_with_and_so_are_rows_of_other_tests(
+    tmp_path: Path,
+) -> None:
+    table = "x,run,pure,y\n1,A,95,2\n2,A,,3\n3,calibration,lamp,4\n4,B,99,5\n5,1,97,6\n"
+    pool = small_pool(tmp_path, table, filter="[{column: run, one_of: [A, B, 1]}, {column: pure, above: 90}]")
+    assert (pool.x, pool.rows, pool.left_out) == (((1.0,), (4.0,), (5.0,)), 3, 2)
+    assert "3 conditions from 3 rows (the filter left out 2 more);" in heading(pool)
 
 
 @pytest.mark.parametrize("delimiter", ["\\n", "\\r", '\\"'])
