@@ -51,7 +51,8 @@ class InputColumn(Section):
 
 
 class OutputColumn(Section):
-    """One reading. ``transform`` is a formula of x, such as ``1239.842/x``; ``absent``: numbers that mean blank.
+    """One reading. ``transform`` is a formula of x, such as ``1239.842/x``; ``absent``: numbers that mean blank, also
+    to tests of ``blank``.
 
     ``read_as``: numbers to take for cells that hold words, such as ``≥90%``; the transform applies to them too.
     """

@@ -36,6 +36,10 @@ class Reading:
         self.data = _bytes(path)
         self.names, self.rows = self._split()
         self._index = {name: place for place, name in enumerate(self.names)}
+        self._absent: dict[str, tuple[float, ...]] = {}
+        for name, output in self.config.outputs.items():
+            column = one_line(output.column or name)
+            self._absent[column] = (*self._absent.get(column, ()), *output.absent)
 
     def _split(self) -> tuple[tuple[str, ...], list[Row]]:
         form = self.config.table
@@ -87,6 +91,11 @@ class Reading:
     def cell(self, row: Row, column: str) -> str:
         """What a row holds in a column."""
         return row.cells[self._index[one_line(column)]]
+
+    def blank(self, row: Row, column: str) -> bool:
+        """Whether a cell is empty, or holds a number that an output of this column calls absent."""
+        cell = self.cell(row, column)
+        return cell == "" or as_number(cell) in self._absent.get(one_line(column), ())
 
     def wrong(self, row: Row, column: str, message: str) -> None:
         """Note a problem of one cell of the table."""
@@ -149,7 +158,7 @@ def _holds(reading: Reading, section: str, condition: Condition, row: Row) -> bo
     otherwise, is a problem of the table: nobody would see the row missing."""
     cell = reading.cell(row, condition.column)
     if condition.blank is not None:
-        return (cell == "") == condition.blank
+        return reading.blank(row, condition.column) == condition.blank
     number = as_number(cell)
     wanted = condition.one_of or (() if condition.equals is None else (condition.equals,))
     if wanted:

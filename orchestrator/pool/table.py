@@ -139,7 +139,7 @@ def _outputs(reading: Reading, row: Row) -> tuple[float, ...]:
         column = output.column or name
         cell = reading.cell(row, column)
         formula = None if output.transform is None else parse_formula(output.transform)
-        if cell != "" and as_number(cell) not in output.absent:
+        if cell in output.read_as or (cell != "" and as_number(cell) not in output.absent):
             found.append(reading.number(row, column, formula, output.read_as))
             continue
         if not found:

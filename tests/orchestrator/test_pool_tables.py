@@ -62,6 +62,22 @@ def test_words_and_blanks_are_left_out_where_numbers_are_compared_with_and_so_ar
     assert "3 conditions from 3 rows (the filter left out 2 more);" in heading(pool)
 
 
+def test_a_number_that_means_blank_is_blank_to_tests_too(tmp_path: Path) -> None:
+    table, outputs = "x,y\n1,2\n2,-999\n3,\n4,5\n", "{y: {absent: [-999]}}"
+    failed = small_pool(tmp_path, table, outputs=outputs, failed_when="[{column: y, blank: true}]")
+    assert failed.values == (2.0, None, None, 5.0)
+    kept = small_pool(tmp_path, table, outputs=outputs, filter="[{column: y, blank: false}]")
+    assert kept.values == (2.0, 5.0)
+    named = small_pool(tmp_path, "x,y\n1,2\n2,-999\n3,5\n", outputs=outputs, failed_when="[{column: y, below: 0}]")
+    assert named.values == (2.0, None, 5.0)
+    assert "table.csv:3:3: y: no reading here; say in failed_when" in refused(tmp_path, table, outputs=outputs)
+
+
+def test_a_blank_cell_is_a_number_where_the_pool_file_says_so(tmp_path: Path) -> None:
+    pool = small_pool(tmp_path, "x,y\n1,2\n2,\n3,5\n", outputs='{y: {read_as: {"": 0}}}')
+    assert pool.values == (2.0, 0.0, 5.0)
+
+
 @pytest.mark.parametrize("delimiter", ["\\n", "\\r", '\\"'])
 def test_a_delimiter_that_ends_lines_or_quotes_cells_is_refused(tmp_path: Path, delimiter: str) -> None:
     said = refused(tmp_path, "x,y\n1,2\n", table=f'{{delimiter: "{delimiter}"}}')
