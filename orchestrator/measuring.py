@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.config import Measure, Range
+from orchestrator.config import Measure
 from orchestrator.devices import RigSpectrometer
+from orchestrator.exposures import DARK_PROBE_S, RANGE_ATTEMPTS, common_range_s
 from orchestrator.reference import lamp_line_rate
 from orchestrator.shape import read_shape
 from orchestrator.spectra import (
@@ -26,13 +27,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-RANGE_ATTEMPTS = 5
 RANGE_SLACK = 1.35
 """The exposure is changed only when it is off by more than this factor: each change costs discarded spectra."""
 FIRST_INTEGRATION_S = 0.1
 FAINTEST_LINE = 0.01
 """A lamp's own line below this share of full scale is no reference."""
-DARK_PROBES_S = (0.05, 1.0)
+DARK_PROBES_S = (0.05, DARK_PROBE_S)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Detector:
         self._measure = measure
         self._rules = rules
         self._target = target
-        self._range_s = _common(measure.integration_s, layout.exposure_s)
+        self._range_s = common_range_s(measure.integration_s, layout.exposure_s)
         self._integration_s = 0.0
         self._wavelengths: Array | None = None
         self._dark_offset: Array | None = None
@@ -256,9 +256,3 @@ def _known(values: Array | None) -> Array:
     if values is None:
         raise RuntimeError("the detector is asked for a spectrum before its blank was taken")
     return values
-
-
-def _common(wanted_s: Range, possible_s: tuple[float, float]) -> tuple[float, float]:
-    """The exposures that are wanted and possible; the detector's own where there is but one."""
-    low_s, high_s = possible_s
-    return min(max(wanted_s.low, low_s), high_s), max(min(wanted_s.high, high_s), low_s)

@@ -77,7 +77,9 @@ class Performer:
         except Unreachable as error:
             await self._log.append("refused", {"n": experiment.n, "reason": str(error)})
             return None
-        expected = price(self._config, self._rig.config, plan)
+        # What it was proposed with, so that a record is followed by its own prices.
+        cost = experiment.cost
+        expected = price(self._config, self._rig.config, plan) if cost is None else dict(cost["reagent_ul"])
         lacking = self._lacking(expected)
         if lacking is not None:
             await self._log.append("refused", {"n": experiment.n, "reason": lacking})

@@ -169,7 +169,7 @@ def replicate_data(
     config: CampaignConfig, rig: RigConfig, state: RunState, n: int, original: Experiment
 ) -> dict[str, Any]:
     """A repeat of an experiment that met the target, as the journal keeps it."""
-    cost = cost_data(config, rig, original.recipe)
+    cost = original.cost or cost_data(config, rig, original.recipe)
     return {
         "n": n,
         "kind": "replicate",

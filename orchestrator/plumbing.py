@@ -23,6 +23,7 @@ from orchestrator.config.inputs import Fixed, Input
 from orchestrator.config.rig import RigConfig
 from orchestrator.constraints import coherent_values, constraints_of
 from orchestrator.errors import Unreachable
+from orchestrator.exposures import looking_s, measuring_s
 from orchestrator.hydraulics import highest_flow_ul_min, pressure_drop_kpa, sweep_s
 
 __all__ = [
@@ -201,15 +202,13 @@ def constraint_check(campaign: CampaignConfig, rig: RigConfig) -> Callable[[int,
 
 
 def duration(campaign: CampaignConfig, rig: RigConfig, plan: FlowPlan) -> Duration:
-    """How long dosing lasts when all goes well and exposures are of middling length (the geometric mean allowed)."""
-    settle, measure = campaign.settle, campaign.measure
+    """How long dosing lasts when all goes well; see :mod:`orchestrator.exposures` for what the spectra take of it."""
+    settle = campaign.settle
     transit_s = 60.0 * rig.plumbing.transit.volume_ul / plan.total_flow_ul_min
-    exposure_s = math.sqrt(measure.integration_s.low * measure.integration_s.high)
-    spectra = measure.repeats + measure.dark_repeats + 3 * measure.discard
     return Duration(
         washout_s=transit_s + settle.residence_times * plan.residence_time_s,
-        looks_s=(settle.looks - 1) * settle.look_interval_s,
-        measure_s=spectra * exposure_s,
+        looks_s=looking_s(campaign, rig),
+        measure_s=measuring_s(campaign, rig),
     )
 
 

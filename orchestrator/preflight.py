@@ -23,6 +23,7 @@ from orchestrator.config.planner_rules import check_installed
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
+from orchestrator.exposures import BLANK_SHARE, blank_s, reference_s
 from orchestrator.heating import too_hot_for_twins, untold
 from orchestrator.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.plumbing import (
@@ -310,7 +311,7 @@ class _Preflight:
         reactor, dead = rig.plumbing.reactor.volume_ul, rig.plumbing.transit.volume_ul + rig.plumbing.reactor.volume_ul
         times = [duration(campaign, rig, plan).total_s for plan in plans]
         prices = [price(campaign, rig, plan) for plan in plans]
-        overhead = self._solvent_overhead_ul(dead)
+        overhead = self._solvent_overhead_ul(dead, fmean(plan.total_flow_ul_min for plan in plans) if plans else 0.0)
         pumps = {}
         for pump, device in rig.pumps.items():
             extra = overhead if pump == rig.plumbing.solvent_pump else 0.0
@@ -335,8 +336,13 @@ class _Preflight:
             pressure_kpa=max((pressure_drop_kpa(rig, plan.total_flow_ul_min) for plan in plans), default=0.0),
         )
 
-    def _solvent_overhead_ul(self, dead_ul: float) -> float:
-        """Solvent for the blank, for idling while the temperature changes, for replicates' flushes, and at the end."""
+    def _solvent_overhead_ul(self, dead_ul: float, flow_ul_min: float) -> float:
+        """Solvent for the blank, for idling while the temperature changes, for replicates' flushes, and at the end.
+
+        ``flow_ul_min``: at which the line is swept, on average.
+        """
+        blank_ul = BLANK_SHARE * self._rig.limits.total_flow_ul_min.high * blank_s(self._campaign, self._rig) / 60.0
+        read_ul = flow_ul_min * reference_s(self._campaign, self._rig) / 60.0
         idle = self._rig.limits.total_flow_ul_min.low * APPROACH_S / 60.0 * self._campaign.budget.experiments
         flushes = sum(
             step.flow_ul_min * step.at_most_s / 60.0
@@ -344,7 +350,7 @@ class _Preflight:
             if isinstance(step, Flush) and step.pump == self._rig.plumbing.solvent_pump
         )
         swept_ul = sweep_s(self._rig, 1.0) / 60.0
-        return 2.0 * dead_ul + idle + self._campaign.stop.reproduce * swept_ul + flushes
+        return 2.0 * dead_ul + blank_ul + idle + self._campaign.stop.reproduce * (swept_ul + read_ul) + flushes
 
     def _check_budget(self, figures: Figures) -> None:
         budget, settle = self._campaign.budget, self._campaign.settle

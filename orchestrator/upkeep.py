@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.exposures import BLANK_SHARE, blank_s
 from orchestrator.plumbing import sweep_s
 from orchestrator.reference import Reference
 from orchestrator.settling import BOUND_MARGIN, dead_time_s
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 MEASURING_ALLOWANCE_S = 300.0
 _BLANK_S = 60.0
-"""How long reading dark and blank takes, generously."""
-BLANK_SHARE = 0.5
-"""The line is filled for the blank at this share of the rig's highest total flow."""
+"""How long reading dark and blank takes, generously; longer where the spectra alone take longer."""
 
 
 class Upkeep:
@@ -51,7 +50,8 @@ class Upkeep:
     def fill_ul(self) -> dict[str, float]:
         """What filling the line and reading the blank take, by pump."""
         flow, fill_s = self._filling()
-        return {self._pump: flow * (BOUND_MARGIN * fill_s + _BLANK_S) / 60.0}
+        reading_s = max(_BLANK_S, blank_s(self._config, self._rig.config))
+        return {self._pump: flow * (BOUND_MARGIN * fill_s + reading_s) / 60.0}
 
     async def fill(self) -> None:
         """Fill the line with solvent for the blank. Nothing is heated for it."""

@@ -120,6 +120,15 @@ class DetectorConfig(DeviceConfig):
         software."""
         raise NotImplementedError(f"{type(self).__name__} does not say how long it exposes")
 
+    def spectrum_s(self, exposure_s: float, waited_s: float = 0.0) -> float:
+        """From one spectrum of this exposure to the next, which is asked for ``waited_s`` after the one before."""
+        return waited_s + exposure_s
+
+    @property
+    def lamp_settle_s(self) -> float:
+        """How long the lamp takes to be steady after it was switched."""
+        return 0.0
+
     @property
     def dark_subtracted(self) -> bool:
         """Whether its spectra come with their dark taken off, so that none is measured here."""

@@ -273,6 +273,10 @@ class OceanOpticsConfig(DetectorConfig):
         return shortest, round(beyond - _STEP_S, 6)
 
     @property
+    def lamp_settle_s(self) -> float:
+        return self.lamp_line.settle_s
+
+    @property
     def sees_emission(self) -> bool:
         return self.lamp_line.mode == "emission"
 
@@ -298,6 +302,11 @@ class FolderSpectrometerConfig(DetectorConfig):
     @property
     def exposure_range_s(self) -> tuple[float, float]:
         return self.exposure_s, self.exposure_s
+
+    def spectrum_s(self, exposure_s: float, waited_s: float = 0.0) -> float:
+        """Files come at their own pace: the next is the first to appear after it was asked for."""
+        each_s = max(self.every_s, exposure_s)
+        return each_s * (1.0 + (self.rests_s + waited_s) // each_s)
 
     @property
     def dark_subtracted(self) -> bool:

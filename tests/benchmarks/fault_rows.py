@@ -12,7 +12,7 @@ from inspect import signature
 
 from drivers import Line, ModbusBus, OceanSpectrometer, RecoveryRules
 from drivers.new_era_wire import ATTEMPTS, GARBLED_ATTEMPTS
-from orchestrator import measuring, safety, symptoms
+from orchestrator import exposures, safety, symptoms
 from orchestrator.config import LoadedCampaign
 from orchestrator.plumbing import pressure_drop_kpa, sweep_s
 from simulators.faults import NATURE, FaultKind
@@ -121,7 +121,7 @@ def rows() -> tuple[Row, ...]:
         "10 sensor lags + coasting + 3 K of full power + 2 watches + patience",
     )
     rules_of = campaign.measure
-    spectra = measuring.RANGE_ATTEMPTS * (rules_of.discard + 1) + 3 * rules_of.discard + 1
+    spectra = exposures.RANGE_ATTEMPTS * (rules_of.discard + 1) + 3 * rules_of.discard + 1
     spectra += rules_of.repeats + rules_of.dark_repeats
     measured = Bound(spectra * rules_of.integration_s.high, "all spectra at the longest exposure")
     lost = Bound(
