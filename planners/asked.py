@@ -6,7 +6,7 @@ that nobody has run ends the search and is the proposal. With one seed that is t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +21,15 @@ from planners.sampling import (
     SAME_POINT,
     allowed,
     as_recipe,
-    distinct,
     generator,
     listed,
+    next_in_order,
     next_in_stream,
+    recipe_groups,
+    run_or_pending,
     snap,
     sobol_stream,
+    started,
     visited,
 )
 
@@ -61,7 +64,7 @@ class Oracle:
     def __init__(self, request: Request, measured: Measured) -> None:
         self._request = request
         self._places = visited(request)
-        groups = distinct(self._places)
+        groups = recipe_groups(request, run_or_pending(request))
         self.started = self._places[
             [int(np.argmax(groups == g)) for g in range(min(request.initial, groups.max() + 1))]
         ]
@@ -73,8 +76,8 @@ class Oracle:
         self._costs = np.full(len(self._places), self._worst)
         self._costs[len(request.observations) :] = float(np.mean(first))
         for unit, cost in zip(measured.unit, costs, strict=True):
-            same = np.flatnonzero(np.max(np.abs(self._places - unit), axis=1) <= SAME_POINT)
-            self._costs[groups == groups[same[0]]] = cost
+            same = int(np.argmin(np.max(np.abs(self._places - unit), axis=1)))
+            self._costs[groups == groups[same]] = cost
         self.answers = 0
         self._had: set[int] = set()
         self._given: dict[bytes, float] = {}
@@ -157,15 +160,14 @@ class Searched(ABC):
     def propose(self, request: Request) -> Proposal:
         """See `planners.Strategy`."""
         measured = Measured.of(request)
-        seen = visited(request)
-        started = len(set(distinct(seen).tolist()))
-        if started < request.initial or len(measured) < 1:
-            return designs.initial_proposal(request, self.name, started, len(measured))
+        begun = started(request)
+        if begun < request.initial or len(measured) < 1:
+            return designs.initial_proposal(request, self.name, begun, len(measured))
         oracle = Oracle(request, measured)
         point = self._asked(request, oracle)
         acquisition = self.step
         if point is None:
-            point, _ = next_in_stream(request, _elsewhere(request), self.name)
+            point = _elsewhere(request, self.name)
             acquisition = "space filling"
         return Proposal(
             x=as_recipe(request, point),
@@ -197,11 +199,11 @@ class Searched(ABC):
         return None
 
 
-def _elsewhere(request: Request) -> Iterator[NDArray[np.float64]]:
+def _elsewhere(request: Request, strategy: str) -> NDArray[np.float64]:
+    """The next unit point [d] where the search asks for none."""
     if request.candidates is None:
-        return sobol_stream(request)
-    points = listed(request)
-    return iter([points[generator(request.seed, 0xE15E).permutation(len(points))]])
+        return next_in_stream(request, sobol_stream(request), strategy)[0]
+    return next_in_order(request, generator(request.seed, 0xE15E).permutation(len(request.candidates)))[0]
 
 
 def needs(package: str, strategy: str) -> PlannerError:

@@ -13,6 +13,7 @@ from planners.sampling import (
     latin_order,
     latin_stream,
     listed,
+    next_in_order,
     next_in_stream,
     random_stream,
     sobol_stream,
@@ -80,9 +81,7 @@ def _from_stream(
     described: str,
 ) -> Proposal:
     if request.candidates is not None:
-        points = listed(request)
-        ordered = iter([points[order(request, points)]])
-        point, looked = next_in_stream(request, ordered, strategy)
+        point, looked = next_in_order(request, order(request, listed(request)))
     else:
         point, looked = next_in_stream(request, stream(request), strategy)
     return Proposal(

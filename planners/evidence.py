@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from planners.objective import Wanted
 from planners.records import Observation, Request
-from planners.sampling import distinct
+from planners.sampling import recipe_groups
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Measured:
         """What was measured; as of now, if a drift of the readings is known."""
         observations = request.observations
         unit = request.space.to_unit([o.x for o in observations])
-        groups = distinct(unit)
+        groups = recipe_groups(request, [o.x for o in observations])
         outputs = len(request.objective.outputs)
         readings = np.array([complete_readings(o, outputs) for o in observations]).reshape(-1, outputs)
         moved = drift or Drift.none(len(observations), outputs)

@@ -21,7 +21,7 @@ from planners.errors import PlannerError
 from planners.evidence import Measured
 from planners.objective import Wanted
 from planners.records import Proposal, Recommendation, Request
-from planners.sampling import as_recipe, distinct, generator, next_in_stream, sobol_stream, visited
+from planners.sampling import as_recipe, generator, next_in_stream, sobol_stream, started
 from planners.space import SearchSpace, Variable
 
 _CANDIDATES = 512
@@ -57,9 +57,9 @@ class Guest(ABC):
         """
         installed(self.name)
         measured = Measured.of(request)
-        started = len(set(distinct(visited(request)).tolist()))
-        if started < request.initial or len(measured) < _LEAST_READINGS:
-            return designs.initial_proposal(request, self.name, started, len(measured))
+        begun = started(request)
+        if begun < request.initial or len(measured) < _LEAST_READINGS:
+            return designs.initial_proposal(request, self.name, begun, len(measured))
         table = Table.of(request, measured)
         seed = int(generator(request.seed, len(request.observations), len(request.pending), 0x60E57).integers(2**31))
         from planners.heavy import one_thread

@@ -14,7 +14,7 @@ from planners.errors import PlannerError
 from planners.evidence import Drift, Measured, archived
 from planners.objective import Wanted
 from planners.records import Interval, Proposal, Recommendation, Request
-from planners.sampling import as_recipe, distinct, generator, next_in_stream, sobol_stream, visited
+from planners.sampling import as_recipe, generator, next_in_stream, sobol_stream, started
 
 if TYPE_CHECKING:
     from planners.data import Data
@@ -103,11 +103,10 @@ class Modelled(ABC):
     def propose(self, request: Request) -> Proposal:
         """See `planners.Strategy`."""
         measured = Measured.of(request)
-        seen = visited(request)
-        started = len(set(distinct(seen).tolist()))
         before = len(archived(request)[0])
-        if started + before < request.initial or len(measured) + before < _LEAST_READINGS:
-            return designs.initial_proposal(request, self.name, started + before, len(measured) + before)
+        begun = started(request) + before
+        if begun < request.initial or len(measured) + before < _LEAST_READINGS:
+            return designs.initial_proposal(request, self.name, begun, len(measured) + before)
         from planners.heavy import one_thread
 
         with one_thread():

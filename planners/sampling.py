@@ -1,6 +1,6 @@
 """Points of the unit cube: seeded Sobol sequences, and the filter by what the rig may run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from planners.errors import PlannerError
 from planners.records import Request
 
 SAME_POINT = 1e-6
-"""Recipes closer than this in every unit coordinate are one recipe."""
+"""Recipes closer than this in every unit coordinate are one recipe, unless both are listed as candidates."""
 
 _FEW = 200
 """So many points are compared each with each; more go through a tree."""
@@ -54,7 +54,7 @@ def allowed(request: Request, unit: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def visited(request: Request) -> NDArray[np.float64]:
     """Unit coordinates [k, d] of every observed and pending recipe, replicates included."""
-    return request.space.to_unit([observation.x for observation in request.observations] + list(request.pending))
+    return request.space.to_unit(run_or_pending(request))
 
 
 def distinct(unit: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -107,11 +107,63 @@ def listed(request: Request) -> NDArray[np.float64]:
 
 
 def as_recipe(request: Request, unit: NDArray[np.float64]) -> tuple[float, ...]:
-    """A unit point [d] -> a recipe in raw units: a listed candidate as it was listed."""
+    """A unit point [d] -> a recipe in raw units: a listed candidate as it was listed, and of several at one place the
+    first that was not run."""
     if request.candidates is not None:
         gaps = np.max(np.abs(listed(request) - unit), axis=1)
-        return tuple(float(value) for value in request.candidates[int(np.argmin(gaps))])
+        nearest = np.flatnonzero(gaps == np.min(gaps))
+        if len(nearest) > 1:
+            nearest = nearest[np.argsort(_had(request)[nearest], kind="stable")]
+        return tuple(float(value) for value in request.candidates[int(nearest[0])])
     return tuple(float(value) for value in request.space.from_unit(unit)[0])
+
+
+def recipe_groups(request: Request, recipes: Sequence[tuple[float, ...]]) -> NDArray[np.int64]:
+    """Group number [n] of each recipe [n]; replicates share one. Groups are numbered by first appearance.
+
+    Of a request that lists candidates, those that are the same candidate are replicates, however near another one is.
+    """
+    places = distinct(request.space.to_unit(recipes))
+    if request.candidates is None:
+        return places
+    which = _candidates_of(request, recipes)
+    keys = np.where(which >= 0, which, len(request.candidates) + places)
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[group], dtype=np.int64)
+
+
+def started(request: Request) -> int:
+    """How many different recipes were run or are pending."""
+    return len(set(recipe_groups(request, run_or_pending(request)).tolist()))
+
+
+def run_or_pending(request: Request) -> list[tuple[float, ...]]:
+    """Every recipe that was run or is pending, replicates included."""
+    return [observation.x for observation in request.observations] + list(request.pending)
+
+
+def _candidates_of(request: Request, recipes: Sequence[tuple[float, ...]]) -> NDArray[np.int64]:
+    """Index of the listed candidate that each recipe [k] is: the first one that is the same number by number, else the
+    nearest within SAME_POINT; -1 where there is none."""
+    first: dict[tuple[float, ...], int] = {}
+    for index, candidate in enumerate(request.candidates or ()):
+        first.setdefault(tuple(candidate), index)
+    found = np.array([first.get(tuple(recipe), -1) for recipe in recipes], dtype=np.int64)
+    strange = np.flatnonzero(found < 0)
+    if len(strange):
+        points = listed(request)
+        for row, place in zip(strange, request.space.to_unit([recipes[int(row)] for row in strange]), strict=True):
+            gaps = np.max(np.abs(points - place), axis=1)
+            if np.min(gaps) <= SAME_POINT:
+                found[row] = int(np.argmin(gaps))
+    return found
+
+
+def _had(request: Request) -> NDArray[np.bool_]:
+    """Which of the listed candidates [N] were run or are pending."""
+    candidates = request.candidates or ()
+    run = {tuple(candidates[index]) for index in _candidates_of(request, run_or_pending(request)) if index >= 0}
+    return np.array([tuple(candidate) in run for candidate in candidates], dtype=np.bool_)
 
 
 def remaining(request: Request) -> NDArray[np.float64]:
@@ -121,7 +173,7 @@ def remaining(request: Request) -> NDArray[np.float64]:
         PlannerError: none is left.
     """
     points = listed(request)
-    left = points[unvisited(points, visited(request))]
+    left = points[~_had(request)]
     if len(left) == 0:
         raise PlannerError(f"every one of the {len(points)} candidates has been run")
     left = left[allowed(request, left)]
@@ -156,19 +208,29 @@ def _nearest_to(
     return np.concatenate([np.array(order, dtype=np.int64), left])
 
 
+def next_in_order(request: Request, order: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:
+    """The first of the listed candidates, in this order [N], that is allowed and was not visited, as a unit point, and
+    how many there are.
+
+    Raises:
+        PlannerError: none is left.
+    """
+    remaining(request)
+    points = listed(request)
+    left = order[~_had(request)[order]]
+    return points[left[allowed(request, points[left])][0]], len(points)
+
+
 def next_in_stream(
     request: Request, stream: Iterator[NDArray[np.float64]], tag: str
 ) -> tuple[NDArray[np.float64], int]:
     """The first allowed and unvisited point of a stream of unit points, and how many points were looked at.
 
-    When every allowed point has been visited (whole-number spaces), the least visited one. The stream of a request that
-    lists candidates holds nothing else, and ends with a refusal.
+    When every allowed point has been visited (whole-number spaces), the least visited one.
 
     Raises:
-        PlannerError: no allowed point in the whole stream, or no candidate left.
+        PlannerError: no allowed point in the whole stream.
     """
-    if request.candidates is not None:
-        remaining(request)
     seen = visited(request)
     looked = 0
     permitted: list[NDArray[np.float64]] = []

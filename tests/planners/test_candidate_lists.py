@@ -60,6 +60,49 @@ def test_every_candidate_is_proposed_exactly_once_and_as_it_was_listed(name: str
         small(name).propose(Request(SPACE, OBJECTIVE, told, initial=4, candidates=(*listed, listed[0])))
 
 
+CLOSE = tuple((c, t) for c in (0.0, 1e-14, 1e-9, 1e-7, 1e-3, 1.0) for t in (20.0, 60.0))
+DILUTED = SearchSpace((Variable("concentration_m", 0.0, 1.0), Variable("temperature_c", 20.0, 60.0)))
+
+
+@pytest.mark.parametrize(
+    "name", ["ensemble", "forest", "snobfit", "genetic", "nelder_mead", "latin", "random", "sobol"]
+)
+def test_candidates_that_differ_by_next_to_nothing_are_each_run_once(name: str) -> None:
+    told: tuple[Observation, ...] = ()
+    goal = OneOutput("y", "minimise")
+    for _ in CLOSE:
+        x = small(name).propose(Request(DILUTED, goal, told, initial=4, candidates=CLOSE)).x
+        told = (*told, Observation(x, values=(math.log10(x[0] + 1e-10) + x[1] / 50.0,)))
+    assert sorted(o.x for o in told) == sorted(CLOSE)
+    with pytest.raises(PlannerError, match="every one of the 12 candidates has been run"):
+        small(name).propose(Request(DILUTED, goal, told, initial=4, candidates=CLOSE))
+
+
+def test_a_candidate_beside_one_that_was_read_is_no_replicate_of_it() -> None:
+    near, other = (1e-9, 20.0), (0.0, 20.0)
+    told = (Observation(near, values=(1.0,)), Observation(other, values=(3.0,)), Observation(near, values=(1.2,)))
+    request = Request(DILUTED, OneOutput("y", "maximise"), told, candidates=CLOSE)
+    recommendation = strategy("random").recommend(request)
+    assert (recommendation.x, recommendation.basis) == (other, "measured")
+
+
+def test_candidates_that_a_variable_cannot_tell_apart_are_each_run_once() -> None:
+    space = SearchSpace((Variable("loading", kind="discrete", values=(0.5, 1.0, 5.0)),))
+    listed = ((0.5,), (1.0,), (1.0 + 1e-12,), (5.0,))
+    chosen: list[tuple[float, ...]] = []
+    for _ in listed:
+        request = Request(space, OneOutput("y", "maximise"), pending=tuple(chosen), candidates=listed)
+        chosen.append(strategy("sobol").propose(request).x)
+    assert sorted(chosen) == sorted(listed)
+
+
+def test_a_candidate_that_was_told_with_the_rounding_of_a_file_counts_as_run() -> None:
+    listed = LISTED[:3]
+    told = tuple(observe(tuple(float(f"{v:.9g}") for v in x)) for x in listed[:2])
+    assert all(o.x not in listed for o in told)
+    assert strategy("sobol").propose(Request(SPACE, OBJECTIVE, told, candidates=listed)).x == listed[2]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_pending_and_forbidden_candidates_are_left_out(name: str) -> None:
     request = Request(
