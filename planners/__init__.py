@@ -6,7 +6,7 @@ from planners.explained import Band, Change, Effect, Explanation, Input
 from planners.explaining import explain
 from planners.in_order import InOrder, Step
 from planners.objective import OUTPUTS, Objective, PeakAimed, Wanted
-from planners.one_output import OneOutput
+from planners.one_output import OneOutput, is_within
 from planners.records import (
     Archive,
     Feasible,
@@ -57,6 +57,7 @@ __all__ = [
     "Variable",
     "Wanted",
     "explain",
+    "is_within",
     "strategy",
     "strategy_names",
     "strategy_settings",

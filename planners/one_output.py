@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 _Array = TypeVar("_Array", NDArray[np.float64], "Tensor")
 
 
+_SLACK, _TARGET_SLACK = 1e-9, 1e-12
+"""Slack of a tolerance, and of the target itself: a reading that was written down at the very edge is inside."""
+
+
+def is_within(values: NDArray[np.float64] | float, target: float, tolerance: float) -> NDArray[np.bool_]:
+    """Whether values [...] are within a tolerance of a target, its edge included whatever rounding makes of it; what is
+    not a number is not."""
+    edge = tolerance * (1.0 + _SLACK) + abs(target) * _TARGET_SLACK
+    return np.asarray(np.abs(np.asarray(values, dtype=np.float64) - target) <= edge, dtype=np.bool_)
+
+
 @dataclass(frozen=True)
 class OneOutput:
     """One output on target, as small or as large as possible: in its own unit, whatever it is.
@@ -105,7 +116,9 @@ class OneOutput:
 
     def reached(self, readings: NDArray[np.float64]) -> NDArray[np.bool_]:
         """See `Wanted`: within the tolerance."""
-        return np.asarray((self.away(readings) <= self.within) & (self.value is not None), dtype=np.bool_)
+        if self.value is None:
+            return np.zeros(readings.shape[:-1], dtype=np.bool_)
+        return is_within(readings[..., 0], self.value, self.within)
 
     def shortfall(self, first: NDArray[np.float64]) -> NDArray[np.float64]:
         """See `Wanted`."""

@@ -27,7 +27,7 @@ def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> 
     if objective.target is None or len(points) == 0:
         return None
     readings = np.array([o.readings for o in request.observations if not o.failed]).reshape(-1, len(objective.outputs))
-    if np.any(objective.away(readings) <= objective.tolerance):
+    if np.any(objective.reached(readings) | (objective.away(readings) <= objective.tolerance)):
         return None
     belief = fitted.believe(points)
     name = objective.outputs[0]

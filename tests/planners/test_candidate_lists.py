@@ -15,6 +15,7 @@ from planners import (
     Strategy,
     Variable,
     Wanted,
+    is_within,
     strategy,
 )
 from tests.planners.reactor import OBJECTIVE, SPACE, design, observe
@@ -199,6 +200,20 @@ def test_a_target_that_no_candidate_can_reach_is_declared_with_its_evidence(name
     assert "Out of reach" in verdict.reason
     near = dataclasses.replace(FAR, objective=OneOutput("peak_ev", "target", 2.34, 0.005))
     assert small(name).propose(near).out_of_reach is None
+
+
+@pytest.mark.parametrize(
+    ("target", "tolerance", "edge"), [(50.0, 0.1, 49.9), (50.0, 0.1, 50.1), (0.3, 0.1, 0.2), (1.1, 0.3, 1.4)]
+)
+def test_a_reading_at_the_very_edge_of_the_tolerance_is_inside(target: float, tolerance: float, edge: float) -> None:
+    goal = OneOutput("y", "target", target, tolerance)
+    assert goal.reached(np.array([edge]))
+    assert is_within(edge, target, tolerance)
+    beyond = edge + math.copysign(1e-6 * tolerance, edge - target)
+    assert not goal.reached(np.array([beyond]))
+    assert not is_within(np.array([beyond, math.nan]), target, tolerance).any()
+    met = dataclasses.replace(FAR, objective=goal, observations=(*TOLD, Observation((0.999,), values=(edge,))))
+    assert small("gp").propose(met).out_of_reach is None
 
 
 def test_no_verdict_is_given_once_the_target_was_met_or_without_a_model_of_the_output() -> None:
