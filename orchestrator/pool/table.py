@@ -187,9 +187,13 @@ def _too_small(loaded: LoadedSpec, conditions: int, values: Sequence[float | Non
 def _goals(loaded: LoadedSpec, values: Sequence[float | None]) -> tuple[PoolGoal, ...]:
     wanted = loaded.config.objective
     if wanted.target is not None:
+        from planners import is_within
+
         goals = []
         for written, target in zip(wanted.target.values, loaded.targets, strict=True):
-            near = frozenset(i for i, v in enumerate(values) if v is not None and abs(v - target) <= loaded.tolerance)
+            near = frozenset(
+                i for i, v in enumerate(values) if v is not None and is_within(v, target, loaded.tolerance)
+            )
             label = str(written).strip()
             goals.append(
                 PoolGoal(

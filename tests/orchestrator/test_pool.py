@@ -93,6 +93,13 @@ def test_targets_are_goals_of_their_own_in_transformed_units(tmp_path: Path) -> 
     assert (far.label, far.reachable) == ("2.90 eV", False)
 
 
+def test_a_reading_at_the_edge_of_the_tolerance_is_a_hit_whatever_rounding_makes_of_it(tmp_path: Path) -> None:
+    wanted = "objective:\n  target: {output: yield, values: [50], tolerance: 0.1}\n"
+    edges = [f"A;dppf;1;{t};569;{y};" for t, y in ((120, 49.9), (121, 50.1), (122, 49.89), (123, 50.11))]
+    pool = pool_of(tmp_path, spec_text(objective=wanted), *edges)
+    assert [pool.values[i] for i in sorted(pool.goals[0].hits)] == [49.9, 50.1]
+
+
 def test_a_column_of_vectors_becomes_one_variable_for_each_number(tmp_path: Path) -> None:
     spec, data = tmp_path / "s.yaml", tmp_path / "d.csv"
     spec.write_text(
