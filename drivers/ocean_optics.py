@@ -167,20 +167,21 @@ class OceanSpectrometer:
     async def set_integration(self, duration_s: float) -> float:
         """Be integrating for ``duration_s``, rounded to a microsecond; returns what took effect.
 
-        Raises OutOfRangeError, ReadBackError or RefusedError where the spectrometer has its own opinion.
+        The upper end of the range stands for the longest time below it, a microsecond less. Raises OutOfRangeError,
+        ReadBackError or RefusedError where the spectrometer has its own opinion.
         """
         low, high = self.identity.integration_range_s
-        # Whole microseconds are what it is sent, and what its range is of.
-        if not (math.isfinite(duration_s) and round(low * 1e6) <= round(duration_s * 1e6) < round(high * 1e6)):
+        low_us, high_us = round(low * 1e6), round(high * 1e6)
+        if not (math.isfinite(duration_s) and low_us <= round(duration_s * 1e6) <= high_us):
             raise OutOfRangeError(
-                f"integration time {duration_s:g} s is outside {low:g} <= t < {high:g} s",
+                f"integration time {duration_s:g} s is outside {low:g} to {high:g} s",
                 low=low,
                 high=high,
                 device=self._name,
                 port=self._port,
                 asked=duration_s,
             )
-        device, duration_us = self._opened(), round(duration_s * 1e6)
+        device, duration_us = self._opened(), min(round(duration_s * 1e6), high_us - 1)
         await self._call(lambda: self._integrate(device, duration_us), 5.0, "set integration time")
         self._under_way_s = max(self._under_way_s, self._integration_s)
         self._integration_s = duration_us / 1e6

@@ -116,8 +116,7 @@ class DetectorConfig(DeviceConfig):
 
     @property
     def exposure_range_s(self) -> tuple[float, float]:
-        """Shortest and longest exposure that it makes; the same twice for one that is set in the instrument's own
-        software."""
+        """Shortest and longest exposure; the same twice for one that is set in the instrument's own software."""
         raise NotImplementedError(f"{type(self).__name__} does not say how long it exposes")
 
     def spectrum_s(self, exposure_s: float, waited_s: float = 0.0) -> float:

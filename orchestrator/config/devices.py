@@ -230,9 +230,6 @@ class IkaConfig(HeaterConfig):
 
 OceanModelName = Literal["USB2000+", "Flame-S", "USB4000", "Flame-T", "STS", "QE Pro", "HDX"]
 _FULL_SCALE: dict[str, float] = {"STS": 16_383.0, "QE Pro": 262_143.0}
-_STEP_S = 1.0e-6
-"""Exposures are whole microseconds."""
-_USUAL_EXPOSURE_S = (0.001, 65.0)
 _EXPOSURE_S: dict[str, tuple[float, float]] = {
     "USB4000": (1.0e-5, 65.0),
     "Flame-T": (1.0e-5, 65.0),
@@ -240,7 +237,6 @@ _EXPOSURE_S: dict[str, tuple[float, float]] = {
     "QE Pro": (0.008, 1600.0),
     "HDX": (0.006, 10.0),
 }
-"""Of the data sheets: the lower end is one that the model makes, the upper end lies just beyond its longest."""
 
 
 class LampSwitch(Section):
@@ -268,9 +264,8 @@ class OceanOpticsConfig(DetectorConfig):
 
     @property
     def exposure_range_s(self) -> tuple[float, float]:
-        """Of the model's data sheet, whose upper end is the first microsecond that it does not make."""
-        shortest, beyond = _EXPOSURE_S.get(self.model, _USUAL_EXPOSURE_S)
-        return shortest, round(beyond - _STEP_S, 6)
+        """Of the model's data sheet."""
+        return _EXPOSURE_S.get(self.model, (0.001, 65.0))
 
     @property
     def lamp_settle_s(self) -> float:
