@@ -25,10 +25,23 @@ def disturbances(
 ) -> tuple[str, ...]:
     """What disturbed an experiment since ``before`` (:func:`interruptions`), in words; empty when nothing did.
 
+    A pump that is wanted must be running still, by its newest reading: its bound may end before a measurement does.
     ``heater``: the reading nearest to the measurement; it must lie in the campaign's band around ``temperature_c``.
     """
     words = [f"{name} did not run as told" for name, count in interruptions(rig).items() if count > before.get(name, 0)]
+    words += [f"{name} had stopped before the end" for name in _standing(rig)]
     band_k = campaign.settle.temperature_band_k
     if heater is not None and abs(heater.temperature_c - temperature_c) > band_k:
         words.append(f"{rig.heater.name} at {heater.temperature_c:.1f} °C for {temperature_c:.1f} °C")
     return tuple(words)
+
+
+def _standing(rig: Rig) -> list[str]:
+    """The pumps that should be infusing and are not; one that pauses may be refilling."""
+    flows = {} if rig.ordered is None else rig.ordered.flows_ul_min
+    found = {name: pump.newest.state for name, pump in rig.pumps.items() if flows.get(name, 0.0) > 0.0}
+    return [
+        name
+        for name, state in found.items()
+        if state != "infusing" and not (state == "withdrawing" and rig.config.pump(name).pauses)
+    ]

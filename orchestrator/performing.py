@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.disturbance import disturbances, interruptions
+from orchestrator.exposures import measuring_allowance_s
 from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.reference import LOST_SHARE
@@ -14,7 +15,7 @@ from orchestrator.safety import Interlocks, Trip
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_flag, with_steady_light, with_wander
 from orchestrator.stopping import Stop
-from orchestrator.upkeep import MEASURING_ALLOWANCE_S, Upkeep
+from orchestrator.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from orchestrator.config import CampaignConfig
@@ -138,7 +139,8 @@ class Performer:
 
     async def _dose_and_read(self, n: int, plan: FlowPlan) -> None:
         wait_s = washout_s(self._config, self._rig.config, plan) + self._config.settle.timeout_s
-        await self._rig.flow(plan.flows_ul_min, BOUND_MARGIN * (wait_s + MEASURING_ALLOWANCE_S))
+        measuring_s = measuring_allowance_s(self._config, self._rig.config)
+        await self._rig.flow(plan.flows_ul_min, BOUND_MARGIN * (wait_s + measuring_s))
         before = interruptions(self._rig)
         settled = await settle(self._rig, self._detector, self._config, plan)
         await self._log.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.exposures import BLANK_SHARE, blank_s
+from orchestrator.exposures import BLANK_SHARE, LEAST_ALLOWANCE_S, blank_allowance_s, blank_s
 from orchestrator.plumbing import sweep_s
 from orchestrator.reference import Reference
 from orchestrator.settling import BOUND_MARGIN, dead_time_s
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from orchestrator.measuring import Detector
     from orchestrator.rig import Rig
 
-MEASURING_ALLOWANCE_S = 300.0
 _BLANK_S = 60.0
 """How long reading dark and blank takes, generously; longer where the spectra alone take longer."""
 
@@ -40,7 +39,7 @@ class Upkeep:
     @property
     def bound_s(self) -> float:
         """How long one order of solvent may last."""
-        return BOUND_MARGIN * (self._config.settle.timeout_s + MEASURING_ALLOWANCE_S)
+        return BOUND_MARGIN * (self._config.settle.timeout_s + LEAST_ALLOWANCE_S)
 
     async def idle(self) -> None:
         """Keep the line moving, as slowly as the rig allows."""
@@ -56,7 +55,7 @@ class Upkeep:
     async def fill(self) -> None:
         """Fill the line with solvent for the blank. Nothing is heated for it."""
         flow, fill_s = self._filling()
-        await self._rig.flow({self._pump: flow}, BOUND_MARGIN * (fill_s + MEASURING_ALLOWANCE_S))
+        await self._rig.flow({self._pump: flow}, BOUND_MARGIN * (fill_s + self._reading_s))
         await asyncio.sleep(fill_s)
 
     def _filling(self) -> tuple[float, float]:
@@ -84,7 +83,7 @@ class Upkeep:
         """Replace what is in reactor, transit tube and cell by solvent, at about this flow."""
         flow = self._flow_ul_min(total_flow_ul_min)
         swept_s = sweep_s(self._rig.config, flow)
-        await self._rig.flow({self._pump: flow}, max(self.bound_s, BOUND_MARGIN * (swept_s + MEASURING_ALLOWANCE_S)))
+        await self._rig.flow({self._pump: flow}, max(self.bound_s, BOUND_MARGIN * (swept_s + self._reading_s)))
         await asyncio.sleep(swept_s)
 
     async def check_reference(self) -> dict[str, Any]:
@@ -105,6 +104,11 @@ class Upkeep:
             "integration_s": reading.integration_s,
             "spectrum": reading.spectrum,
         }
+
+    @property
+    def _reading_s(self) -> float:
+        """The longest that reading the reference and the blank may take."""
+        return blank_allowance_s(self._config, self._rig.config)
 
     @property
     def _pump(self) -> str:
