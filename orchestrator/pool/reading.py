@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.config.messages import closest
 from orchestrator.config.pool import Condition
 from orchestrator.errors import ConfigError, Problem
+from orchestrator.pool.amounts import LARGEST, TOO_LARGE, as_float
 from orchestrator.pool.formula import Formula, FormulaError
 from orchestrator.pool.spec import LoadedSpec
 
@@ -124,11 +125,19 @@ class Reading:
         if value is None:
             self.wrong(row, column, "a finite number is wanted here")
             return None
+        return self.transformed(row, column, value, formula)
+
+    def transformed(self, row: Row, column: str, value: float, formula: Formula | None) -> float | None:
+        """What a formula makes of a number in a cell; None and a problem where it makes none, or one too large."""
         try:
-            return value if formula is None else formula(value)
+            number = value if formula is None else formula(value)
         except FormulaError as error:
             self.wrong(row, column, str(error))
             return None
+        if abs(number) > LARGEST:
+            self.wrong(row, column, TOO_LARGE)
+            return None
+        return number
 
     def refuse(self) -> None:
         """Raise what was gathered."""
@@ -165,7 +174,7 @@ def _holds(reading: Reading, section: str, condition: Condition, row: Row) -> bo
         compared = any(not isinstance(value, str) for value in wanted)
         if compared and cell not in wanted and _meant_as_number(cell):
             reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares")
-        return any((cell if isinstance(value, str) else number) == value for value in wanted)
+        return any(cell == value if isinstance(value, str) else number == as_float(value) for value in wanted)
     if number is None:
         if cell != "":
             reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import UsageRefused
 from orchestrator.pool.fingerprint import fingerprint
 from orchestrator.pool.replay import Outcome, replay
 from orchestrator.pool.results import ResultsFile, read_results
@@ -36,7 +37,8 @@ def run_pool(
     With ``known_only``, replays nothing and gives what there is.
 
     Each replay depends on the pool, the planners' code and settings, the arm, the goal and the seed alone. Raises
-    UsageRefused for a results file that is none, or that cannot be written.
+    UsageRefused for a results file that is none, or that cannot be written, for an arm of a package that is not
+    installed, before any replay, and for a campaign that a planner cannot plan.
     """
     known = {} if fresh else {outcome.key: outcome for outcome in read_results(results)}
     wanted = [(arm, goal, seed) for arm in arms for goal in pool.goals for seed in range(1, seeds + 1)]
@@ -44,6 +46,7 @@ def run_pool(
     missing = [job for job in wanted if _key(pool, marks, *job) not in known]
     if known_only:
         return [known[key] for arm, goal, seed in wanted if (key := _key(pool, marks, arm, goal, seed)) in known]
+    _installed({arm for arm, _, _ in missing})
     replays = as_they_end(partial(_one, pool), missing, jobs)
     with ResultsFile(results, fresh=fresh) as file, closing(replays):
         for count, outcome in enumerate(replays, start=1):
@@ -58,5 +61,23 @@ def _key(pool: Pool, marks: Mapping[str, str], arm: str, goal: PoolGoal, seed: i
     return pool.digest, marks[arm], arm, goal.label, seed
 
 
+def _installed(arms: Collection[str]) -> None:
+    from planners import PlannerError, strategy
+    from planners.guests import Guest, installed
+
+    for arm in sorted(arms):
+        if isinstance(strategy(arm), Guest):
+            try:
+                installed(arm)
+            except PlannerError as error:
+                raise UsageRefused(str(error)) from None
+
+
 def _one(pool: Pool, job: tuple[str, PoolGoal, int]) -> Outcome:
-    return replay(pool, *job, clock=time.perf_counter)
+    from planners import PlannerError
+
+    arm, goal, seed = job
+    try:
+        return replay(pool, arm, goal, seed, clock=time.perf_counter)
+    except PlannerError as error:
+        raise UsageRefused(f"{arm}, {goal.label}, seed {seed}: {error}") from None

@@ -12,7 +12,7 @@ from orchestrator.config import json_schema
 from orchestrator.config.messages import closest, problems_of
 from orchestrator.config.pool import Amount, InputColumn, OutputColumn, PoolSpec
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.pool.amounts import amount_at
+from orchestrator.pool.amounts import LARGEST, TOO_LARGE, amount_at
 from orchestrator.pool.conditions import Desired
 from orchestrator.pool.desired import desired_outputs
 from orchestrator.pool.formula import FormulaError, parse_formula
@@ -103,7 +103,9 @@ def _inputs(document: Document, config: PoolSpec) -> list[Problem]:
             problems.append(document.problem((*path, "range"), "the values of a discrete input are its range"))
         if entry.range is not None:
             low, high = entry.range
-            if not low < high:
+            if max(abs(low), abs(high)) > LARGEST:
+                problems.append(document.problem((*path, "range"), TOO_LARGE))
+            elif not low < high:
                 problems.append(document.problem((*path, "range"), "the lower end must lie below the upper one"))
             elif entry.scale == "log" and low <= 0:
                 problems.append(document.problem((*path, "range"), "a logarithmic scale needs a range above zero"))

@@ -11,7 +11,7 @@ from typing import Literal
 from orchestrator.config.pool import InputColumn
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.conditions import Pool, PoolGoal, PoolVariable
-from orchestrator.pool.formula import FormulaError, parse_formula
+from orchestrator.pool.formula import parse_formula
 from orchestrator.pool.reading import Reading, Row, as_number, row_tests
 from orchestrator.pool.replay import together
 from orchestrator.pool.spec import LoadedSpec
@@ -77,13 +77,11 @@ def _inputs(reading: Reading, row: Row, columns: dict[str, str]) -> dict[str, st
             found[name] = cell
         elif entry.kind == "vector":
             parts = [as_number(part) for part in cell.strip("[]()").replace(",", " ").split()]
-            numbers = tuple(part for part in parts if part is not None)
+            numbers = [part for part in parts if part is not None]
             if len(numbers) != len(parts) or len(parts) != entry.length:
                 reading.wrong(row, column, f"a list of {entry.length} numbers is wanted here")
-            try:
-                found[name] = numbers if formula is None else tuple(formula(number) for number in numbers)
-            except FormulaError as error:
-                reading.wrong(row, column, str(error))
+            shown = [reading.transformed(row, column, number, formula) for number in numbers]
+            found[name] = tuple(number for number in shown if number is not None)
         else:
             number = reading.number(row, column, formula)
             if number is not None and entry.kind == "integer" and not number.is_integer():

@@ -1,6 +1,9 @@
 """The results file of `lumiflow pool`: what is taken for one, and that nothing else is ever changed."""
 
+import importlib.util
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,11 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.errors import LumiflowError, UsageRefused
-from orchestrator.pool import Outcome, PoolResult, replay_pool
+from orchestrator.pool import Outcome, Pool, PoolResult, replay_pool, running
+from orchestrator.pool.conditions import PoolGoal
+from orchestrator.pool.replay import replay
 from orchestrator.pool.results import read_results
+from planners import PlannerError
 
 
 def quiet(count: int, of: int, outcome: Outcome) -> None:
@@ -97,3 +103,30 @@ def test_a_disk_that_is_full_ends_the_benchmark_in_words(pool_files: tuple[Path,
 @pytest.mark.skipif(sys.platform == "win32", reason="/dev/null")
 def test_results_may_go_nowhere(pool_files: tuple[Path, Path]) -> None:
     assert len(replayed(pool_files, Path("/dev/null")).outcomes) == 2
+
+
+def test_an_optimiser_that_is_not_installed_is_refused_before_the_first_replay(
+    pool_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ax" else find_spec(name))
+    (data, spec), results = pool_files, tmp_path / "r.jsonl"
+    words = ["pool", str(data), "--spec", str(spec), "--arms", "random,ax", "--results", str(results), "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "pip install 'lumiflow[ax]'" in json.loads(done.stdout)["error"]["message"]
+    assert not results.exists()
+
+
+def test_a_campaign_that_a_planner_cannot_plan_is_refused_in_words_and_what_was_replayed_is_kept(
+    pool_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(pool: Pool, arm: str, goal: PoolGoal, seed: int, *, clock: Callable[[], float]) -> Outcome:
+        if seed == 2:
+            raise PlannerError("finds no further recipe")
+        return replay(pool, arm, goal, seed, clock=clock)
+
+    monkeypatch.setattr(running, "replay", refusing)
+    with pytest.raises(UsageRefused, match="random, maximise yield, seed 2: finds no further recipe"):
+        replayed(pool_files, tmp_path / "r.jsonl")
+    assert [outcome.seed for outcome in read_results(tmp_path / "r.jsonl")] == [1]
