@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.config import Measure
 from orchestrator.devices import RigSpectrometer
+from orchestrator.errors import RigFault
 from orchestrator.exposures import DARK_PROBE_S, RANGE_ATTEMPTS, common_range_s
 from orchestrator.reference import lamp_line_rate
 from orchestrator.shape import read_shape
@@ -32,6 +33,8 @@ RANGE_SLACK = 1.35
 FIRST_INTEGRATION_S = 0.1
 FAINTEST_LINE = 0.01
 """A lamp's own line below this share of full scale is no reference."""
+LEAST_PIXELS = 16
+"""Twice as many as a line must have above half of its height."""
 DARK_PROBES_S = (0.05, DARK_PROBE_S)
 
 
@@ -94,8 +97,10 @@ class Detector:
         """Measure dark at two exposures and the solvent under the lamp; the cell must hold solvent.
 
         The dark of any exposure is then offset + rate x time, good enough for looks; measurements take their own.
+        Raises RigFault where the spectrometer has next to no pixels in the window that lines are looked for in.
         """
         wavelengths, address = await self._spectrometer.wavelengths_nm()
+        self._check_window(wavelengths)
         self._wavelengths = wavelengths
         await self._model_dark(wavelengths.size)
         await self._lamp(True)
@@ -110,6 +115,16 @@ class Detector:
         self._blank_exposure_s, self._blank_factor = self._integration_s, 1.0
         await self._lamp(True)
         return Blank(self._integration_s, dark_address, blank_address, address)
+
+    def _check_window(self, wavelengths_nm: Array) -> None:
+        low_nm, high_nm = self._layout.emission_low_nm, self._layout.emission_high_nm
+        pixels = int(((wavelengths_nm >= low_nm) & (wavelengths_nm <= high_nm)).sum())
+        if pixels < LEAST_PIXELS:
+            raise RigFault(
+                f"{self._spectrometer.name}: {pixels} of its pixels lie in the {self._layout.mode} window from "
+                f"{low_nm:g} nm to {high_nm:g} nm, and a line takes {LEAST_PIXELS}; it sees from "
+                f"{wavelengths_nm.min():.0f} nm to {wavelengths_nm.max():.0f} nm"
+            )
 
     async def _model_dark(self, pixels: int) -> None:
         """Dark at two exposures: offset + rate x time. None of it where the instrument takes off its own."""

@@ -250,6 +250,11 @@ class _Preflight:
                 message = f"{name!r} pauses its flow while it refills; two modules that take turns would not"
                 self._warn_rig(("devices", name), message)
         self._problems += untold(self._rig_file, rig)
+        seen, window = rig.detector.sees_nm, rig.detector.emission_nm
+        if window.high <= seen[0] or window.low >= seen[1]:
+            message = f"a window from {window.low:g} nm to {window.high:g} nm is beyond what this spectrometer can see"
+            path, allowed = ("devices", rig.plumbing.detector, "emission"), f"within {seen[0]:g} nm to {seen[1]:g} nm"
+            self._problems.append(self._rig_file.problem(path, message, allowed=allowed))
         sensor = rig.pressure
         if sensor is None:
             self._warn_rig(("plumbing",), "no pressure transmitter: a clogged tube would only show as a stalled pump")

@@ -119,6 +119,11 @@ class DetectorConfig(DeviceConfig):
         """Shortest and longest exposure; the same twice for one that is set in the instrument's own software."""
         raise NotImplementedError(f"{type(self).__name__} does not say how long it exposes")
 
+    @property
+    def sees_nm(self) -> tuple[float, float]:
+        """The shortest and longest wavelength that any of its model can see; the one plugged in may see less."""
+        return 0.0, math.inf
+
     def spectrum_s(self, exposure_s: float, waited_s: float = 0.0) -> float:
         """From one spectrum of this exposure to the next, which is asked for ``waited_s`` after the one before."""
         return waited_s + exposure_s

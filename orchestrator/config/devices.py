@@ -230,6 +230,7 @@ class IkaConfig(HeaterConfig):
 
 OceanModelName = Literal["USB2000+", "Flame-S", "USB4000", "Flame-T", "STS", "QE Pro", "HDX"]
 _FULL_SCALE: dict[str, float] = {"STS": 16_383.0, "QE Pro": 262_143.0}
+_SILICON_NM = (165.0, 1100.0)
 _EXPOSURE_S: dict[str, tuple[float, float]] = {
     "USB4000": (1.0e-5, 65.0),
     "Flame-T": (1.0e-5, 65.0),
@@ -266,6 +267,11 @@ class OceanOpticsConfig(DetectorConfig):
     def exposure_range_s(self) -> tuple[float, float]:
         """Of the model's data sheet."""
         return _EXPOSURE_S.get(self.model, (0.001, 65.0))
+
+    @property
+    def sees_nm(self) -> tuple[float, float]:
+        """All have silicon behind a grating of the buyer's choice (the makers' data sheets)."""
+        return _SILICON_NM
 
     @property
     def lamp_settle_s(self) -> float:

@@ -35,6 +35,17 @@ def test_pumps_that_share_a_line_without_a_checksum_are_warned_of() -> None:
     assert not any("checksum" in each.message for each in preflight(LOADED).warnings)
 
 
+def test_a_window_beyond_what_the_spectrometer_can_see_is_a_problem_of_the_rig_file() -> None:
+    infrared = changed(
+        campaign=("target: 2.25 eV", "target: 1300 nm"),
+        rig=("emission: [418 nm, 800 nm]", "emission: [1100 nm, 1600 nm]"),
+    )
+    (problem,) = preflight(infrared).problems
+    assert problem.line == line_of(infrared.rig_text, "emission: [1100 nm, 1600 nm]")
+    assert "beyond what this spectrometer can see" in problem.message
+    assert problem.allowed == "within 165 nm to 1100 nm"
+
+
 @pytest.mark.parametrize("name", ["quickstart", "blue-2.60"])
 def test_a_shipped_campaign_can_run(name: str) -> None:
     report = preflight(load_campaign(CONFIGS / "campaigns" / f"{name}.yaml"))
