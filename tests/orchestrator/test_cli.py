@@ -172,7 +172,6 @@ def test_what_makes_no_sense_is_refused_with_exit_code_2_and_no_traceback(words:
         (["run", str(QUICKSTART), "--journal", "{}/file/j.sqlite"], "no folder for the journal can be made: {}/file"),
         (["report", "{}/j.sqlite", "--out", "{}/none/j.html"], "{}/none/j.html: the report cannot be written there"),
         (["report", "{}/j.sqlite", "--out", "{}/folder"], "{}/folder: the report cannot be written there"),
-        (["recover", "{}/none/j.sqlite"], "{}/none/j.sqlite: cannot be recovered where it lies"),
         (["twin", "serve", "{}/rig.yaml", "--write-rig", "{}/none/r.yaml"], "--write-rig cannot be written: {}/none/r"),
         (["twin", "serve", "{}/rig.yaml", "--state", "{}/folder"], "--state cannot be written: {}/folder"),
     ],

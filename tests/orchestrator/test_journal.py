@@ -176,6 +176,15 @@ def test_an_altered_record_is_named_and_what_precedes_it_is_kept(tmp_path: Path,
         assert [event.data["n"] for event in journal.events()] == list(range(seq - 1))
 
 
+def test_a_journal_beside_which_nothing_can_be_written_is_not_recovered_there(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    run(write(path))
+    path.with_name("run.journal.lock").unlink()
+    path.with_name("run.journal.lock").mkdir()
+    with pytest.raises(JournalError, match="cannot be recovered where it lies"):
+        recover(path)
+
+
 def test_an_altered_beginning_is_told_by_the_chain_that_follows_from_the_true_one(tmp_path: Path) -> None:
     path = tmp_path / "run.journal"
     run(write(path))

@@ -33,6 +33,7 @@ BEYOND_A_SCHEMA = {
     "campaign-no-temperature",
     "campaign-one-condition-too-few",
     "campaign-one-condition-too-many",
+    "campaign-rig-name-too-long",
     "campaign-only-ratios",
     "campaign-planner-setting-misspelt",
     "campaign-planner-setting-too-small",
