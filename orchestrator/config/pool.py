@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from orchestrator import units
 from orchestrator.config.quantities import Line, Name, Quantity, Section, Text
 
 Share = Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)]
 Text_ = Annotated[str, Field(max_length=60)]
-Amount = str | int | float
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return value
+    message = "text or a number is wanted here"
+    allowed = 'a word that YAML takes for something else in quotes, such as "TRUE"'
+    raise PydanticCustomError("quantity", "{message}", {"message": message, "allowed": allowed, "suggestion": ""})
+
+
+Scalar = Annotated[str | int | float, BeforeValidator(_scalar)]
+Amount = Scalar
 """A number in the unit of its output, written with it: ``2.60 eV``; bare where the output has no unit."""
 
 
@@ -28,8 +40,8 @@ class Condition(Section):
     """What a row says in one column; exactly one of the five tests."""
 
     column: Line
-    equals: str | int | float | None = None
-    one_of: tuple[str | int | float, ...] | None = Field(default=None, min_length=1)
+    equals: Scalar | None = None
+    one_of: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
     below: float | None = None
     above: float | None = None
     blank: bool | None = None

@@ -13,7 +13,7 @@ from orchestrator.config.pool import Condition
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.amounts import LARGEST, TOO_LARGE, as_float
 from orchestrator.pool.formula import Formula, FormulaError
-from orchestrator.pool.spec import LoadedSpec
+from orchestrator.pool.spec import LoadedSpec, one_line
 
 MAX_BYTES = 50_000_000
 MAX_PROBLEMS = 20
@@ -61,12 +61,13 @@ class Reading:
                     rows.append(Row(began + 1, whole, tuple(cell.strip() for cell in cells)))
         except csv.Error as error:
             raise ConfigError([Problem(str(self.path), reader.line_num, 1, "", "", f"not a table: {error}")]) from None
-        names = form.columns
+        names, last = form.columns, 0
         if names is None:
             if not rows:
                 raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table is empty")])
-            names = rows.pop(0).cells
-        rows = rows[form.skip :]
+            head = rows.pop(0)
+            names, last = head.cells, head.line + head.text.count("\n")
+        rows = [row for row in rows if row.line > last + form.skip]
         for row in rows:
             if len(row.cells) != len(names):
                 message = f"{len(row.cells)} cells in a row of a table of {len(names)} columns"
@@ -185,9 +186,9 @@ def _holds(reading: Reading, section: str, condition: Condition, row: Row) -> bo
 
 
 def as_number(cell: str) -> float | None:
-    """The finite number that a cell holds, if it holds one."""
+    """The finite number that a cell holds, if it holds one. Python's ``1_5`` is none: no instrument means 15 by it."""
     try:
-        value = float(cell)
+        value = math.nan if "_" in cell else float(cell)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
@@ -200,14 +201,9 @@ def with_point(cell: str) -> str:
 
 
 def _meant_as_number(cell: str) -> bool:
-    """Whether a cell that is no number holds one, written otherwise or with a sign: 0,5 or <0.5 or 50 %."""
-    bare = cell.strip(" <>=~%\N{LESS-THAN OR EQUAL TO}\N{GREATER-THAN OR EQUAL TO}\N{ALMOST EQUAL TO}")
+    """Whether a cell that is no number holds one, written otherwise or with a sign: 0,5 or 1_5 or <0.5 or 50 %."""
+    bare = cell.replace("_", "").strip(" <>=~%\N{LESS-THAN OR EQUAL TO}\N{GREATER-THAN OR EQUAL TO}\N{ALMOST EQUAL TO}")
     return as_number(cell) is None and (as_number(bare) is not None or with_point(bare) != "")
-
-
-def one_line(text: str) -> str:
-    """Text with a single blank for whatever space and line breaks are in it, as names of columns are compared."""
-    return " ".join(text.split())
 
 
 def _bytes(path: Path) -> bytes:

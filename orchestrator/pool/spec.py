@@ -43,7 +43,7 @@ def load_spec(path: Path) -> LoadedSpec:
         problems.append(document.problem(("table", "delimiter"), "line ends and quotes cannot stand between cells"))
     targets, tolerance, wrong = _goals(document, config)
     desired, more = desired_outputs(document, config)
-    problems += [*wrong, *more]
+    problems += [*wrong, *more, *([] if wrong else _columns(document, config))]
     problems += _arms(document, config)
     if config.budget is not None and config.budget < config.initial.points:
         problems.append(document.problem(("budget",), f"fewer than the {config.initial.points} initial points"))
@@ -112,6 +112,20 @@ def _inputs(document: Document, config: PoolSpec) -> list[Problem]:
     return problems
 
 
+def _columns(document: Document, config: PoolSpec) -> list[Problem]:
+    """Inputs that are told one column twice, or what is to be found."""
+    problems = []
+    outputs = [name for name in config.objective.outputs if name in config.outputs]
+    read = {one_line(config.outputs[name].column or name): f"the output {name}" for name in outputs}
+    for name, entry in config.inputs.items():
+        column = one_line(entry.column or name)
+        if column in read:
+            message = f"the column of {read[column]} too: each input needs a column of its own"
+            problems.append(document.problem(("inputs", name, "column"), message, offending=column))
+        read.setdefault(column, f"the input {name}")
+    return problems
+
+
 _GOALS = ("target", "minimise", "maximise", "desirability")
 
 
@@ -157,6 +171,11 @@ def _arms(document: Document, config: PoolSpec) -> list[Problem]:
         elif arm in config.arms[:index]:
             problems.append(document.problem(("arms", index), "an arm is listed twice"))
     return problems
+
+
+def one_line(text: str) -> str:
+    """Text with a single blank for whatever space and line breaks are in it, as names of columns are compared."""
+    return " ".join(text.split())
 
 
 def arm_problem(arm: str) -> tuple[str, str] | None:

@@ -15,11 +15,14 @@ from orchestrator.pool.conditions import Pool, PoolGoal
 from orchestrator.pool.replay import Outcome
 
 RESAMPLES = 2000
+_FEWEST_RUNS = 5
+"""Of fewer runs the bootstrap says little: of one, that it is sure."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm at one step of one goal. Experiments are infinite where so many runs were censored at the budget."""
+    """One arm at one step of one goal. Experiments are infinite where so many runs were censored at the budget; ``low``
+    and ``high`` are no numbers where the runs are too few for an interval."""
 
     arm: str
     goal: str
@@ -64,7 +67,10 @@ def _finite(value: float) -> float | None:
 
 
 def bootstrap_median(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median with its bootstrap 95 % interval (percentiles of resampled medians; fixed seed)."""
+    """Median with its bootstrap 95 % interval (percentiles of resampled medians; fixed seed); of fewer than five values
+    the interval is not a number."""
+    if len(values) < _FEWEST_RUNS:
+        return _median(values), math.nan, math.nan
     generator = random.Random(1)
     medians = sorted(_median(generator.choices(values, k=len(values))) for _ in range(RESAMPLES))
     return _median(values), medians[int(0.025 * RESAMPLES) - 1], medians[int(0.975 * RESAMPLES) - 1]
@@ -153,7 +159,8 @@ def as_markdown(pool: Pool, rows: Sequence[Row]) -> str:
     for row in rows:
         seconds = "-" if row.seconds_p50 is None else f"{row.seconds_p50:.2f} / {row.seconds_p95:.2f}"
         if row.reachable:
-            counts = f"{_count(row.median, pool)} ({_count(row.low, pool)}-{_count(row.high, pool)})"
+            interval = "-" if math.isnan(row.low) else f"{_count(row.low, pool)}-{_count(row.high, pool)}"
+            counts = f"{_count(row.median, pool)} ({interval})"
             solved = f"{100 * row.solved / row.runs:.0f} %"
             declared = f"falsely in {row.false_declared}" if row.false_declared else "-"
         else:

@@ -264,6 +264,17 @@ def test_the_schemas_are_json_and_what_stands_in_the_folder_of_schemas(kind: str
         assert subprocess.run(words, capture_output=True, env=environment, check=True).stdout == shipped
 
 
+def test_a_name_that_the_terminal_cannot_write_does_not_lose_what_was_found(pool_files: tuple[Path, Path]) -> None:
+    data, spec = pool_files
+    spec.write_text(spec.read_text().replace("Made-up", "\N{RIGHTWARDS ARROW}"), encoding="utf-8")
+    code = "from orchestrator.cli import main; main()"
+    words = [sys.executable, "-c", code, "pool", str(data), "--spec", str(spec), "--arms", "random", "--seeds", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
+    words += ["--results", str(data.parent / "r.jsonl")]
+    done = subprocess.run(words, capture_output=True, env=environment, check=True)
+    assert done.stdout.startswith(b"\\u2192 couplings: 31 conditions")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["validate", str(QUICKSTART)], ["run", "--help"]])
 def test_nothing_heavy_is_imported_to_help_or_to_validate(words: list[str]) -> None:
     code = (

@@ -287,10 +287,18 @@ def test_the_median_of_random_choice_among_thousands_takes_no_time(tmp_path: Pat
 
 
 def test_the_interval_of_a_median_holds_it_and_narrows_with_more_runs() -> None:
-    few, many = bootstrap_median([3.0, 9.0, 27.0]), bootstrap_median([8.0, 9.0, 10.0] * 20)
+    few, many = bootstrap_median([3.0, 6.0, 9.0, 18.0, 27.0]), bootstrap_median([8.0, 9.0, 10.0] * 20)
     for median, low, high in (few, many):
         assert low <= median <= high
     assert many[2] - many[1] < few[2] - few[1]
+
+
+def test_few_runs_have_a_median_and_no_interval(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path)
+    for counts, shown in (([12], "| 12 (-) | 100 % |"), ([3, 5, 7, 9], "| 6 (-) |"), ([3, 5, 7, 9, 9], "| 7 (3-9) |")):
+        (row, _) = summarise(pool, outcomes(counts), ["gp"])
+        assert shown in as_markdown(pool, [row])
+        assert (row.as_dict()["low"] is None) == (len(counts) < 5)
 
 
 def test_the_command_prints_a_table_one_line_of_json_and_a_figure(
@@ -313,6 +321,7 @@ def test_the_command_prints_a_table_one_line_of_json_and_a_figure(
     answer = json.loads(answered.stdout)
     assert answer["conditions"] == 31
     assert len(answer["rows"]) == 4
+    assert [answer["rows"][0][end] for end in ("low", "high")] == [None, None]
     assert "<table>" in page.read_text()
 
 

@@ -23,6 +23,11 @@ from tests.orchestrator.couplings import SPEC, TARGET, pool_of, spec_text
         ("kind: categorical", "kind: category", "9:18", "did you mean categorical"),
         ("kind: categorical", "kind: categorical, scale: log", "9:38", "no scale"),
         ("kind: discrete", "kind: vector", "10:3", "needs a length"),
+        ("one_of: [A, B]", "equals: TRUE", "5:29", 'in quotes, such as "TRUE"'),
+        ("one_of: [A, B]", "one_of: [A, no, true]", "5:37", "text or a number is wanted here"),
+        ('column: "T (degC)"', "column: yield", "11:25", "the column of the output yield too"),
+        ('column: "T (degC)"', "column: loading", "11:25", "the column of the input loading too"),
+        ("temperature: {", "yield: {}\n  temperature: {", "11:3", "the column of the output yield too"),
         ('column: "T (degC)"', 'column: "T (degC)", range: [90, 20]', "11:44", "below the upper"),
         ("1240/x", "1240/y", "13:42", "'y' does not belong"),
         ("1240/x", "'__import__(1)'", "13:42", "does not belong"),
@@ -48,6 +53,12 @@ def test_a_mistake_in_the_pool_file_is_named_by_line_and_column(
         load_spec(spec)
     assert f"spec.yaml:{place}: " in str(refused.value)
     assert says in str(refused.value)
+
+
+def test_true_without_quotes_is_one_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        pool_of(tmp_path, SPEC.replace("one_of: [A, B]", "equals: TRUE"))
+    assert len(refused.value.problems) == 1
 
 
 @pytest.mark.parametrize(
@@ -81,6 +92,7 @@ def test_a_goal_that_makes_no_sense_is_named_by_line_and_column(
         ("A;;1;50;570;0.1;", "35:3: ligand", "a level is wanted"),
         ("A;XPhos;1;50;570;;", "35:18: yield", "say in failed_when"),
         ('A;"X;Phos";1;50;570;nan;', "35:21: yield", "a finite number"),
+        ("A;XPhos;1;50;570;1_5;", "35:18: yield", "a finite number"),
         ("A;XPhos;1;50;570;1.5e308;", "35:18: yield", "beyond 1e+150"),
         ("A;XPhos;1;50;570;0.1", "35:1", "6 cells in a row"),
     ],

@@ -78,6 +78,12 @@ def test_a_blank_cell_is_a_number_where_the_pool_file_says_so(tmp_path: Path) ->
     assert pool.values == (2.0, 0.0, 5.0)
 
 
+def test_lines_are_left_out_by_the_lines_of_the_file_blank_ones_too(tmp_path: Path) -> None:
+    for skipped in ("[s],[%]\n\n", "\n[s],[%]\n", '"[s\n]",[%]\n'):
+        pool = small_pool(tmp_path, f"x,y\n{skipped}1,2\n2,3\n", table="{skip: 2}")
+        assert pool.x == ((1.0,), (2.0,)), skipped
+
+
 @pytest.mark.parametrize("delimiter", ["\\n", "\\r", '\\"'])
 def test_a_delimiter_that_ends_lines_or_quotes_cells_is_refused(tmp_path: Path, delimiter: str) -> None:
     said = refused(tmp_path, "x,y\n1,2\n", table=f'{{delimiter: "{delimiter}"}}')
