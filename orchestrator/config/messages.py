@@ -47,7 +47,11 @@ def problems_of(error: ValidationError, document: Document, schema: JsonSchema) 
 
     ``schema``: the JSON Schema of the model that complained; it knows the allowed keys, choices and bounds.
     """
-    found = [_problem(detail, document, schema) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    # A list whose entries are wrong is called too short by those: they are there, so only they are told.
+    inside = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
+    details = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inside]
+    found = [_problem(detail, document, schema) for detail in details]
     unique = {(problem.line, problem.column, problem.path, problem.message): problem for problem in found}
     return sorted(unique.values(), key=lambda problem: (problem.line, problem.column))
 

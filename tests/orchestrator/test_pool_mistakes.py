@@ -55,9 +55,10 @@ def test_a_mistake_in_the_pool_file_is_named_by_line_and_column(
     assert says in str(refused.value)
 
 
-def test_true_without_quotes_is_one_mistake(tmp_path: Path) -> None:
+@pytest.mark.parametrize("test", ["equals: TRUE", "one_of: [TRUE]"])
+def test_true_without_quotes_is_one_mistake(tmp_path: Path, test: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        pool_of(tmp_path, SPEC.replace("one_of: [A, B]", "equals: TRUE"))
+        pool_of(tmp_path, SPEC.replace("one_of: [A, B]", test))
     assert len(refused.value.problems) == 1
 
 
