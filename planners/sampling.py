@@ -234,19 +234,32 @@ def next_in_stream(
     seen = visited(request)
     looked = 0
     permitted: list[NDArray[np.float64]] = []
-    for chunk in stream:
-        points = snap(request, chunk)
-        looked += len(points)
-        points = points[allowed(request, points)]
-        fresh = points[unvisited(points, seen)]
+    for chunks in _together(stream):
+        points = snap(request, np.concatenate(chunks))
+        open_to = np.flatnonzero(allowed(request, points))
+        fresh = open_to[unvisited(points[open_to], seen)]
         if len(fresh):
-            return fresh[0], looked
-        permitted.append(points[:_STREAM_CHUNK])
+            ends = np.cumsum([len(chunk) for chunk in chunks])
+            return points[fresh[0]], looked + int(ends[np.searchsorted(ends, fresh[0], side="right")])
+        looked += len(points)
+        permitted.append(points[open_to[:_STREAM_CHUNK]])
     known = np.concatenate(permitted) if permitted else np.empty((0, request.space.dimension))
     if len(known) == 0:
         raise PlannerError(f"{tag}: none of {looked} recipes over the whole search space is allowed")
     visits = np.sum(np.max(np.abs(known[:, None, :] - seen[None, :, :]), axis=2) <= SAME_POINT, axis=1)
     return known[int(np.argmin(visits))], looked
+
+
+def _together(stream: Iterator[NDArray[np.float64]]) -> Iterator[list[NDArray[np.float64]]]:
+    """The chunks of a stream, as many at a time as make up 256 points at most: to ask for few at a time takes long."""
+    waiting: list[NDArray[np.float64]] = []
+    for chunk in stream:
+        waiting.append(chunk)
+        if (len(waiting) + 1) * len(chunk) > _STREAM_CHUNK:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
 
 
 def sobol_stream(request: Request) -> Iterator[NDArray[np.float64]]:
@@ -269,6 +282,11 @@ def latin_stream(request: Request) -> Iterator[NDArray[np.float64]]:
     """Latin hypercubes of `request.initial` points [k, d], one after the other; depends on seed and dimension only."""
     from scipy.stats import qmc
 
-    engine = qmc.LatinHypercube(request.space.dimension, rng=generator(request.seed, 0x1A71))
+    d = request.space.dimension
+    engine = qmc.LatinHypercube(d, rng=generator(request.seed, 0x1A71))
+    if request.initial == 1:  # a uniform point, as the engine would draw it: to ask it for each takes long
+        for _ in range(_STREAM_LENGTH // _STREAM_CHUNK):
+            yield from 1.0 - engine.rng.uniform(size=(_STREAM_CHUNK, 1, d))
+        return
     for _ in range(max(1, _STREAM_LENGTH // request.initial)):
         yield np.asarray(engine.random(request.initial), dtype=np.float64)
