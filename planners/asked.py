@@ -32,6 +32,7 @@ from planners.sampling import (
     started,
     visited,
 )
+from planners.sizes import Sized
 
 _MOST_ANSWERS = 600
 """A search that gets this many answers, and ten for every recipe run, and asks for none goes round in circles."""
@@ -159,6 +160,7 @@ class Searched(ABC):
 
     def propose(self, request: Request) -> Proposal:
         """See `planners.Strategy`."""
+        request = Sized.of(request).request
         measured = Measured.of(request)
         begun = started(request)
         if begun < request.initial or len(measured) < 1:

@@ -12,7 +12,6 @@ from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.objective import Wanted
 from planners.records import Request
 from planners.space import SearchSpace
-from planners.wording import drift_words
 
 if TYPE_CHECKING:
     from planners.acquisition import Read
@@ -89,8 +88,7 @@ class FittedEnsemble(Fitted):
     ) -> None:
         self.described = f"The ensemble of {members} networks"
         if len(ages):
-            moved = -surrogate.drift(ages)[:, 0, 0]
-            self.described += drift_words(request.objective, np.quantile(moved, (0.05, 0.5, 0.95)))
+            self.moved = np.quantile(-surrogate.drift(ages)[:, 0, 0], (0.05, 0.5, 0.95))
         self._surrogate = surrogate
         self._objective: Wanted = request.objective
         self._space: SearchSpace = request.space

@@ -15,6 +15,7 @@ from planners.errors import PlannerError
 from planners.evidence import Measured
 from planners.explained import Band, Change, Effect, Explanation, Finding, Input
 from planners.sampling import distinct, generator, snap, sobol
+from planners.wording import drift_words
 
 if TYPE_CHECKING:
     from planners.records import Request, Strategy
@@ -89,7 +90,7 @@ def explain(request: "Request", strategy: "Strategy | None" = None) -> Explanati
                     )
                 )
     return Explanation(
-        described=fitted.described,
+        described=fitted.described + drift_words(request.objective, fitted.moved),
         recipes=len(measured),
         inputs=tuple(inputs),
         outputs=tuple(wanted[o] for o in columns),

@@ -1,5 +1,6 @@
 """Gaussian-process strategies, to compare with: the target inside the acquisition, and the score as a black box."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from planners.errors import PlannerError
 from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.objective import Wanted
 from planners.records import Request
+from planners.sizes import factor_to_usual_size
 from planners.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -201,8 +203,9 @@ class _FittedScalar(Fitted):
         self._outputs = data.outputs
         rows = data.succeeded
         scores = request.objective.score_rows(data.readings[rows])
-        self._best = float(scores.max())
-        self._model = fit_gp(data.unit[rows], scores)
+        self._factor = factor_to_usual_size(float(np.max(np.abs(scores))))
+        self._best = float(scores.max()) * self._factor
+        self._model = fit_gp(data.unit[rows], scores * self._factor)
         self._chance = chance_model(data)
 
     def believe(self, unit: NDArray[np.float64]) -> Belief:
@@ -214,7 +217,7 @@ class _FittedScalar(Fitted):
             utility = self._model.posterior(x).mean[:, 0].numpy()
             chance = self._chance(x).numpy()
         unknown = np.full((len(unit), self._outputs), np.nan)
-        return Belief(unknown, unknown, chance, utility)
+        return Belief(unknown, unknown, chance, utility / self._factor)
 
     def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
         """See `planners.modelled.Fitted`. Pending experiments only bar their own neighbourhood."""
@@ -227,6 +230,6 @@ class _FittedScalar(Fitted):
             with torch.no_grad(), quiet(self._seed):
                 x = torch.from_numpy(self._space.encode(unit))
                 value = function(x[:, None, :]) + self._chance(x).clip(1e-6, None).log()
-            return np.asarray(value.numpy(), dtype=np.float64)
+            return np.asarray(value.numpy() - math.log(self._factor), dtype=np.float64)
 
         return rank

@@ -22,6 +22,7 @@ from planners.evidence import Measured
 from planners.objective import Wanted
 from planners.records import Proposal, Recommendation, Request
 from planners.sampling import as_recipe, generator, next_in_stream, sobol_stream, started
+from planners.sizes import Sized
 from planners.space import SearchSpace, Variable
 
 _CANDIDATES = 512
@@ -56,6 +57,7 @@ class Guest(ABC):
             PlannerError: the library is not installed, or finds nothing to ask for.
         """
         installed(self.name)
+        request = Sized.of(request).request
         measured = Measured.of(request)
         begun = started(request)
         if begun < request.initial or len(measured) < _LEAST_READINGS:

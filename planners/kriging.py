@@ -57,7 +57,7 @@ class _Map(Fitted):
         self.described = "The kriging map"
         self._objective = request.objective
         self._space = request.space
-        self._surveys = surveys
+        self._surveys = self.of_first_output = surveys
         self._noise = float(np.median(data.first_sd))
         with quiet(seed):
             self._maps = [_mapped(data.unit, data.readings[:, i]) for i in range(data.outputs)]

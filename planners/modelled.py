@@ -58,6 +58,11 @@ class Fitted(ABC):
     described: str
     logarithmic: bool = False
     """Whether the acquisition function is the logarithm of an improvement."""
+    of_first_output: bool = False
+    """Whether the acquisition function is in the unit of the first output, whatever is wanted of it."""
+    moved: NDArray[np.float64] | None = None
+    """By how much the first output has moved since the first experiment: low end, middle and high end of its 90 %
+    interval [3]. None: the model knows of no drift."""
 
     @abstractmethod
     def believe(self, unit: NDArray[np.float64]) -> Belief:
@@ -127,20 +132,22 @@ class Modelled(ABC):
         from planners.reach import verdict
         from planners.runner_up import runner_up, runner_up_words
         from planners.search import search
-        from planners.wording import proposal_reason
+        from planners.sizes import Sized
+        from planners.wording import drift_words, proposal_reason
 
         rng = generator(request.seed, len(request.observations), len(request.pending), 1)
-        fitted = self.fit(request, Data.of(request), rng)
-        places, first = known_places(request, measured)
+        sized = Sized.of(request)
+        fitted = self.fit(sized.request, Data.of(sized.request), rng)
+        places, first = known_places(sized.request, Measured.of(sized.request))
         # Before the first reading of its own, a campaign compares with the best that an archive holds.
-        ranking = fitted.ranking(request, measured.unit if len(measured) else places[:1])
+        ranking = fitted.ranking(sized.request, measured.unit if len(measured) else places[:1])
         acquisition = fitted.acquisition
         if request.price is not None:
             if not fitted.logarithmic:
                 raise PlannerError(f"strategy {self.name!r} does not weigh what an experiment costs")
             ranking = per_price(request, request.price, ranking)
             acquisition += f", per {request.price.unit}"
-        points = pool(request, places, first, spread=self.spread, local=self.local, rng=rng)
+        points = pool(sized.request, places, first, spread=self.spread, local=self.local, rng=rng)
         second = None
         if len(points) == 0:
             point, looked = next_in_stream(request, sobol_stream(request), self.name)
@@ -152,7 +159,11 @@ class Modelled(ABC):
             best, compared = int(np.argmax(values)), len(seen)
             point, value = seen[best], float(values[best])
             second = runner_up(request, seen, values, best)
-        belief = fitted.believe(point[None, :])
+        if second is not None:
+            second = second[0], sized.acquisition(second[1], fitted)
+        value = sized.acquisition(value, fitted)
+        belief = sized.belief(fitted.believe(point[None, :]))
+        described = fitted.described + drift_words(request.objective, sized.moved(fitted))
         return Proposal(
             x=as_recipe(request, point),
             strategy=self.name,
@@ -162,7 +173,9 @@ class Modelled(ABC):
             acquisition=acquisition,
             acquisition_value=value,
             compared=compared,
-            reason=proposal_reason(request, point, fitted.described, belief, measured=measured, compared=compared)
+            reason=proposal_reason(request, point, described, belief, measured=measured, compared=compared)
             + runner_up_words(request, point, value, second, logarithmic=fitted.logarithmic),
-            out_of_reach=verdict(request, fitted, points) if request.candidates is not None else None,
+            out_of_reach=None
+            if request.candidates is None
+            else verdict(request, lambda unit: sized.belief(fitted.believe(unit)), points),
         )

@@ -1,7 +1,8 @@
 """What is wanted where there is one output, of any kind and in its own unit."""
 
 import math
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
@@ -94,6 +95,22 @@ class OneOutput:
     def spread_floor(self) -> tuple[float, ...]:
         """See `Wanted`."""
         return (max(4.0 * self.within, 1e-9),)
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """How large the number is that its readings are compared with; zero where there is none."""
+        return (abs(self.value or 0.0),)
+
+    def times(self, factors: tuple[float, ...]) -> "OneOutput":
+        """The same of readings that were multiplied by a power of two."""
+        (factor,) = factors
+        least, most = sys.float_info.min, sys.float_info.max
+        return replace(
+            self,
+            value=None if self.value is None else self.value * factor,
+            within=min(max(self.within * factor, least), most) if self.within else 0.0,
+            noise=min(self.noise * factor, most),
+        )
 
     def worth(self, outputs: _Array) -> _Array:
         """See `Wanted`."""

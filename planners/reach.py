@@ -1,5 +1,6 @@
 """The verdict that a target lies out of reach of the candidates that are left."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,15 @@ from planners.records import Interval, OutOfReach, Request
 from planners.sampling import as_recipe
 
 if TYPE_CHECKING:
-    from planners.modelled import Belief, Fitted
+    from planners.modelled import Belief
+
+    Believe = Callable[[NDArray[np.float64]], Belief]
 
 _LEAST_CHANCE = 0.02
 """A verdict is asked for before every experiment, so a chance that is small once is not small enough."""
 
 
-def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> OutOfReach | None:
+def verdict(request: Request, believe: "Believe", points: NDArray[np.float64]) -> OutOfReach | None:
     """Out of reach, when no reading has met the tolerance, the 90 % interval of a reading of every remaining candidate
     [N, d] leaves it out, and the chance that any of them meets it is below 2 %; None otherwise, or where the objective
     has no target or the model no intervals.
@@ -29,7 +32,7 @@ def verdict(request: Request, fitted: "Fitted", points: NDArray[np.float64]) -> 
     readings = np.array([o.readings for o in request.observations if not o.failed]).reshape(-1, len(objective.outputs))
     if np.any(objective.reached(readings) | (objective.away(readings) <= objective.tolerance)):
         return None
-    belief = fitted.believe(points)
+    belief = believe(points)
     name = objective.outputs[0]
     intervals = [belief.intervals(row, objective).get(name) for row in range(len(points))]
     known = [interval for interval in intervals if interval is not None]

@@ -12,6 +12,7 @@ from planners.modelled import Belief
 from planners.objective import Wanted
 from planners.records import Recommendation, Request
 from planners.sampling import as_recipe, generator, remaining
+from planners.sizes import Sized
 from planners.wording import measured_reason, modelled_reason
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     Raises:
         PlannerError: no experiment gave a reading.
     """
+    sized = Sized.of(request)
+    request = sized.request
     measured = Measured.of(request)
     if len(measured) == 0:
         raise PlannerError(f"nothing to recommend: none of {len(request.observations)} experiments gave a reading")
@@ -51,13 +54,13 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     confirmed = near & (measured.count > 1) & (measured.failures == 0) & (inside >= _CONFIDENT)
     for rows in (np.flatnonzero(confirmed), np.flatnonzero(near)):
         if len(rows):
-            return _measured(request, measured, belief, int(rows[np.argmax(utility[rows])]))
+            return _measured(sized, measured, belief, int(rows[np.argmax(utility[rows])]))
     best = int(np.argmax(utility))
     if aimed and fitted is not None and strategy is not None:
         guess = _search(strategy, request, fitted, measured)
         if guess is not None and guess[1].utility[0] > utility[best]:
-            return _modelled(request, *guess, measured)
-    return _measured(request, measured, belief, best)
+            return _modelled(sized, *guess, measured)
+    return _measured(sized, measured, belief, best)
 
 
 def _fit(strategy: "Modelled | None", request: Request, measured: Measured) -> "Fitted | None":
@@ -134,17 +137,19 @@ def _left(request: Request) -> NDArray[np.float64]:
         return np.empty((0, request.space.dimension))
 
 
-def _measured(request: Request, measured: Measured, belief: Belief, row: int) -> Recommendation:
+def _measured(sized: Sized, measured: Measured, belief: Belief, row: int) -> Recommendation:
     basis: Literal["reproduced", "measured"] = "reproduced" if measured.count[row] > 1 else "measured"
-    inside = _probability_inside(request.objective, belief)
-    reason = measured_reason(request.objective, belief, row, measured=measured, inside=inside)
-    return Recommendation(measured.x[row], belief.intervals(row, request.objective), basis, reason)
+    objective, said = sized.raw.objective, sized.belief(belief)
+    inside = _probability_inside(sized.request.objective, belief)
+    reason = measured_reason(objective, said, row, measured=measured, inside=inside)
+    return Recommendation(measured.x[row], said.intervals(row, objective), basis, reason)
 
 
-def _modelled(request: Request, point: NDArray[np.float64], belief: Belief, measured: Measured) -> Recommendation:
+def _modelled(sized: Sized, point: NDArray[np.float64], belief: Belief, measured: Measured) -> Recommendation:
+    objective, said = sized.raw.objective, sized.belief(belief)
     return Recommendation(
-        as_recipe(request, point),
-        belief.intervals(0, request.objective),
+        as_recipe(sized.raw, point),
+        said.intervals(0, objective),
         "model",
-        modelled_reason(request.objective, belief, measured),
+        modelled_reason(objective, said, sized.measured(measured)),
     )

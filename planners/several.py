@@ -1,7 +1,7 @@
 """What is wanted where several outputs of any kind count, each in its own unit: their overall desirability."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -33,6 +33,11 @@ class Aspect:
             raise PlannerError("objective: an output needs a name")
         if self.around is not None and not math.isfinite(self.around):
             raise PlannerError(f"objective: {self.output} around {self.around!r}, which is not finite")
+
+    def times(self, factor: float) -> "Aspect":
+        """The same of values that were multiplied by a power of two."""
+        ends = replace(self.desirable, full_at=self.desirable.full_at * factor, none_at=self.desirable.none_at * factor)
+        return replace(self, desirable=ends, around=None if self.around is None else self.around * factor)
 
     def share(self, values: _Array) -> _Array:
         """See `Desirable.share`."""
@@ -92,6 +97,17 @@ class SeveralOutputs:
     def spread_floor(self) -> tuple[float, ...]:
         """See `Wanted`: a thousandth of the way from worthless to all that is wanted."""
         return tuple(1e-3 * abs(a.desirable.full_at - a.desirable.none_at) for a in self.aspects)
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """How large the numbers are that readings of each output are compared with [m]."""
+        return tuple(
+            max(abs(a.desirable.full_at), abs(a.desirable.none_at), abs(a.around or 0.0)) for a in self.aspects
+        )
+
+    def times(self, factors: tuple[float, ...]) -> "SeveralOutputs":
+        """The same of readings that were multiplied, those of each output by a power of two [m]."""
+        return SeveralOutputs(tuple(a.times(factor) for a, factor in zip(self.aspects, factors, strict=True)))
 
     def worth(self, outputs: _Array) -> _Array:
         """See `Wanted`."""

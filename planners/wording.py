@@ -71,10 +71,12 @@ def proposal_reason(
     )
 
 
-def drift_words(objective: Wanted, moved: NDArray[np.float64]) -> str:
+def drift_words(objective: Wanted, moved: NDArray[np.float64] | None) -> str:
     """By how much the first output has moved since the first experiment, to go on with; nothing where that is in doubt.
 
-    `moved`: low end, middle and high end of its 90 % interval."""
+    `moved`: low end, middle and high end of its 90 % interval; None: no drift is known of."""
+    if moved is None:
+        return ""
     low, middle, high = (float(each) for each in moved)
     if low <= 0.0 <= high:
         return ""
