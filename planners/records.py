@@ -20,16 +20,24 @@ Feasible = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """Rows of raw units [n, d] -> which of them the rig may run [n]."""
 
 
-def _finite_or_none(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
+LARGEST_READING = 1e100
+"""A reading further from zero than this is none: its square would overflow on the way through a model."""
+
+
+def _possible(value: float) -> bool:
+    return abs(value) <= LARGEST_READING
+
+
+def _possible_or_none(value: float | None) -> float | None:
+    return float(value) if value is not None and _possible(value) else None
 
 
 @dataclass(frozen=True)
 class Observation:
     """One finished experiment. `x` is in raw units, in the order of the space.
 
-    A reading that is NaN or infinite counts as absent. An observation without a peak is a failure whatever `failed`
-    says; one that `failed` teaches the feasibility model only, even if it carries numbers.
+    A reading that is NaN, infinite or beyond +-1e100 counts as absent. An observation without a peak is a failure
+    whatever `failed` says; one that `failed` teaches the feasibility model only, even if it carries numbers.
 
     `values` holds the readings of an objective with outputs of its own, in their order (NaN where absent); the outputs
     of a campaign have fields of their own. `peak_sd_ev` is the noise of the first output in either case.
@@ -47,9 +55,9 @@ class Observation:
         if not all(math.isfinite(value) for value in self.x):
             raise PlannerError(f"an observation at {self.x}: every coordinate must be finite")
         for name in (*OUTPUTS, "peak_sd_ev"):
-            object.__setattr__(self, name, _finite_or_none(self._value(name)))
+            object.__setattr__(self, name, _possible_or_none(self._value(name)))
         if self.values is not None:
-            kept = tuple(float(value) if math.isfinite(value) else math.nan for value in self.values)
+            kept = tuple(float(value) if _possible(value) else math.nan for value in self.values)
             object.__setattr__(self, "values", kept)
         first = self.peak_ev if self.values is None else next(iter(self.values), math.nan)
         if first is None or math.isnan(first):

@@ -24,6 +24,7 @@ from planners import (
     Variable,
     strategy,
 )
+from tests.planners.test_proposals import small
 
 ENSEMBLE = {"members": 8, "hidden": 16, "steps": 4, "spread": 32, "local": 32}
 SMALL = (
@@ -51,7 +52,7 @@ PEAKS: tuple[PeakAimed, ...] = (
 )
 NUMBERS = st.one_of(
     st.floats(-3.0, 3.0),
-    st.sampled_from([0.0, 2.25, 2.25, 1e-300, -1e-300, 1e12, -1e12, math.nan, math.inf, -math.inf]),
+    st.sampled_from([0.0, 2.25, 2.25, 1e-300, -1e-300, 1e12, -1e90, -1e160, 1e300, math.nan, math.inf, -math.inf]),
 )
 
 
@@ -103,3 +104,23 @@ def test_it_is_answered_with_a_recipe_or_refused_in_words(planner: Strategy, req
         else:
             assert request.space.contains([found.x]).all()
             assert all(math.isfinite(value) for value in found.x)
+
+
+def test_a_reading_whose_square_would_overflow_counts_as_absent() -> None:
+    huge = Observation((0.0,), values=(1e160, 2.0))
+    assert huge.failed
+    assert Observation((0.0,), 2.2, -1e101, 0.5, 1e300) == Observation((0.0,), 2.2, None, 0.5, None)
+    assert Observation((0.0,), values=(-1e100,)).readings == (-1e100,)
+
+
+@pytest.mark.parametrize("name", ["ensemble", "forest", "gp", "gp_scalar", "kriging"])
+@pytest.mark.parametrize("size", [1e40, 1e99, 1e200])
+def test_enormous_readings_have_an_acquisition_value_too(name: str, size: float) -> None:
+    space = SearchSpace((Variable("a", 0.0, 1.0), Variable("b", 0.0, 1.0)))
+    rng = np.random.default_rng(2)
+    x = [tuple(map(float, row)) for row in rng.random((9, 2))]
+    told = tuple(Observation(p, values=(size * (p[0] - p[1]) if i % 2 else p[0],)) for i, p in enumerate(x))
+    for goal in (OneOutput("y", "maximise"), OneOutput("y", "target", 0.3, 0.01)):
+        proposal = small(name).propose(Request(space, goal, told, initial=2))
+        assert proposal.acquisition_value is not None
+        assert math.isfinite(proposal.acquisition_value)
