@@ -17,6 +17,15 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.finer_axis import (
+    FEWEST_PIXELS,
+    PARTS,
+    SPIKE_PIXELS,
+    between_pixels,
+    covariance_factor,
+    moving_average,
+    pixel_noise,
+)
 from orchestrator.spectra import (
     HC_EV_NM,
     Analysis,
@@ -35,7 +44,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-SMOOTHED_PIXELS: Final = 15
+SMOOTHED_POINTS: Final = 15
+"""So many of the absorbance over energy are averaged."""
+FEWEST_POINTS: Final = 3 * SMOOTHED_POINTS
+"""So many a line must have within its width. With no more, the average makes a Gaussian 2.5 % too broad."""
 DIP: Final = 0.02
 """A maximum is one when the absorbance behind it falls by this share of its height, and by three times the noise."""
 MOST_ABSORBANCE: Final = 2.0
@@ -50,12 +62,16 @@ _APEX_SPAN: Final = 0.75
 
 @dataclass(frozen=True)
 class AbsorptionLine:
-    """One absorption line: its apex and the apex's standard error, its full width, both eV, and its absorbance."""
+    """One absorption line: its apex and the apex's standard error, its full width, all in eV, and its absorbance.
+
+    ``pixels``: how many of the detector's lie within its width.
+    """
 
     peak_ev: float
     peak_sd_ev: float
     fwhm_ev: float
     absorbance: float
+    pixels: float
 
 
 @dataclass(frozen=True)
@@ -87,13 +103,13 @@ def absorbance_of(frames: Frames, sample: Array, dark: Array, layout: OpticalLay
     window = (frames.wavelengths_nm >= layout.emission_low_nm) & (frames.wavelengths_nm <= layout.emission_high_nm)
     red_first = np.flatnonzero(window)[::-1]
     light, incident = net[red_first], blank[red_first] * share
-    light_noise = _noise(light)
-    enough = (incident > 0.0) & (_smooth(light) > FAINTEST_COUNTS * light_noise)
+    light_noise = pixel_noise(light)
+    enough = (incident > 0.0) & (moving_average(light, SMOOTHED_POINTS) > FAINTEST_COUNTS * light_noise)
     passes = np.where(enough, np.maximum(light, light_noise) / np.where(incident > 0.0, incident, 1.0), 1.0)
     values = np.where(enough, -np.log10(passes), MOST_ABSORBANCE)
-    smooth = _smooth(values)
+    smooth = moving_average(values, SMOOTHED_POINTS)
     dim = np.flatnonzero(~enough | (smooth >= MOST_ABSORBANCE))
-    noise = _noise(values) / math.sqrt(SMOOTHED_PIXELS)
+    noise = pixel_noise(values) / math.sqrt(SMOOTHED_POINTS)
     energy = HC_EV_NM / frames.wavelengths_nm[red_first]
     return Absorbance(energy, values, smooth, noise, int(dim[0]) if dim.size else smooth.size), share
 
@@ -103,21 +119,68 @@ def find_absorption_line(spectrum: Absorbance) -> AbsorptionLine | None:
 
     The apex is that of a cubic fitted to the absorbance around it; its error follows from the fit's covariance.
     """
+    seen = _first_line(spectrum)
+    if seen is None or seen.points < SPIKE_PIXELS * seen.parts:
+        return None
+    return _fitted(seen, spectrum.noise * math.sqrt(SMOOTHED_POINTS))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A maximum at index ``top`` of an axis on which it has points enough, ``parts`` of them to a pixel."""
+
+    energy_ev: Array
+    values: Array
+    top: int
+    half_ev: float
+    points: int
+    parts: int
+
+
+def _first_line(spectrum: Absorbance) -> _Seen | None:
+    """Where the first maximum is, on an axis as fine as its width needs; None where there is none."""
     import numpy as np
 
-    smooth, energy = spectrum.smooth[: spectrum.opaque], spectrum.energy_ev[: spectrum.opaque]
-    top = _first_maximum(smooth, spectrum.noise)
-    if top is None:
-        return None
-    half_ev = _red_half_width(energy, smooth, top)
-    if half_ev is None:
-        return None
+    light = slice(0, spectrum.opaque)
+    pixels_ev, pixels = spectrum.energy_ev[light], spectrum.values[light]
+    energy, values, smooth = pixels_ev, pixels, spectrum.smooth[light]
+    near: slice | None = None
+    for parts in PARTS:
+        if parts > 1:
+            energy, values = between_pixels(pixels_ev, parts), between_pixels(pixels, parts)
+            smooth = moving_average(values, SMOOTHED_POINTS)
+        unseen = near is None
+        if near is None:
+            near = _first_maximum(smooth, spectrum.noise * math.sqrt(parts))
+            if near is None:
+                continue
+        top = near.start + int(np.argmax(smooth[near]))
+        half_ev = _red_half_width(energy, smooth, top)
+        if half_ev is None:
+            return None
+        foot = int(np.searchsorted(energy, energy[top] - half_ev))
+        points = 2 * (top - foot)
+        if unseen and parts > 1 and points >= 2 * FEWEST_POINTS:
+            return None  # So broad a line the wider average would have seen: it is noise on a shoulder.
+        if points >= FEWEST_POINTS or parts == PARTS[-1]:
+            return _Seen(energy, values, top, half_ev, points, parts)
+        near = slice(2 * foot, 2 * near.stop - 1)
+    return None
+
+
+def _fitted(seen: _Seen, noise: float) -> AbsorptionLine | None:
+    """The apex of a cubic around a maximum; None if it has none there. ``noise``: of one pixel."""
+    import numpy as np
+
+    energy, top, half_ev = seen.energy_ev, seen.top, seen.half_ev
     near = np.flatnonzero(np.abs(energy - energy[top]) <= _APEX_SPAN * half_ev)
     if near.size < 8:
         return None
     x = (energy[near] - energy[top]) / half_ev
-    values = spectrum.values[: spectrum.opaque][near]
+    values = seen.values[near]
     coefficients, covariance = np.polyfit(x, values, 3, cov=True)
+    residual = values - np.polyval(coefficients, x)
+    covariance = covariance * covariance_factor(float(residual @ residual), x.size, 4, seen.parts, noise)
     a, b, c, _ = (float(value) for value in coefficients)
     inside = b * b - 3.0 * a * c
     if inside <= 0.0 or b >= 0.0:
@@ -130,16 +193,16 @@ def find_absorption_line(spectrum: Absorbance) -> AbsorptionLine | None:
     error_ev = half_ev * math.sqrt(max(float(gradient @ covariance @ gradient), 0.0))
     peak_ev = float(energy[top]) + apex * half_ev
     height = float(np.polyval(coefficients, apex))
-    return AbsorptionLine(peak_ev, error_ev, 2.0 * (half_ev + apex * half_ev), height)
+    return AbsorptionLine(peak_ev, error_ev, 2.0 * (half_ev + apex * half_ev), height, seen.points / seen.parts)
 
 
 def analyse_absorption(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analysis:
     """Peak, width and peak absorbance of one measurement with its quality flags; there is no yield.
 
     Flags: ``saturated``; ``faint`` (no absorbance above the noise, or less than ``min_absorbance``); ``opaque`` (the
-    light ends before a maximum is seen); ``no line`` (a shoulder, or no maximum at all); ``broad``; ``drifting`` (the
-    repeats disagree); ``bubble`` (the clear band passes more than solvent or much less, or now more and now less).
-    Raises ValueError without a blank.
+    light ends before a maximum is seen); ``no line`` (a shoulder, or no maximum at all); ``broad``; ``coarse`` (too few
+    pixels for a width); ``drifting`` (the repeats disagree); ``bubble`` (the clear band passes more than solvent or
+    much less, or now more and now less). Raises ValueError without a blank.
     """
     import numpy as np
 
@@ -153,7 +216,7 @@ def analyse_absorption(frames: Frames, layout: OpticalLayout, rules: QualityRule
         flags.append("bubble")
     spectra = [spectrum for spectrum, _ in taken if spectrum is not None]
     nothing = Analysis(None, None, None, None, None, None, None, 0.0, (*flags, "opaque"), shares)
-    if len(spectra) < len(taken) or any(spectrum.opaque < 2 * SMOOTHED_PIXELS for spectrum in spectra):
+    if len(spectra) < len(taken) or any(spectrum.opaque < 2 * SMOOTHED_POINTS for spectrum in spectra):
         return nothing
     heights = [float(np.max(spectrum.smooth[: spectrum.opaque])) for spectrum in spectra]
     ratio = float(np.mean([h / max(s.noise, 1e-9) for h, s in zip(heights, spectra, strict=True)]))
@@ -172,17 +235,20 @@ def analyse_absorption(frames: Frames, layout: OpticalLayout, rules: QualityRule
         flags.append("drifting")
     if fwhm > rules.max_fwhm_ev:
         flags.append("broad")
+    if min(line.pixels for line in lines) < FEWEST_PIXELS:
+        flags.append("coarse")
     return Analysis(peak, max(scatter, fit_error), fwhm, fwhm_error, None, None, height, ratio, tuple(flags), shares)
 
 
-def _first_maximum(smooth: Array, noise: float) -> int | None:
-    """The first point from the red that is a maximum: from there the absorbance falls before it rises above it."""
+def _first_maximum(smooth: Array, noise: float) -> slice | None:
+    """From the first point from the red that is a maximum to the one that shows it: there the absorbance has fallen
+    before it rose above it."""
     top = 0
     for index in range(smooth.size):
         if smooth[index] > smooth[top]:
             top = index
         elif smooth[top] > 6.0 * noise and smooth[top] - smooth[index] > max(DIP * smooth[top], 3.0 * noise):
-            return top
+            return slice(top, index)
     return None
 
 
@@ -197,19 +263,3 @@ def _red_half_width(energy_ev: Array, smooth: Array, top: int) -> float | None:
     outer = int(below[-1])
     rise = (level - smooth[outer]) / (smooth[outer + 1] - smooth[outer])
     return float(energy_ev[top] - (energy_ev[outer] + rise * (energy_ev[outer + 1] - energy_ev[outer])))
-
-
-def _noise(values: Array) -> float:
-    """Standard deviation from pixel-to-pixel differences (MAD)."""
-    import numpy as np
-
-    return 1.4826 * float(np.median(np.abs(np.diff(values)))) / math.sqrt(2.0)
-
-
-def _smooth(values: Array) -> Array:
-    """Moving average; the ends repeat the outermost value."""
-    import numpy as np
-
-    padded = np.pad(values, SMOOTHED_PIXELS // 2, mode="edge")
-    sums = np.cumsum(np.concatenate(([0.0], padded)))
-    return np.asarray((sums[SMOOTHED_PIXELS:] - sums[:-SMOOTHED_PIXELS]) / SMOOTHED_PIXELS)

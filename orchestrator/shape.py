@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from orchestrator.finer_axis import pixel_widths_nm
 from orchestrator.spectra import HC_EV_NM, Frames, OpticalLayout, emission_counts, find_line, mean_and_error
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def target_of(text: str) -> TargetSpectrum:
     if light is None:
         raise NoTargetError("the spectrum holds no light")
     layout = OpticalLayout(emission_low_nm=float(wavelengths[0]), emission_high_nm=float(wavelengths[-1]))
-    line = find_line(wavelengths, values * np.gradient(wavelengths), layout)
+    line = find_line(wavelengths, values * pixel_widths_nm(wavelengths), layout)
     brightest = HC_EV_NM / float(wavelengths[int(np.argmax(values * wavelengths**2))])
     peak_ev = brightest if line is None else line.peak_ev
     return TargetSpectrum(light, peak_ev, tuple(float(v) for v in wavelengths), tuple(float(v) for v in values))

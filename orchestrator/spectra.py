@@ -19,6 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from orchestrator.emission_line import SMOOTHED_POINTS, Line, strongest_line
+from orchestrator.finer_axis import FEWEST_PIXELS, moving_average, pixel_noise, pixel_widths_nm
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -110,16 +113,6 @@ class Analysis:
         return self.peak_ev is not None and not self.flags
 
 
-@dataclass(frozen=True)
-class Line:
-    """One emission line: its apex, the apex's standard error, and its full width at half maximum, all in eV."""
-
-    peak_ev: float
-    peak_sd_ev: float
-    fwhm_ev: float
-    second_peak_fraction: float
-
-
 def brightest_fraction(counts: Array, wavelengths_nm: Array, layout: OpticalLayout) -> float:
     """Largest count of the emission window as a fraction of full scale, a few hot pixels disregarded."""
     import numpy as np
@@ -142,39 +135,20 @@ def emission_counts(frames: Frames, sample: Array, dark: Array, layout: OpticalL
 def find_line(wavelengths_nm: Array, emission: Array, layout: OpticalLayout) -> Line | None:
     """Locate the strongest line of ``emission`` (counts, shape (pixels,)) in energy space; None if there is none.
 
-    Counts per pixel become photons per energy with the Jacobian lambda^2/(hc) and the pixel's width. The apex is
-    that of a fourth-degree polynomial fitted to the logarithm above half maximum (exact for a Gaussian, and free to
-    follow a skewed or mixed line), weighted for shot noise; its standard error follows from the covariance of the fit.
+    Counts per pixel become photons per energy with the Jacobian lambda^2/(hc) and the pixel's width.
     """
-    import numpy as np
-
     window = (wavelengths_nm >= layout.emission_low_nm) & (wavelengths_nm <= layout.emission_high_nm)
     wavelength = wavelengths_nm[window]
-    energy = HC_EV_NM / wavelength
-    pixel_nm = np.gradient(wavelengths_nm)[window]
-    spectral = emission[window] * wavelength**2 / pixel_nm
-    smooth = _smooth(spectral, 9)
-    top = int(np.argmax(smooth))
-    if smooth[top] <= 0.0:
-        return None
-    half = _half_window(smooth, top)
-    if half.stop - half.start < 8:
-        return None
-    fit = _fit_apex(energy[half], spectral[half], emission[window][half])
-    width = _width_at_half(energy, smooth, top)
-    if fit is None or width is None:
-        return None
-    # Six smoothing half-widths beyond the half-maximum window a second line counts as one of its own.
-    outside = np.abs(energy - fit[0]) > 1.2 * width
-    second = float(np.max(_smooth(spectral, 31)[outside], initial=0.0) / smooth[top])
-    return Line(fit[0], fit[1], width, second)
+    spectral = emission[window] * wavelength**2 / pixel_widths_nm(wavelengths_nm)[window]
+    return strongest_line(HC_EV_NM / wavelength, spectral, emission[window])
 
 
 def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analysis:
     """Peak, width and yield of one measurement with its quality flags.
 
-    Flags: ``saturated``, ``dark`` (no emission above the noise), ``no line``, ``broad``, ``multi-peak``, ``drifting``
-    (the repeats disagree), ``bubble`` (the cell transmits more lamp light than pure solvent, next to none, or now more
+    Flags: ``saturated``, ``dark`` (no emission above the noise), ``no line`` (none with both flanks in the window, or
+    a hot pixel), ``broad``, ``multi-peak``, ``coarse`` (too few pixels for a width), ``drifting`` (the repeats
+    disagree), ``bubble`` (the cell transmits more lamp light than pure solvent, next to none, or now more
     and now less; see :func:`with_steady_light`). A layout of absorption goes to :mod:`orchestrator.absorption`.
     """
     import numpy as np
@@ -223,6 +197,8 @@ def analyse(frames: Frames, layout: OpticalLayout, rules: QualityRules) -> Analy
         flags.append("broad")
     if max(line.second_peak_fraction for line in lines) > rules.second_peak_fraction:
         flags.append("multi-peak")
+    if min(line.pixels for line in lines) < FEWEST_PIXELS:
+        flags.append("coarse")
     quantum_yield, yield_error = mean_and_error(yields) if len(yields) == len(lines) else (None, None)
     error = max(scatter, fit_error)
     return Analysis(
@@ -272,8 +248,7 @@ def signal_to_noise(wavelengths_nm: Array, emission: Array, layout: OpticalLayou
 
     window = (wavelengths_nm >= layout.emission_low_nm) & (wavelengths_nm <= layout.emission_high_nm)
     signal = emission[window]
-    noise = 1.4826 * float(np.median(np.abs(np.diff(signal)))) / math.sqrt(2.0)
-    return float(np.max(_smooth(signal, 9)) / max(noise, 1e-9))
+    return float(np.max(moving_average(signal, SMOOTHED_POINTS)) / max(pixel_noise(signal), 1e-9))
 
 
 def _relative_yield(
@@ -305,79 +280,6 @@ def transmitted_share(
     reference = blank[lamp]
     strength = float(np.dot(reference, reference))
     return float(np.dot(net[lamp], reference)) / strength if strength > 0.0 else 1.0
-
-
-def _smooth(values: Array, pixels: int) -> Array:
-    """Moving average over an odd number of pixels; the ends repeat the outermost value."""
-    import numpy as np
-
-    padded = np.pad(values, pixels // 2, mode="edge")
-    sums = np.cumsum(np.concatenate(([0.0], padded)))
-    return np.asarray((sums[pixels:] - sums[:-pixels]) / pixels)
-
-
-def _half_window(smooth: Array, top: int) -> slice:
-    """The contiguous pixels around ``top`` that stay above half of its height."""
-    import numpy as np
-
-    below = np.flatnonzero(smooth < 0.5 * smooth[top])
-    left = below[below < top]
-    right = below[below > top]
-    return slice(int(left[-1]) + 1 if left.size else 0, int(right[0]) if right.size else smooth.size)
-
-
-def _fit_apex(energy_ev: Array, spectral: Array, counts: Array) -> tuple[float, float] | None:
-    """Apex of a quartic through ln(spectral) and its standard error, both in eV; None if it has no maximum inside."""
-    import numpy as np
-
-    good = (spectral > 0.0) & (counts > 0.0)
-    if int(np.count_nonzero(good)) < 8:
-        return None
-    centre = float(np.mean(energy_ev[good]))
-    half_span = 0.5 * float(np.ptp(energy_ev[good]))
-    x = (energy_ev[good] - centre) / half_span
-    # Shot noise: the variance of ln(counts) goes as 1/counts; the residuals set the scale of the covariance.
-    weight = np.sqrt(counts[good] / np.max(counts[good]))
-    design = np.vander(x, 5, increasing=True) * weight[:, None]
-    target = np.log(spectral[good]) * weight
-    normal = design.T @ design
-    try:
-        inverse = np.linalg.inv(normal)
-    except np.linalg.LinAlgError:
-        return None
-    coefficients = inverse @ (design.T @ target)
-    residual = target - design @ coefficients
-    covariance = inverse * float(residual @ residual) / max(x.size - 5, 1)
-    _, b, c, d, e = (float(value) for value in coefficients)
-    roots = np.roots([4.0 * e, 3.0 * d, 2.0 * c, b])
-    candidates = [float(root.real) for root in roots if abs(root.imag) < 1e-9 and abs(root.real) <= 1.0]
-    candidates = [root for root in candidates if 2.0 * c + 6.0 * d * root + 12.0 * e * root**2 < 0.0]
-    if not candidates:
-        return None
-    apex = max(candidates, key=lambda root: float(np.polyval(coefficients[::-1], root)))
-    curvature = 2.0 * c + 6.0 * d * apex + 12.0 * e * apex**2
-    gradient = np.array([0.0, 1.0, 2.0 * apex, 3.0 * apex**2, 4.0 * apex**3]) / -curvature
-    variance = float(gradient @ covariance @ gradient)
-    return centre + half_span * apex, half_span * math.sqrt(max(variance, 0.0))
-
-
-def _width_at_half(energy_ev: Array, smooth: Array, top: int) -> float | None:
-    """Full width at half maximum by linear interpolation of both flanks; None if a flank leaves the window."""
-    import numpy as np
-
-    level = 0.5 * smooth[top]
-    below = np.flatnonzero(smooth < level)
-    left, right = below[below < top], below[below > top]
-    if left.size == 0 or right.size == 0:
-        return None
-
-    def crossing(outer: int, inner: int) -> float:
-        share = (level - smooth[outer]) / (smooth[inner] - smooth[outer])
-        return float(energy_ev[outer] + share * (energy_ev[inner] - energy_ev[outer]))
-
-    low = crossing(int(left[-1]), int(left[-1]) + 1)
-    high = crossing(int(right[0]), int(right[0]) - 1)
-    return abs(high - low)
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
