@@ -272,7 +272,7 @@ def test_a_name_that_the_terminal_cannot_write_does_not_lose_what_was_found(pool
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
     words += ["--results", str(data.parent / "r.jsonl")]
     done = subprocess.run(words, capture_output=True, env=environment, check=True)
-    assert done.stdout.startswith(b"\\u2192 couplings: 31 conditions")
+    assert done.stdout.startswith(b"-> couplings: 31 conditions")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["validate", str(QUICKSTART)], ["run", "--help"]])
