@@ -34,11 +34,12 @@ class LiveDecider:
         return planning.proposed_data(self._loaded.config, self._loaded.rig, state, n, proposal)
 
     async def recommend(self, state: RunState) -> Data | None:
-        if not state.has_reading:
+        if not planning.read_or_archived(state):
             return None
         request = planning.recommendation_request(self._loaded.config, self._loaded.rig, state)
-        advice = await asyncio.get_running_loop().run_in_executor(None, lambda: self._built().recommend(request))
-        return planning.recommended_data(self._loaded.config, state, advice, self._names)
+        loop = asyncio.get_running_loop()
+        advice = await loop.run_in_executor(None, lambda: planning.recommendation(self._built(), request))
+        return None if advice is None else planning.recommended_data(self._loaded.config, state, advice, self._names)
 
     def _built(self) -> Strategy:
         if self._strategy is None:
@@ -59,7 +60,15 @@ class ResumingDecider:
 
     async def recommend(self, state: RunState) -> Data | None:
         recorded = self._journal.peek_next("recommended")
+        if recorded is None and _without(self._journal, state):
+            return None
         return await self._live.recommend(state) if recorded is None else await _handed_over(dict(recorded.data))
+
+
+def _without(journal: Journal, state: RunState) -> bool:
+    """Whether a record that goes on recommended nothing, because nothing had been read: in older ones archives alone
+    were nothing to recommend from."""
+    return journal.next_stored() is not None and not state.has_reading
 
 
 async def _handed_over(data: Data) -> Data:
@@ -108,8 +117,10 @@ class ReplayDecider:
         return dict(recorded.data)
 
     async def recommend(self, state: RunState) -> Data | None:
-        again = await self._live.recommend(state)
         recorded = self._journal.peek_next("recommended")
+        if recorded is None and _without(self._journal, state):
+            return None
+        again = await self._live.recommend(state)
         if recorded is None:
             return again
         self._compare("recommendation", None, dict(recorded.data), again)

@@ -193,6 +193,26 @@ def recommendation_request(config: CampaignConfig, rig: RigConfig, state: RunSta
     return request(config, rig, state, target=len(state.recommendations))
 
 
+def read_or_archived(state: RunState) -> bool:
+    """Whether there may be anything to recommend from: a reading, or earlier experiments to learn from."""
+    return state.has_reading or bool(state.header.get("archives"))
+
+
+def recommendation(strategy: Strategy, request: Request) -> Recommendation | None:
+    """What the strategy recommends; None before the first reading where it has no archives to learn enough from.
+
+    Raises PlannerError for what it cannot answer otherwise.
+    """
+    from planners import PlannerError
+
+    try:
+        return strategy.recommend(request)
+    except PlannerError:
+        if any(not observation.failed for observation in request.observations):
+            raise
+        return None
+
+
 def recommended_data(
     config: CampaignConfig, state: RunState, recommendation: Recommendation, names: tuple[str, ...]
 ) -> dict[str, Any]:

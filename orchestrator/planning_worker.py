@@ -65,7 +65,8 @@ class Answers:
             proposal = known.strategy.propose(planning.request(loaded.config, loaded.rig, state))
             return planning.proposed_data(loaded.config, loaded.rig, state, question["n"], proposal)
         request = planning.recommendation_request(loaded.config, loaded.rig, state)
-        return planning.recommended_data(loaded.config, state, known.strategy.recommend(request), names)
+        advice = planning.recommendation(known.strategy, request)
+        return None if advice is None else planning.recommended_data(loaded.config, state, advice, names)
 
     def _read(self, path: Path, seq: int) -> _Known:
         """A journal's state at an event. What an earlier question had read of the same journal is not read again."""

@@ -88,6 +88,12 @@ def archived(request: Request) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return request.space.to_unit([o.x for o in seen])[order], first[order]
 
 
+def archived_readings(request: Request) -> NDArray[np.float64]:
+    """The readings [k, m] of all archived recipes that gave one, as they were read there."""
+    seen = [o.readings for archive in request.archives for o in archive.observations if not o.failed]
+    return np.array(seen, dtype=np.float64).reshape(-1, len(request.objective.outputs))
+
+
 def reading_noise(observation: Observation, objective: Wanted) -> float:
     """The noise of one reading of the first output: what it states, within reason."""
     stated = observation.peak_sd_ev

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from planners.errors import PlannerError
-from planners.evidence import Measured, archived
+from planners.evidence import Measured, archived, archived_readings
 from planners.modelled import Belief
 from planners.objective import Wanted
 from planners.records import Recommendation, Request
@@ -31,19 +31,25 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     measured or not, by expected utility. Within a class the highest expected utility wins. An extreme has no tolerance,
     so there the measured recipe of highest expected utility is recommended.
 
+    Before the first reading of its own a campaign is recommended the model's best guess, of an extreme too, where
+    archives hold at least two readings.
+
     Args:
         strategy: its surrogate is used; None recommends measured recipes only.
         request: the request.
 
     Raises:
-        PlannerError: no experiment gave a reading.
+        PlannerError: no experiment gave a reading, and no model could learn from archives or finds an allowed recipe.
     """
     sized = Sized.of(request)
     request = sized.request
     measured = Measured.of(request)
-    if len(measured) == 0:
-        raise PlannerError(f"nothing to recommend: none of {len(request.observations)} experiments gave a reading")
     fitted = _fit(strategy, request, measured)
+    if len(measured) == 0:
+        guess = _search(strategy, request, fitted, measured) if strategy is not None and fitted is not None else None
+        if guess is None:
+            raise PlannerError(f"nothing to recommend: none of {len(request.observations)} experiments gave a reading")
+        return _modelled(sized, *guess, measured)
     if fitted is not None:
         measured = Measured.of(request, fitted.drift())
     belief = _combined(request.objective, measured, fitted.believe(measured.unit) if fitted else None)
@@ -106,7 +112,8 @@ def _search(
     from planners.search import maximise
 
     rng = generator(request.seed, len(request.observations), 3)
-    worst = float(np.min(request.objective.score_rows(measured.readings)))
+    readings = measured.readings if len(measured) else archived_readings(request)
+    worst = float(np.min(request.objective.score_rows(readings)))
 
     def ranking(unit: NDArray[np.float64]) -> NDArray[np.float64]:
         belief = fitted.believe(unit)
@@ -151,5 +158,5 @@ def _modelled(sized: Sized, point: NDArray[np.float64], belief: Belief, measured
         as_recipe(sized.raw, point),
         said.intervals(0, objective),
         "model",
-        modelled_reason(objective, said, sized.measured(measured)),
+        modelled_reason(objective, said, sized.measured(measured), archived=len(archived_readings(sized.raw))),
     )

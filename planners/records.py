@@ -263,6 +263,7 @@ class Strategy(Protocol):
         """The best recipe known so far.
 
         Raises:
-            PlannerError: there is nothing to recommend, because no experiment gave a reading.
+            PlannerError: there is nothing to recommend, because no experiment gave a reading and no model has archives
+                to learn from.
         """
         ...

@@ -164,8 +164,14 @@ def measured_reason(
     )
 
 
-def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured) -> str:
-    """Why a recipe that was never run is recommended."""
+def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured, *, archived: int) -> str:
+    """Why a recipe that was never run is recommended; `archived` readings of other campaigns were learnt from."""
+    if not len(measured):
+        return (
+            f"Never run: nothing has been read in this campaign, and the model, which rests on {archived} archived "
+            f"readings alone, expects {_expected(objective, belief)}, with a {100 * belief.chance[0]:.0f} % chance of "
+            "a reading."
+        )
     mean, chance = belief.mean[0, 0], 100 * belief.chance[0]
     target = objective.target
     gap = float(np.min(objective.shortfall(measured.readings[:, 0])))
@@ -188,3 +194,19 @@ def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured) -> 
         f"Never run{off}: the model expects {objective.outputs[0]} {mean:.4g} here, {goal_words(objective)}, "
         f"with a {chance:.0f} % chance of a reading."
     )
+
+
+def _expected(objective: Wanted, belief: "Belief") -> str:
+    """What a model expects of a recipe, beside what is wanted."""
+    mean = float(belief.mean[0, 0])
+    if math.isnan(mean):
+        return "the best score here"
+    if isinstance(objective, PeakAimed):
+        off_mev = 1000.0 * abs(mean - objective.target_peak_ev)
+        return (
+            f"{mean:.4f} eV here, {off_mev:.1f} meV from the target of {objective.target_peak_ev:.4f} eV"
+            f"{_more(objective, belief.mean[0])}"
+        )
+    if isinstance(objective, Shape):
+        return objective.words(belief.mean[0]) or "the best score here"
+    return f"{objective.outputs[0]} {mean:.4g} here, {goal_words(objective)}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import LumiflowError
+from orchestrator.planning import read_or_archived
 
 if TYPE_CHECKING:
     from orchestrator.config import LoadedCampaign
@@ -41,10 +42,10 @@ class ProcessDecider:
 
     async def recommend(self, state: RunState) -> Data | None:
         """The data of the ``recommended`` event; None when there is nothing to recommend."""
-        if not state.has_reading:
+        if not read_or_archived(state):
             return None
         question = {"journal": self._journal, "seq": state.last_seq, "ask": "recommend"}
-        data: Data = await asyncio.get_running_loop().run_in_executor(None, self._processes.ask, question)
+        data: Data | None = await asyncio.get_running_loop().run_in_executor(None, self._processes.ask, question)
         return data
 
 

@@ -10,10 +10,12 @@ import pytest
 from orchestrator import archives, planning
 from orchestrator.checking import validate_file
 from orchestrator.config import LoadedCampaign, load_campaign
+from orchestrator.deciders import LiveDecider
 from orchestrator.errors import ConfigError
 from orchestrator.fold import fold
 from orchestrator.header import Overrides, header_of, loaded_from
 from orchestrator.journal import Journal
+from orchestrator.replay import replay_run
 from orchestrator.run_state import RunState
 from orchestrator.runner import RunOptions, run_campaign
 from orchestrator.show import Show
@@ -38,6 +40,13 @@ x_I,ratio,t,T,peak,sd,width
 0.9,1.3,2.0,393.15,,,
 0.5,9.9,2.0,393.15,551.04,2,90
 """
+
+SPREAD = (
+    (0.1, 0.3, 0.5, 0.7, 0.9, 0.4),
+    (1.0, 2.0, 1.5, 1.0, 2.0, 2.5),
+    (373.15, 393.15, 383.15, 403.15, 378.15, 388.15),
+)
+"""Iodide fractions, residence times in minutes and temperatures in K."""
 
 
 def campaign(folder: Path, archive: str, **changes: str) -> LoadedCampaign:
@@ -193,6 +202,42 @@ def test_a_run_that_varied_something_else_is_no_archive(tmp_path: Path) -> None:
     path.write_text(text + "\narchives:\n  before:\n    kind: runs\n    files: [first.sqlite]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="neither chose nor fixed what chloride_fraction is"):
         archives.gather(load_campaign(path, ROOT / "configs" / "rigs" / "perovskite-bench.yaml"))
+
+
+def blind(folder: Path) -> RunOptions:
+    """A campaign of one experiment whose spectrum fails its gates, after an archive of six readings."""
+    rows = [f"{x},1.3,{t},{k},{551.0 - 90.0 * x},2,90" for x, t, k in zip(*SPREAD, strict=True)]
+    (folder / "earlier.csv").write_text("\n".join([ROWS.splitlines()[0], *rows, ""]), encoding="utf-8")
+    loaded = campaign(folder, TABLE)
+    text = loaded.campaign_text.replace("experiments: 25", "experiments: 1").replace("initial: 8", "initial: 1")
+    loaded.campaign_path.write_text(text.replace("max_fwhm: 400 meV", "max_fwhm: 1 meV"), encoding="utf-8")
+    return RunOptions(
+        loaded.campaign_path, rig=loaded.rig_path, overrides=Overrides(strategy="forest"), journal=folder / "run.sqlite"
+    )
+
+
+def test_a_run_that_read_nothing_recommends_what_its_archives_teach(tmp_path: Path) -> None:
+    run_campaign(blind(tmp_path), Show(as_json=True), ask=None)
+    with Journal.open(tmp_path / "run.sqlite", readonly=True) as journal:
+        state = fold(tuple(journal.events()))
+    assert not any(experiment.accepted for experiment in state.experiments)
+    assert state.recommendation is not None
+    assert (state.recommendation.basis, state.recommendation.measured) == ("model", None)
+    assert "which rests on 6 archived readings alone" in state.recommendation.reason
+    assert "expected, never run" in (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
+
+
+def test_a_record_from_before_archives_alone_were_enough_still_replays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(self: LiveDecider, state: RunState) -> None:
+        return None
+
+    with monkeypatch.context() as before:
+        before.setattr(LiveDecider, "recommend", nothing)
+        run_campaign(blind(tmp_path), Show(as_json=True), ask=None)
+    assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
 
 
 def test_a_run_keeps_its_archives_and_goes_on_without_the_files(tmp_path: Path) -> None:

@@ -5,12 +5,26 @@ import dataclasses
 import numpy as np
 import pytest
 
-from planners import Archive, Observation, PlannerError, Request, strategy, strategy_names
+from planners import (
+    Archive,
+    Aspect,
+    Desirable,
+    Observation,
+    OneOutput,
+    PlannerError,
+    Request,
+    SeveralOutputs,
+    Shape,
+    Wanted,
+    strategy,
+    strategy_names,
+)
 from tests.planners.reactor import OBJECTIVE, SPACE, design, observe
-from tests.planners.test_proposals import GUESTS
+from tests.planners.test_proposals import GUESTS, small
 
 ENSEMBLE = {"members": 32, "hidden": 96, "spread": 256, "local": 256}
 EARLIER = Archive("earlier", design(60, seed=1))
+READ = tuple(o for o in EARLIER.observations if not o.failed)
 
 
 def shifted(archive: Archive, by_ev: float) -> Archive:
@@ -53,6 +67,45 @@ def test_the_recommendation_learns_from_an_archive_too() -> None:
     told = tuple(run((EARLIER,), 2))
     request = Request(SPACE, OBJECTIVE, told, seed=1, archives=(EARLIER,))
     assert away(observe(strategy("ensemble", **ENSEMBLE).recommend(request).x)) < 0.02
+
+
+@pytest.mark.parametrize("name", ["ensemble", "forest", "gp", "gp_scalar"])
+def test_before_the_first_reading_the_recommendation_rests_on_archives_alone(name: str) -> None:
+    planner = strategy(name, **ENSEMBLE) if name == "ensemble" else small(name)
+    for told in ((), (Observation((0.5, 100.0, 30.0), failed=True),)):
+        request = Request(SPACE, OBJECTIVE, told, seed=1, archives=(EARLIER,))
+        recommendation = planner.recommend(request)
+        assert recommendation.basis == "model"
+        assert "nothing has been read in this campaign" in recommendation.reason
+        assert f"rests on {len(READ)} archived readings alone" in recommendation.reason
+        assert away(observe(recommendation.x)) < 0.1
+
+
+WANTED: dict[str, Wanted] = {
+    "extreme": OneOutput("yield", "maximise"),
+    "light": Shape((2.25, -0.06, -0.02, 0.02, 0.06), 0.005),
+    "several": SeveralOutputs((Aspect("yield", Desirable(0.9, 0.2)), Aspect("width", Desirable(0.08, 0.2)))),
+}
+
+
+@pytest.mark.parametrize("goal", WANTED)
+def test_whatever_is_wanted_archives_alone_are_enough_to_recommend_from(goal: str) -> None:
+    def told(o: Observation) -> Observation:
+        peak, width, bright = o.readings
+        values = {"extreme": (bright,), "light": (peak, -0.05, -0.02, 0.02, 0.05), "several": (bright, width)}
+        return Observation(o.x, values=values[goal])
+
+    archive = Archive("earlier", tuple(map(told, READ)))
+    recommendation = small("forest").recommend(Request(SPACE, WANTED[goal], seed=1, archives=(archive,)))
+    assert recommendation.basis == "model"
+    assert "archived readings alone" in recommendation.reason
+
+
+def test_one_archived_reading_or_a_strategy_without_a_model_leaves_nothing_to_recommend() -> None:
+    one = Archive("one", READ[:1])
+    for name, archive in (("ensemble", one), ("sobol", EARLIER), ("snobfit", EARLIER)):
+        with pytest.raises(PlannerError, match="nothing to recommend: none of 0 experiments"):
+            small(name).recommend(Request(SPACE, OBJECTIVE, archives=(archive,)))
 
 
 def test_what_was_run_elsewhere_counts_as_not_run_here() -> None:
