@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planners.errors import PlannerError
-from planners.guests import Cell, Guest, Table, places
+from planners.guests import Cell, Guest, Table, distinct_places
 from planners.space import Variable
 
 
@@ -21,6 +21,11 @@ class Ax(Guest):
     def described(self) -> str:
         """See `Guest`."""
         return "Ax's Bayesian optimisation of the score"
+
+    @property
+    def enumerates(self) -> bool:
+        """See `Guest`: it rounds."""
+        return False
 
     def ask(self, table: Table, seed: int) -> dict[str, Cell]:
         """See `Guest`."""
@@ -48,7 +53,7 @@ def _parameter(variable: Variable) -> Any:
     if variable.kind == "categorical":
         return ChoiceParameterConfig(variable.name, list(variable.levels), "str", is_ordered=False)
     if variable.kind == "discrete":
-        return ChoiceParameterConfig(variable.name, [float(v) for v in places(variable)], "float", is_ordered=True)
+        return ChoiceParameterConfig(variable.name, list(distinct_places(variable)), "float", is_ordered=True)
     if variable.kind == "integer":
         return RangeParameterConfig(variable.name, (int(variable.lower), int(variable.upper)), "int")
     return RangeParameterConfig(variable.name, (0.0, 1.0), "float")

@@ -7,7 +7,7 @@ told: a single target is what its users write first, and a desirability of sever
 from dataclasses import dataclass
 from typing import Any
 
-from planners.guests import Cell, Guest, Table, places
+from planners.guests import Cell, Guest, Table, distinct_places
 from planners.space import Variable
 
 
@@ -57,5 +57,5 @@ def _parameter(variable: Variable) -> Any:
         whole = range(int(variable.lower), int(variable.upper) + 1)
         return NumericalDiscreteParameter(variable.name, values=tuple(map(float, whole)))
     if variable.kind == "discrete":
-        return NumericalDiscreteParameter(variable.name, values=tuple(map(float, places(variable))))
+        return NumericalDiscreteParameter(variable.name, values=distinct_places(variable))
     return NumericalContinuousParameter(variable.name, bounds=(0.0, 1.0))

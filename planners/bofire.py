@@ -6,7 +6,7 @@ Width and yield are not told, as with BayBE.
 from dataclasses import dataclass
 from typing import Any
 
-from planners.guests import Cell, Guest, Table, places
+from planners.guests import Cell, Guest, Table, distinct_places
 from planners.space import Variable
 
 
@@ -57,5 +57,5 @@ def _feature(variable: Variable) -> Any:
         whole = range(int(variable.lower), int(variable.upper) + 1)
         return DiscreteInput(key=variable.name, values=[float(value) for value in whole])
     if variable.kind == "discrete":
-        return DiscreteInput(key=variable.name, values=[float(value) for value in places(variable)])
+        return DiscreteInput(key=variable.name, values=list(distinct_places(variable)))
     return ContinuousInput(key=variable.name, bounds=(0.0, 1.0))

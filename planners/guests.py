@@ -1,17 +1,18 @@
 """Optimisers of other projects as strategies: our initial design, then what their library asks for.
 
 A library is told every reading anew for each proposal, so nothing is kept between proposals. It sees continuous
-variables in the unit cube (so a log scale is one), whole numbers, values at their places on the scale, and levels by
-name. None of them takes a function that says what a rig may run, or learns from a failure that has no reading: failures
-are left out, and where what is asked for may not be run or was run before, the nearest candidate that may is run
-instead. Archives are left out too.
+variables in the unit cube (so a log scale is one), whole numbers, values at their places on the scale, and levels; all
+under names of our own, so that none is taken for a word of the library's. None of them takes a function that says what
+a rig may run, or learns from a failure that has no reading: failures are left out, and where what is asked for may not
+be run or was run before, the nearest candidate that may is run instead. Archives are left out too.
 """
 
 import importlib.util
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ from planners.space import SearchSpace, Variable
 
 _CANDIDATES = 512
 _LEAST_READINGS = 2
+_SAID = 200
+"""So much of what a library says of an error is passed on."""
+_MOST_ALONE, _MOST_BESIDE = 65_536, 512
+"""Most combinations of whole numbers, values and levels that a library goes through: where there is nothing else it
+lists them, and beside continuous variables it searches these for each of them; either takes about half a minute."""
 
 Cell = float | int | str
 """What a library is told of one variable."""
@@ -46,15 +52,21 @@ class Guest(ABC):
     def described(self) -> str:
         """What the library does with the readings, in a few words."""
 
+    @property
+    def enumerates(self) -> bool:
+        """Whether the library goes through all combinations of whole numbers, values and levels."""
+        return True
+
     @abstractmethod
     def ask(self, table: "Table", seed: int) -> dict[str, Cell]:
-        """The recipe that the library wants next, by the names of the variables that are not fixed."""
+        """The recipe that the library wants next, by the names of the table's variables."""
 
     def propose(self, request: Request) -> Proposal:
         """See `planners.Strategy`.
 
         Raises:
-            PlannerError: the library is not installed, or finds nothing to ask for.
+            PlannerError: the library is not installed, refuses what it is told, or finds nothing to ask for; or it
+                would have to go through too many combinations.
         """
         installed(self.name)
         request = Sized.of(request).request
@@ -62,12 +74,12 @@ class Guest(ABC):
         begun = started(request)
         if begun < request.initial or len(measured) < _LEAST_READINGS:
             return designs.initial_proposal(request, self.name, begun, len(measured))
-        table = Table.of(request, measured)
+        table = Table.of(request, measured, self)
         seed = int(generator(request.seed, len(request.observations), len(request.pending), 0x60E57).integers(2**31))
         from planners.heavy import one_thread
 
         with one_thread(), undisturbed(seed):
-            asked = table.unit(self.ask(table, seed))
+            asked = table.unit(self._asked(table, seed))
         point, moved = _runnable(request, measured, asked, seed)
         reason = f"{self.described}, told {len(measured)} recipes that gave a reading, asks for this one"
         return Proposal(
@@ -78,6 +90,18 @@ class Guest(ABC):
             compared=1,
             reason=f"{reason}; the nearest to it that can be run." if moved else f"{reason}.",
         )
+
+    def _asked(self, table: "Table", seed: int) -> dict[str, Cell]:
+        """What the library asks for, whatever it raises said in our words."""
+        if not table.variables:
+            return {}
+        try:
+            return self.ask(table, seed)
+        except PlannerError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise PlannerError(f"{self.name} could not propose: {type(error).__name__}: {said[:_SAID]}") from error
 
     def recommend(self, request: Request) -> Recommendation:
         """See `planners.Strategy`; only measured recipes are recommended."""
@@ -94,7 +118,10 @@ def _several(objective: Wanted) -> bool:
 class Table:
     """Readings as a library is told them: variables that are not fixed, a row of cells for each recipe, the mean of the
     first output and the utility of each, and the objective. Where the extreme of several outputs is sought, the utility
-    stands in for the first."""
+    stands in for the first.
+
+    Variables and levels have names of our own, in the order of theirs: libraries sort by name. Where all combinations
+    would be too many for a library that goes through them, whole numbers are continuous to it and are rounded."""
 
     space: SearchSpace
     variables: tuple[Variable, ...]
@@ -104,14 +131,21 @@ class Table:
     objective: Wanted
 
     @classmethod
-    def of(cls, request: Request, measured: Measured) -> "Table":
+    def of(cls, request: Request, measured: Measured, guest: Guest) -> "Table":
+        """What this guest is told.
+
+        Raises:
+            PlannerError: it would have to go through too many combinations.
+        """
         space = request.space
-        variables = tuple(variable for variable in space.variables if not variable.fixed)
+        free = [i for i, variable in enumerate(space.variables) if not variable.fixed]
+        variables = _named([space.variables[i] for i in free])
+        if guest.enumerates:
+            variables = _few_combinations(variables, guest.name)
         rows = tuple(
             {
-                variable.name: _cell(variable, float(raw), float(unit))
-                for variable, raw, unit in zip(space.variables, x, place, strict=True)
-                if not variable.fixed
+                variable.name: _cell(variable, float(x[i]), float(place[i]))
+                for i, variable in zip(free, variables, strict=True)
             }
             for x, place in zip(measured.x, measured.unit, strict=True)
         )
@@ -131,16 +165,18 @@ class Table:
             PlannerError: a number that is not finite.
         """
         point = np.full(self.space.dimension, 0.5)
-        for i, variable in enumerate(self.space.variables):
-            if variable.fixed:
+        told = iter(self.variables)
+        for i, own in enumerate(self.space.variables):
+            if own.fixed:
                 continue
+            variable = next(told)
             cell = asked[variable.name]
             if isinstance(cell, str):
                 point[i] = (variable.levels.index(cell) + 0.5) / len(variable.levels)
                 continue
             raw = np.array([float(cell)])
             if not np.isfinite(raw).all():
-                raise PlannerError(f"{variable.name}: the library asks for {cell!r}")
+                raise PlannerError(f"{own.name}: the library asks for {cell!r}")
             if variable.kind == "integer":
                 point[i] = variable.to_unit(raw)[0]
             elif variable.kind == "discrete":
@@ -150,8 +186,55 @@ class Table:
         return point
 
 
+def _named(variables: Sequence[Variable]) -> tuple[Variable, ...]:
+    """The variables with names of our own for themselves and their levels, which sort as theirs do."""
+
+    def in_order(names: Sequence[str], letter: str) -> list[str]:
+        width = len(str(len(names)))
+        place = {name: rank for rank, name in enumerate(sorted(names))}
+        return [f"{letter}{place[name]:0{width}d}" for name in names]
+
+    return tuple(
+        replace(variable, name=name, levels=tuple(in_order(variable.levels, "level_")))
+        for variable, name in zip(variables, in_order([v.name for v in variables], "input_"), strict=True)
+    )
+
+
+def _few_combinations(variables: tuple[Variable, ...], strategy: str) -> tuple[Variable, ...]:
+    """The variables, with whole numbers as continuous ones, those of the widest range first, until all combinations of
+    the others are few enough to go through.
+
+    Raises:
+        PlannerError: values and levels alone are too many.
+    """
+    kept = list(variables)
+    while True:
+        count = math.prod(_cells(variable) for variable in kept)
+        most = _MOST_BESIDE if any(variable.kind == "continuous" for variable in kept) else _MOST_ALONE
+        if count <= most:
+            return tuple(kept)
+        whole = [i for i, variable in enumerate(kept) if variable.kind == "integer"]
+        if not whole:
+            beside = " beside continuous variables" if most == _MOST_BESIDE else ""
+            raise PlannerError(
+                f"{strategy} goes through all combinations of values and levels: here {count}, at most {most}{beside}; "
+                "make them fewer, or take a strategy of Lumiflow's own"
+            )
+        widest = max(whole, key=lambda i: _cells(kept[i]))
+        kept[widest] = replace(kept[widest], kind="continuous")
+
+
+def _cells(variable: Variable) -> int:
+    return round(variable.upper - variable.lower) + 1 if variable.kind == "integer" else max(1, len(variable.cells))
+
+
+def distinct_places(variable: Variable) -> tuple[float, ...]:
+    """The places of a discrete variable's values that a library can tell apart."""
+    return tuple(dict.fromkeys(map(float, places(variable))))
+
+
 def places(variable: Variable) -> NDArray[np.float64]:
-    """The values of a discrete variable, as places on its scale from 0 to 1."""
+    """The values of a discrete variable, as places on its scale from 0 to 1. Two that are very close share one."""
     cells = (np.arange(len(variable.values)) + 0.5) / len(variable.values)
     return np.round(variable.encode(cells)[:, 0], 12)
 

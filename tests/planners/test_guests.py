@@ -1,5 +1,6 @@
 """BayBE, Ax and BoFire as strategies. CI installs none of them: what needs one is skipped there."""
 
+import dataclasses
 import importlib.util
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 
 from planners import Observation, OneOutput, PlannerError, Request, SearchSpace, Strategy, Variable, strategy
 from planners import guests as guests_module
+from planners.ax import Ax
+from planners.baybe import BayBE
 from planners.evidence import Measured
-from planners.guests import Table
+from planners.guests import Cell, Table
 from tests.planners.reactor import OBJECTIVE, SPACE, design, observe
 
 MIXED = SearchSpace(
@@ -47,13 +50,80 @@ def test_a_library_that_is_missing_is_refused_with_the_command_that_installs_it(
 def test_what_a_library_is_told_comes_back_as_the_recipe_it_was() -> None:
     request = Request(MIXED, OneOutput("gain", "maximise"), mixed(12))
     measured = Measured.of(request)
-    table = Table.of(request, measured)
-    assert [variable.name for variable in table.variables] == ["fraction", "cycles", "dilution", "ligand"]
+    table = Table.of(request, measured, BayBE())
+    assert [variable.kind for variable in table.variables] == ["continuous", "integer", "discrete", "categorical"]
     assert not table.minimised
     for row, x, utility in zip(table.rows, measured.x, table.utility, strict=True):
         assert MIXED.from_unit(table.unit(dict(row)))[0] == pytest.approx(x)
-        assert row["ligand"] in ("oleate", "phosphonate", "zwitterion")
+        assert row[table.variables[3].name] in table.variables[3].levels
         assert utility == pytest.approx(x[0] + 0.1 * x[1] + (x[3] == 1.0))
+
+
+def test_names_of_our_own_sort_as_those_of_the_chemist_do() -> None:
+    named = guests_module._named(MIXED.variables)
+    assert sorted(range(5), key=lambda i: named[i].name) == sorted(range(5), key=lambda i: MIXED.variables[i].name)
+    levels = Variable("solvent", kind="categorical", levels=("2", "", "10", "nan"))
+    (told,) = guests_module._named([levels])
+    assert sorted(range(4), key=lambda i: told.levels[i]) == sorted(range(4), key=lambda i: levels.levels[i])
+    assert all(told.levels)
+
+
+def test_a_wide_whole_number_beside_a_continuous_variable_is_told_as_continuous_and_rounded() -> None:
+    space = SearchSpace((Variable("volume", 0.0, 1.0), Variable("pulses", 1, 1000, kind="integer")))
+    told = tuple(Observation((0.1 * i, 100.0 * i + 7.0), values=(float(i),)) for i in range(1, 7))
+    request = Request(space, OneOutput("gain", "maximise"), told)
+    table = Table.of(request, Measured.of(request), BayBE())
+    assert [variable.kind for variable in table.variables] == ["continuous", "continuous"]
+    for row, x in zip(table.rows, Measured.of(request).x, strict=True):
+        assert space.from_unit(table.unit(dict(row)))[0] == pytest.approx(x)
+    kinds = [variable.kind for variable in Table.of(request, Measured.of(request), Ax()).variables]
+    assert kinds == ["continuous", "integer"]
+
+
+def test_more_levels_than_a_library_can_go_through_are_refused_with_how_many_it_may_be() -> None:
+    many = tuple(f"L{i}" for i in range(30))
+    levels = tuple(Variable(name, kind="categorical", levels=many) for name in ("base", "ligand"))
+    request = Request(SearchSpace((*levels, Variable("heat", 0.0, 1.0))), OneOutput("gain", "maximise"))
+    with pytest.raises(PlannerError, match=r"baybe goes through all combinations .* here 900, at most 512 beside"):
+        Table.of(request, Measured.of(request), BayBE())
+    alone = dataclasses.replace(request, space=SearchSpace(levels))
+    assert len(Table.of(alone, Measured.of(alone), BayBE()).variables) == 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Strict(BayBE):
+    """A guest whose library raises what it likes."""
+
+    def ask(self, table: Table, seed: int) -> dict[str, Cell]:
+        raise KeyError("output\n clashes")
+
+
+def test_what_a_library_raises_is_said_in_one_line_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guests_module, "installed", lambda _: None)
+    with pytest.raises(PlannerError, match=r"^baybe could not propose: KeyError: .*output.* clashes'$"):
+        Strict().propose(Request(SPACE, OBJECTIVE, design(9), initial=4))
+
+
+STRANGE = {
+    "a word of the library": (Variable("output", 0.0, 1.0), Variable("utility", 0.0, 1.0)),
+    "values next to each other": (
+        Variable("dose", kind="discrete", values=(0.0, 1e-14, 1.0)),
+        Variable("valid_output", 0.0, 1.0),
+    ),
+    "a level without a name": (Variable("salt", kind="categorical", levels=("", "NaCl")), Variable("a b", 0.0, 1.0)),
+    "a thousand whole numbers": (Variable("pulses", 1, 1000, kind="integer"), Variable("x", 0.0, 1.0)),
+    "nothing free": (Variable("one", 1.0, 1.0), Variable("two", 2.0, 2.0)),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_guest_takes_variables_that_its_library_would_stumble_over(name: str, kind: str) -> None:
+    planner, space = guest(name), SearchSpace(STRANGE[kind])
+    recipes = space.from_unit(np.random.default_rng(0).random((8, 2)))
+    told = tuple(Observation(tuple(map(float, x)), values=(float(i % 3),)) for i, x in enumerate(recipes))
+    proposal = planner.propose(Request(space, OneOutput("y", "maximise"), told, initial=1, seed=1))
+    assert space.contains([proposal.x]).all()
 
 
 def test_what_may_not_be_run_is_replaced_by_the_nearest_that_may() -> None:
