@@ -45,7 +45,7 @@ def build_rig(
         seed=config.seed,
         chemistry=config.chemistry,
         syringes=config.syringes,
-        spent_ul=added(fold(history).spent_ul if history else {}, missing_ul or {}),
+        spent_ul=added(fold(history).drawn_ul if history else {}, missing_ul or {}),
     )
 
 

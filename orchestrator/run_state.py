@@ -220,6 +220,13 @@ class RunState:
         return added(added(self.reagent_ul, self.debited_ul), self.doubted_ul)
 
     @property
+    def drawn_ul(self) -> Volumes:
+        """What may have left the syringes when the record ended: `spent_ul`, and what was under way and not counted."""
+        broken_off = self.in_doubt()
+        unseen_ul = {} if broken_off is None or self.counted_out else broken_off.expected_ul
+        return added(added(self.spent_ul, self.filling_ul), unseen_ul)
+
+    @property
     def told(self) -> tuple[Experiment, ...]:
         """Experiments that are done."""
         return tuple(experiment for experiment in self.experiments if experiment.told)

@@ -112,7 +112,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             tracer = company.watch_tracer(tracer, clock, journal)
         if company.rig is not None:
             rig = company.rig(tracer)
-            drawn_ul = fold(history).spent_ul if history else {}
+            drawn_ul = fold(history).drawn_ul if history else {}
             rig.earlier_ul = added(drawn_ul, header.get("missing_ul", {}))
         else:
             rig = build_rig(

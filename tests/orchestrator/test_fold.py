@@ -93,6 +93,15 @@ def test_solvent_that_nobody_lived_to_count_is_debited_by_the_next_sitting() -> 
     assert told(STARTED, filling, ("blank_taken", blank), ("resumed", {})).spent_ul == {"solvent": 700.0}
 
 
+def test_what_was_under_way_when_a_record_broke_off_may_have_left_its_syringes() -> None:
+    filling = ("filling", {"expected_ul": {"solvent": 900.0}})
+    suspended = ("safe_done", {"ok": True, "reagent_ul": {"cs": 50.0}})
+    assert told(STARTED, filling).drawn_ul == {"solvent": 900.0}
+    assert told(STARTED, filling, PROPOSED, DOSING).drawn_ul == {"cs": 120.0, "solvent": 900.0}
+    assert told(STARTED, PROPOSED, DOSING, suspended).drawn_ul == {"cs": 50.0}
+    assert told(STARTED, PROPOSED, DOSING, ("resumed", {}), DOUBT).drawn_ul == {"cs": 120.0}
+
+
 def test_a_pause_and_a_suspended_sitting_leave_their_count() -> None:
     idle = ("idle", {"reagent_ul": {"solvent": 40.0}})
     assert told(STARTED, idle, ("resumed", {})).spent_ul == {"solvent": 40.0}
