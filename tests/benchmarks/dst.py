@@ -30,7 +30,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,7 @@ from orchestrator.errors import JournalError
 from orchestrator.fold import fold
 from orchestrator.header import Overrides, header_of
 from orchestrator.journal import Event, Journal
+from orchestrator.processes import as_they_end
 from orchestrator.steering import Steering, Verb, Wish
 from orchestrator.tracing import RecordingTracer
 from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
@@ -270,8 +270,8 @@ def main() -> None:
     bad: list[Report] = []
     worst = 0.0
     seeds = range(options.first, options.first + options.seeds)
-    with ProcessPoolExecutor(options.jobs) as pool:
-        for report in pool.map(_task, seeds, chunksize=1):
+    with contextlib.closing(as_they_end(_task, seeds, options.jobs)) as reports:
+        for report in reports:
             stops[report.stop] += 1
             worst = max(worst, report.off_ul)
             if report.wrong:

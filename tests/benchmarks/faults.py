@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import os
 import platform
@@ -20,11 +19,10 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from drivers import DriverError
 from orchestrator.rig import Rig
@@ -51,9 +49,9 @@ from tests.benchmarks.garbage import (
     heater_garbage,
     together,
 )
+from tests.benchmarks.kept import Kept
 from tests.orchestrator.rehearsal import rehearse, small
 
-T = TypeVar("T")
 PATIENCE_S = 900.0
 BUBBLES = (0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3)
 
@@ -287,38 +285,6 @@ def in_time(row: Row, seen: Seen) -> bool:
     return seen.sign in row.signs and seen.after_s <= row.bound.s and (seen.working or not row.survived)
 
 
-class Kept:
-    """Results in a file, one a line, each with its job and the fingerprint of the code that gave it."""
-
-    def __init__(self, path: Path, code: str | None = None) -> None:
-        """``code``: of what gave the results, where that is more than these benchmarks."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._code = code or fingerprint()
-        lines = path.read_text().splitlines() if path.exists() else []
-        self._known = {line["job"]: line["result"] for line in map(json.loads, lines) if line["code"] == self._code}
-
-    def run(
-        self, pool: ProcessPoolExecutor, work: Callable[..., T], jobs: Sequence[tuple[Any, ...]], made: Callable[..., T]
-    ) -> list[T]:
-        """The results of all jobs in their order; those that are missing are run and written down as they come."""
-        names = [json.dumps([work.__name__, *job]) for job in jobs]
-        futures = {
-            pool.submit(work, *job): name for name, job in zip(names, jobs, strict=True) if name not in self._known
-        }
-        with self._path.open("a") as file:
-            for future in as_completed(futures):
-                result = asdict(future.result())  # type: ignore[call-overload]
-                self._known[futures[future]] = result
-                file.write(json.dumps({"code": self._code, "job": futures[future], "result": result}) + "\n")
-                file.flush()
-        return [made(**{key: _frozen(value) for key, value in self._known[name].items()}) for name in names]
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def enough(told: Sequence[Quiet], wanted: int) -> bool:
     """Whether so many experiments have been told."""
     return sum(each.told for each in told) >= wanted
@@ -336,34 +302,33 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-faults.jsonl")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    kept = Kept(options.results)
+    kept = Kept(options.results, fingerprint(), options.jobs)
     seeds = range(1, options.seeds + 1)
     print(f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} cores\n")
-    with ProcessPoolExecutor(options.jobs) as pool:
-        if "matrix" in options.parts:
-            seen = kept.run(pool, detect, [(row.name, seed) for row in ROWS for seed in seeds], Seen)
-            print("\n".join(matrix_table(seen)), end="\n\n")
-            for miss in (s for s in seen if not in_time(next(r for r in ROWS if r.name == s.row), s)):
-                print(f"missed: {miss}", file=sys.stderr)
-        if "nominal" in options.parts:
-            quiet: list[Quiet] = []
-            while not enough(quiet, options.experiments):
-                # Campaigns that end early leave some to be run.
-                quiet = kept.run(pool, nominal, [(seed, 25) for seed in range(1, len(quiet) + 9)], Quiet)
-            alarms = [word for each in quiet for word in each.alarms]
-            told = sum(each.told for each in quiet)
-            print(f"nominal: {told} experiments in {len(quiet)} campaigns, {len(alarms)} false alarms {alarms}\n")
-        if "limit" in options.parts:
-            found = kept.run(pool, bubble, [(share, seed) for share in BUBBLES for seed in seeds], Bubble)
-            print("\n".join(limit_table(found)), end="\n\n")
-        if "garbage" in options.parts:
-            of_lines = range(1, options.line_seeds + 1)
-            lines = [
-                together(kept.run(pool, garbage, [(seed, options.hours, lines) for seed in of_lines], Garbage))
-                for lines in PUMP_LINES
-            ]
-            heaters = kept.run(pool, heater_garbage, [(1, options.hours, name) for name in EVERY_HEATER], Garbage)
-            print("\n".join(garbage_table([*lines, *heaters])))
+    if "matrix" in options.parts:
+        seen = kept.run(detect, [(row.name, seed) for row in ROWS for seed in seeds], Seen)
+        print("\n".join(matrix_table(seen)), end="\n\n")
+        for miss in (s for s in seen if not in_time(next(r for r in ROWS if r.name == s.row), s)):
+            print(f"missed: {miss}", file=sys.stderr)
+    if "nominal" in options.parts:
+        quiet: list[Quiet] = []
+        while not enough(quiet, options.experiments):
+            # Campaigns that end early leave some to be run.
+            quiet = kept.run(nominal, [(seed, 25) for seed in range(1, len(quiet) + 9)], Quiet)
+        alarms = [word for each in quiet for word in each.alarms]
+        told = sum(each.told for each in quiet)
+        print(f"nominal: {told} experiments in {len(quiet)} campaigns, {len(alarms)} false alarms {alarms}\n")
+    if "limit" in options.parts:
+        found = kept.run(bubble, [(share, seed) for share in BUBBLES for seed in seeds], Bubble)
+        print("\n".join(limit_table(found)), end="\n\n")
+    if "garbage" in options.parts:
+        of_lines = range(1, options.line_seeds + 1)
+        lines = [
+            together(kept.run(garbage, [(seed, options.hours, lines) for seed in of_lines], Garbage))
+            for lines in PUMP_LINES
+        ]
+        heaters = kept.run(heater_garbage, [(1, options.hours, name) for name in EVERY_HEATER], Garbage)
+        print("\n".join(garbage_table([*lines, *heaters])))
 
 
 if __name__ == "__main__":

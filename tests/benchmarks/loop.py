@@ -3,14 +3,13 @@
     python -m tests.benchmarks.loop --seeds 20 --jobs 2
 
 Every run is a full campaign in virtual time: YAML, drivers over their wire protocols, twins, planner, journal. The
-recommended recipe is scored on the twin's noiseless steady state, which no planner sees. Runs already in the results
-file are not repeated, so an interrupted benchmark goes on where it was.
+recommended recipe is scored on the twin's noiseless steady state, which no planner sees. Runs by the same code that are
+in the results file are not repeated, so an interrupted benchmark goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import platform
@@ -19,11 +18,12 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.benchmarks.bench import ROOT, fingerprint
+from tests.benchmarks.kept import Kept
+
 CAMPAIGNS = {1.95: "quickstart.yaml", 2.25: "quickstart.yaml", 2.40: "quickstart.yaml", 2.60: "blue-2.60.yaml"}
 ARMS = ("ensemble", "gp", "sobol")
 WANTED_MEV = 5.0
@@ -178,28 +178,19 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-loop.jsonl")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    lines = options.results.read_text().splitlines() if options.results.exists() else []
-    outcomes = [Outcome(**json.loads(line)) for line in lines]
-    done = {(o.arm, o.target_ev, o.seed) for o in outcomes}
     wanted = [(a, t, s) for s in range(1, options.seeds + 1) for t in options.targets for a in options.arms]
-    missing = [job for job in wanted if job not in done]
-    with ProcessPoolExecutor(options.jobs) as pool, options.results.open("a") as results:
-        futures = [pool.submit(one_run, *job) for job in missing]
-        for count, future in enumerate(as_completed(futures), start=1):
-            outcome = future.result()
-            outcomes.append(outcome)
-            results.write(json.dumps(asdict(outcome)) + "\n")
-            results.flush()
-            error = "none" if outcome.truth_error_mev is None else f"{outcome.truth_error_mev:+.2f} meV"
-            print(
-                f"{count}/{len(missing)} {outcome.arm} {outcome.target_ev:.2f} eV seed {outcome.seed}: {error}, "
-                f"{outcome.experiments} experiments, {outcome.stop_reason}, {outcome.wall_s:.0f} s",
-                file=sys.stderr,
-            )
+    outcomes = Kept(options.results, fingerprint("planners"), options.jobs).run(one_run, wanted, Outcome, _say)
     print(f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} cores\n")
-    chosen = [o for o in outcomes if (o.arm, o.target_ev, o.seed) in set(wanted)]
-    print("\n".join(table(chosen)))
+    print("\n".join(table(outcomes)))
+
+
+def _say(count: int, missing: int, outcome: Outcome) -> None:
+    error = "none" if outcome.truth_error_mev is None else f"{outcome.truth_error_mev:+.2f} meV"
+    print(
+        f"{count}/{missing} {outcome.arm} {outcome.target_ev:.2f} eV seed {outcome.seed}: {error}, "
+        f"{outcome.experiments} experiments, {outcome.stop_reason}, {outcome.wall_s:.0f} s",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.benchmarks import faults
 from tests.benchmarks.fault_rows import ROWS, Row
-from tests.benchmarks.faults import Kept, Quiet, Seen, bubble, detect, enough, in_time, matrix_table, nominal
+from tests.benchmarks.faults import Quiet, Seen, bubble, detect, enough, in_time, matrix_table, nominal
 from tests.benchmarks.garbage import EVERY_HEATER, PUMP_LINES, garbage, heater_garbage
 
 
@@ -57,30 +54,3 @@ def test_the_table_shows_what_was_missed() -> None:
     missed = Seen(row.name, 3, None, 0.0, True)
     assert [in_time(row, seen) for seen in (found, late, missed)] == [True, False, False]
     assert "1/3" in list(matrix_table([found, late, missed]))[2]
-
-
-class AtOnce:
-    """A pool that does its work where it stands."""
-
-    def submit(self, work, *job):  # type: ignore[no-untyped-def]
-        from concurrent.futures import Future
-
-        future = Future()  # type: ignore[var-annotated]
-        future.set_result(work(*job))
-        return future
-
-
-def counted(seed: int) -> Quiet:
-    return Quiet(seed, 10 * seed, ())
-
-
-def test_results_are_kept_and_those_of_other_code_are_not_reused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "kept.jsonl"
-    wanted = [Quiet(2, 20, ()), Quiet(1, 10, ())]
-    assert Kept(path).run(AtOnce(), counted, [(2,), (1,)], Quiet) == wanted  # type: ignore[arg-type]
-    assert Kept(path).run(None, counted, [(2,), (1,)], Quiet) == wanted  # type: ignore[arg-type]
-    monkeypatch.setattr(faults, "fingerprint", lambda: "another")
-    with pytest.raises(AttributeError):
-        Kept(path).run(None, counted, [(2,)], Quiet)  # type: ignore[arg-type]

@@ -24,21 +24,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
 import random
 import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.file_lock import FileLock, lock_path
 from tests.benchmarks.bench import ROOT, fingerprint
-from tests.benchmarks.faults import Kept
+from tests.benchmarks.kept import Kept
 from tests.crash.daemon_life import Folder, Heard, Moment, Otherwise, Side, Whole, check, conclude, life
 
 MEMORY = Path("/dev/shm")
@@ -247,8 +245,8 @@ def main() -> None:
         uninterrupted(root, guided)
         plans += at_seeded_moments(guided, options.ensemble, options.chain // 2, options.seed)
     plans.sort(key=lambda plan: (plan.strategy != "ensemble", not plan.boundaries))
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        found = Kept(options.results, code).run(pool, chain, [(str(root), _job(plan)) for plan in plans], Found)
+    kept = Kept(options.results, code, options.jobs)
+    found = kept.run(chain, [(str(root), _job(plan)) for plan in plans], Found)
     troubles = [each.trouble for each in found if each.trouble]
     if troubles:
         raise SystemExit("\n".join([*troubles, f"{len(troubles)} chains ended otherwise; what they left is in {root}"]))
