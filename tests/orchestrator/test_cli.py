@@ -323,12 +323,14 @@ def start(campaign: Path, runs: Path) -> subprocess.Popen[str]:
         [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     journal = runs / "short-0001.sqlite"
-    for _ in range(300):
+    for _ in range(2400):  # two minutes of a very busy machine
         if journal.exists() and _dosing(journal):
             return running
+        if running.poll() is not None:
+            break
         time.sleep(0.05)  # a wall-clock wait for another process, which has no loop of ours
     running.kill()
-    raise AssertionError("the run never began")
+    raise AssertionError(f"the run never began: {running.communicate()}")
 
 
 def _dosing(journal: Path) -> bool:
@@ -349,7 +351,7 @@ def test_ctrl_c_a_polite_kill_and_a_closed_terminal_end_a_run_safely_as_the_oper
 ) -> None:
     running = start(campaign, tmp_path)
     running.send_signal(signal.Signals[kind])
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=120)
     assert running.returncode == 1, err
     result = json.loads(out)
     assert result["stop_reason"] == "operator"
