@@ -95,9 +95,10 @@ class EurothermController(HeaterController):
         """Temperature, set-point, output and status, in two exchanges."""
         values = await self._read_values(PROCESS_VALUE, 5)
         status = (await self._read_raw(STATUS, 1))[0]
-        sensor_break = bool(status & 1 << 5)
+        process_c = self._from_display(values[PROCESS_VALUE - 1])
+        sensor_break = bool(status & 1 << 5) or not math.isfinite(process_c)
         return HeaterReading(
-            temperature_c=math.nan if sensor_break else self._from_display(values[PROCESS_VALUE - 1]),
+            temperature_c=math.nan if sensor_break else process_c,
             set_point_c=self._from_display(values[WORKING_SET_POINT - 1]),
             output_fraction=self._from_percent(values[WORKING_OUTPUT - 1]),
             sensor_break=sensor_break,

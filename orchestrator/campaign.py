@@ -19,10 +19,11 @@ from orchestrator.quality import rules_of
 from orchestrator.rig import make_safe
 from orchestrator.run_log import RunLog
 from orchestrator.run_state import Experiment, RunState
-from orchestrator.safety import Interlocks, Trip, behind, trip_of
+from orchestrator.safety import Interlocks
 from orchestrator.steering import Steering, Wish, end_of, rest
 from orchestrator.stopping import Stop
 from orchestrator.targets import Done, decide, replicate, targets_of
+from orchestrator.trips import Trip, behind, trip_of
 from orchestrator.upkeep import Upkeep
 
 if TYPE_CHECKING:

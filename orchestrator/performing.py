@@ -11,10 +11,11 @@ from orchestrator.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.quality import analysed_data, rules_of, unread_data
 from orchestrator.reference import LOST_SHARE
 from orchestrator.run_state import Experiment, added
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks
 from orchestrator.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
 from orchestrator.spectra import with_flag, with_steady_light, with_wander
 from orchestrator.stopping import Stop
+from orchestrator.trips import Trip
 from orchestrator.upkeep import Upkeep
 
 if TYPE_CHECKING:

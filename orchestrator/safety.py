@@ -20,7 +20,8 @@ from orchestrator.devices import ASKED_BY, HeaterReading
 from orchestrator.errors import ReplayDivergence
 from orchestrator.patience import Patience
 from orchestrator.rig import Rig
-from orchestrator.symptoms import NO_OUTPUT, PRESSURE_SETTLES_S, Delivery, HeaterTrend, PressureTrend, Symptom
+from orchestrator.symptoms import NO_OUTPUT, PRESSURE_SETTLES_S, Delivery, HeaterTrend, PressureTrend
+from orchestrator.trips import Trip, trip_of, tripped_by
 from orchestrator.unattended import pumps_heard_every_s
 
 WATCH_PERIOD_S: Final = 2.0
@@ -41,20 +42,6 @@ THROUGH_THE_LINE: Final = ("over-pressure", "fast pressure rise", "clog", "leak"
 """Trips after which nothing more may be pumped through the line."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Trip:
-    """One latched interlock: what was read, against which limit, on which device."""
-
-    interlock: str
-    device: str
-    value: float | str
-    limit: float | str
-    unit: str
-
-    def __str__(self) -> str:
-        return f"{self.interlock} on {self.device}: {self.value} {self.unit} (limit {self.limit} {self.unit})".rstrip()
 
 
 @dataclass(frozen=True)
@@ -248,7 +235,7 @@ class Interlocks:
         reading = self.heater
         if self.trip is None or reading is None or now_s - self._tripped_s < ACT_WITHIN_S:
             return
-        if reading.output_fraction > NO_OUTPUT:
+        if not reading.output_fraction <= NO_OUTPUT:  # nan: it heats, and does not tell how much
             try:
                 await self._rig.heater.heater_off()
             except ReplayDivergence:
@@ -313,10 +300,12 @@ class Interlocks:
         self._seen(name)
         if reading.faults:
             return Trip("heater fault", name, ", ".join(reading.faults), "none", "")
+        if math.isnan(reading.temperature_c):  # compares as below every limit
+            return Trip("heater fault", name, "it tells no temperature, and no fault", "a temperature", "")
         limit = self._rig.config.limits.over_temperature_c
         if reading.temperature_c > limit:
             return Trip("over-temperature", name, round(reading.temperature_c, 2), limit, "°C")
-        return _tripped(name, self._heater_trend.note(asyncio.get_running_loop().time(), reading))
+        return tripped_by(name, self._heater_trend.note(asyncio.get_running_loop().time(), reading))
 
     async def _check_pressure(self) -> Trip | None:
         if self._rig.pressure is None:
@@ -330,14 +319,14 @@ class Interlocks:
         now = asyncio.get_running_loop().time()
         rise = self._pressure_trend.rise(now, self.pressure_kpa, self._rig.ordered)
         if rise is not None:
-            return _tripped(name, rise)
+            return tripped_by(name, rise)
         if any(pump in self._under_way for pump in self._rig.pumps):
             self._pumps_unknown_s = now
         known = now - self._pumps_unknown_s >= PRESSURE_SETTLES_S
         symptom = self._pressure_trend.note(now, self.pressure_kpa, self._rig.ordered if known else None)
         if symptom is None or symptom.interlock != "leak" or self._leak_suspected:
             self._leak_suspected = self._leak_suspected and symptom is None and not self._pressure_trend.complete
-            return _tripped(name, symptom)
+            return tripped_by(name, symptom)
         # Too little pressure is also what a pump makes that stands still: the pumps are asked before it is a leak.
         self._leak_suspected = True
         self._pressure_trend.restart()
@@ -367,12 +356,7 @@ class Interlocks:
         if ordered is not self._rig.ordered:
             return None  # another order came while it was asked
         now = asyncio.get_running_loop().time()
-        return _tripped(name, self._deliveries[name].note(now, reading, ordered, self._periods.pumps_s))
-
-
-def behind(trip: Trip, root: Trip | None) -> dict[str, str]:
-    """What a record of a trip says besides its own fields: the root cause that it came behind, if it did."""
-    return {} if root is None or root == trip else {"behind": str(root)}
+        return tripped_by(name, self._deliveries[name].note(now, reading, ordered, self._periods.pumps_s))
 
 
 async def _told(listener: OnTrip, trip: Trip) -> None:
@@ -382,22 +366,3 @@ async def _told(listener: OnTrip, trip: Trip) -> None:
         return
     except Exception:  # noqa: BLE001 - one who fails at hearing it keeps nobody else from it
         _log.exception("a trip was not taken in: %s", trip)
-
-
-def trip_of(error: Exception) -> Trip:
-    """The trip that an error of a device is. Errors of a record bear the names of those they were."""
-    device = getattr(error, "device", None) or "rig"
-    kind = type(error).__name__
-    if kind == "BrokenWireError":
-        return Trip("broken wire", device, str(error), "a live transmitter", "")
-    if kind == "DeviceAlarmError":
-        return Trip("device alarm", device, str(error), "none", "")
-    if kind in ("RefusedError", "ReadBackError", "OutOfRangeError"):
-        return Trip("refused setting", device, str(error), "what was asked", "")
-    return Trip("lost device", device, str(error), "an answer", "")
-
-
-def _tripped(device: str, symptom: Symptom | None) -> Trip | None:
-    if symptom is None:
-        return None
-    return Trip(symptom.interlock, device, symptom.value, symptom.limit, symptom.unit)

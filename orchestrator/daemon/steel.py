@@ -15,9 +15,10 @@ from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
 from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks, Trip, behind
+from orchestrator.safety import Interlocks
 from orchestrator.sitting import Company, sit, start_of
 from orchestrator.steering import Steering, Wish
+from orchestrator.trips import Trip, behind
 from orchestrator.virtual_time import UtcClock, run_real
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.devices import JSON, RigHeater
 from orchestrator.rig import Rig, make_safe
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks
+from orchestrator.trips import Trip
 
 Report = Callable[[str, bool, str], None]
 

@@ -14,8 +14,9 @@ from typing import Final
 from orchestrator.devices import HeaterReading
 from orchestrator.errors import LimitRefused
 from orchestrator.rig import Rig, make_safe
-from orchestrator.safety import PUMP_PERIOD_S, STALE_MARGIN_S, Interlocks, Trip
+from orchestrator.safety import PUMP_PERIOD_S, STALE_MARGIN_S, Interlocks
 from orchestrator.safety_test.evidence import Evidence, Outcome
+from orchestrator.trips import Trip
 
 WARM_S: Final = 120.0
 SAFE_OUTPUT: Final = 0.005

@@ -26,7 +26,8 @@ from typing import Any
 
 from drivers import DriverError
 from orchestrator.rig import Rig
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks
+from orchestrator.trips import Trip
 from orchestrator.virtual_time import run_virtual
 from simulators.faults import FaultKind
 from tests.benchmarks.bench import ROOT, Outages, bench_rig, bright, fingerprint, outages, seeded

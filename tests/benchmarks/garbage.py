@@ -17,7 +17,8 @@ from drivers import DriverError, EurothermController, RecoveringHeater
 from orchestrator.config import LoadedCampaign
 from orchestrator.devices import RigPump
 from orchestrator.rig import Rig
-from orchestrator.safety import Interlocks, Trip
+from orchestrator.safety import Interlocks
+from orchestrator.trips import Trip
 from orchestrator.virtual_time import run_virtual
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_faults import WireFaults

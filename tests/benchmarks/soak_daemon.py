@@ -34,6 +34,7 @@ from orchestrator.daemon.telemetry import Reading, Tap
 from orchestrator.devices import RigHeater, RigPressure, RigPump
 from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig import Rig
+from orchestrator.trips import Trip
 from orchestrator.virtual_time import UtcClock, run_real
 from tests.orchestrator.rehearsal import CONFIGS
 
@@ -103,7 +104,7 @@ class WatchedRig:
             said = {"device": device, "values": dict(reading.values)}
             self._feed.publish(self.name, "reading", said, t_s=reading.t_s, utc=reading.utc)
 
-    async def _tripped(self, trip: safety.Trip) -> None:
+    async def _tripped(self, trip: Trip) -> None:
         self.trips.append(str(trip))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,8 @@ import pytest
 from orchestrator.devices import HeaterReading
 from orchestrator.journal import RecordDiffers
 from orchestrator.rig import Rig, make_safe
-from orchestrator.safety import ACT_WITHIN_S, PUMP_PERIOD_S, WATCH_PERIOD_S, Interlocks, Trip
+from orchestrator.safety import ACT_WITHIN_S, PUMP_PERIOD_S, WATCH_PERIOD_S, Interlocks
+from orchestrator.trips import Trip
 from orchestrator.virtual_time import run_virtual
 from simulators.faults import FaultKind
 from tests.orchestrator.rehearsal import rig_on_twins
@@ -275,6 +277,39 @@ def test_where_nobody_acts_on_a_trip_the_interlocks_take_the_heaters_power_away_
         assert (await rig.heater.read()).output_fraction == 0.0
 
     played(scene)
+
+
+def test_a_heater_that_does_not_tell_its_output_loses_its_power_too_where_nobody_acts_on_a_trip() -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        true = rig.heater.read
+
+        async def untold() -> HeaterReading:
+            reading = await true()
+            return replace(reading, output_fraction=math.nan) if reading.output_fraction > 0.0 else reading
+
+        rig.heater.read = untold  # type: ignore[method-assign]
+        await rig.heater.set_temperature(100.0)
+        await asyncio.sleep(300.0)
+        inject(rig, FaultKind.BROKEN_WIRE, "mixer_pressure", duration_s=3600.0)
+        await until_tripped(interlocks, 30.0)
+        await asyncio.sleep(1.5 * ACT_WITHIN_S)
+        assert (await true()).output_fraction == 0.0
+
+    played(scene)
+
+
+def test_a_heater_that_tells_neither_a_temperature_nor_a_fault_trips() -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        true = rig.heater.read
+
+        async def blind() -> HeaterReading:
+            return replace(await true(), temperature_c=math.nan)
+
+        rig.heater.read = blind  # type: ignore[method-assign]
+        await until_tripped(interlocks, 10.0)
+
+    _, heard = played(scene)
+    assert (heard[0].interlock, heard[0].device) == ("heater fault", "oven")
 
 
 def test_a_listener_that_hangs_or_fails_blinds_nobody() -> None:

@@ -8,8 +8,8 @@ from orchestrator.config import load_rig
 from orchestrator.devices import HeaterReading, PumpReading
 from orchestrator.plumbing import pressure_drop_kpa
 from orchestrator.rig import Ordered
-from orchestrator.safety import trip_of
 from orchestrator.symptoms import PRESSURE_LOOKS, Delivery, HeaterTrend, PressureTrend, Symptom
+from orchestrator.trips import trip_of
 from tests.orchestrator.rehearsal import CONFIGS
 
 RIG = load_rig(CONFIGS / "rigs" / "perovskite-bench.yaml")

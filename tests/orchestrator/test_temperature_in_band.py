@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.config import load_campaign
-from orchestrator.safety import Interlocks, Periods, Trip
+from orchestrator.safety import Interlocks, Periods
 from orchestrator.settling import IN_BAND_LOOKS, IN_BAND_S, reach_temperature
+from orchestrator.trips import Trip
 from orchestrator.virtual_time import run_virtual
 from tests.orchestrator.rehearsal import CONFIGS, rig_on_twins
 
