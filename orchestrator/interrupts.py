@@ -1,14 +1,18 @@
-"""What asks a program to end (Ctrl-C, a polite kill, a terminal that is gone) as a call in the loop."""
+"""What asks a program to end (Ctrl-C, a polite kill, a terminal that is gone) as a call in the loop; and what would
+stop it in its tracks (Ctrl-Z) while it holds a rig."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+_Handler = Callable[[int, Any], object] | signal.Handlers
 _ASKS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGBREAK")
 _HANGS_UP = "SIGHUP"
+NOT_SUSPENDED = "Ctrl-Z is ignored: the rig would stay hot with nobody to watch it. Ctrl-C ends in its safe state"
 
 
 @contextmanager
@@ -34,9 +38,36 @@ def interrupted_by(
         elif not asked:
             heard(signum, frame)
 
-    handlers = {getattr(signal, name): heard for name in _ASKS if hasattr(signal, name)}
+    handlers: dict[signal.Signals, _Handler] = {getattr(signal, name): heard for name in _ASKS if hasattr(signal, name)}
     if hasattr(signal, _HANGS_UP) and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         handlers[signal.SIGHUP] = lost
+    with _handled(handlers):
+        yield
+
+
+@contextmanager
+def never_suspended(loop: asyncio.AbstractEventLoop, say: Callable[[str], None]) -> Iterator[None]:
+    """The terminal does not stop the program: one that is stopped watches no interlock and ends no heating.
+
+    ``say`` hears of the first Ctrl-Z. In the background, where some terminals stop whoever writes to them, the program
+    writes all the same. Outside the main thread, nothing is changed. SIGSTOP is beyond anybody.
+    """
+    told = False
+
+    def asked(signum: int, frame: object) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            loop.call_soon_threadsafe(say, NOT_SUSPENDED)
+
+    # Ignored, not handled: a write that a handler interrupts begins anew, for ever.
+    wanted: dict[str, _Handler] = {"SIGTSTP": asked, "SIGTTOU": signal.SIG_IGN}
+    with _handled({getattr(signal, name): handler for name, handler in wanted.items() if hasattr(signal, name)}):
+        yield
+
+
+@contextmanager
+def _handled(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
     try:
         before = {kind: signal.signal(kind, handler) for kind, handler in handlers.items()}
     except ValueError:  # whoever runs us in another thread has its own way of stopping

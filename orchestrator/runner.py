@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from orchestrator.errors import (
 )
 from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, loaded_from
-from orchestrator.interrupts import interrupted_by
+from orchestrator.interrupts import interrupted_by, never_suspended
 from orchestrator.journal import Journal, JournalLocked, RecordDiffers
 from orchestrator.paced_time import check_pace
 from orchestrator.preflight import preflight
@@ -142,15 +143,21 @@ def _sit(
         start_s=start_s,
         overrides=options.overrides,
     )
-    company = Company(on_event=show.event, operator=_operator)
+    company = Company(on_event=show.event, operator=partial(_operator, show, hardware=options.hardware))
     if options.hardware:
         return run_real(sit(sitting, company), pace=loaded.rig.pace)
     return run_virtual(sit(sitting, company), speed=options.speed, start_s=start_s)
 
 
-def _operator(campaign: Campaign) -> AbstractContextManager[None]:
-    """Ctrl-C, a polite kill and a closed terminal end the campaign through its safe sequence, not the program."""
-    return interrupted_by(asyncio.get_running_loop(), campaign.interrupt)
+@contextmanager
+def _operator(show: Show, campaign: Campaign, *, hardware: bool) -> Iterator[None]:
+    """Ctrl-C, a polite kill and a closed terminal end the campaign through its safe sequence, not the program.
+
+    Ctrl-Z stops a run on twins, as any program, and none on hardware.
+    """
+    loop = asyncio.get_running_loop()
+    with interrupted_by(loop, campaign.interrupt), never_suspended(loop, show.warn) if hardware else nullcontext():
+        yield
 
 
 def _in_one_sitting(earlier: RunState | None) -> bool:

@@ -24,6 +24,7 @@ from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon, inherited_heart
 from orchestrator.errors import EXIT_FAULT, LumiflowError
+from orchestrator.interrupts import never_suspended
 from orchestrator.virtual_time import run_real
 
 EXIT_LEFT = 70
@@ -75,20 +76,21 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda number, frame: None)
     heart.listen(end)
-    try:
-        await daemon.start(paused=paused)
-        server = await serve_http(daemon, loaded)
-        edges = await start_edges(daemon, loaded)
-        stay_prompt()
-        heart.ready()
-        await ending.wait()
-    finally:
-        await daemon.close()
-        await edges.close()
-        if server is not None:
-            await server.stop()
-        planners.close()
-        heart.close()
+    with never_suspended(loop, _log.warning):
+        try:
+            await daemon.start(paused=paused)
+            server = await serve_http(daemon, loaded)
+            edges = await start_edges(daemon, loaded)
+            stay_prompt()
+            heart.ready()
+            await ending.wait()
+        finally:
+            await daemon.close()
+            await edges.close()
+            if server is not None:
+                await server.stop()
+            planners.close()
+            heart.close()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from orchestrator.guardian.diary import Diary, unsafe_rigs
 from orchestrator.guardian.pulse import Pulse, Restarts
 from orchestrator.guardian.rescue import Report, Rescued
 from orchestrator.guardian.service import ServiceManager
-from orchestrator.interrupts import interrupted_by
+from orchestrator.interrupts import interrupted_by, never_suspended
 
 LOOK_S: Final = 0.05
 DEATH_S: Final = 3.0
@@ -61,7 +61,7 @@ class Guardian:
         """Guard until the daemon has ended in good order, or must not be started again. Returns the exit code."""
         alive = asyncio.ensure_future(self._stay_alive())
         try:
-            with self._signals():
+            with self._signals(), never_suspended(asyncio.get_running_loop(), _log.warning):
                 return await self._guard()
         finally:
             alive.cancel()
@@ -94,7 +94,8 @@ class Guardian:
                 rescue.cancel()
             self._hurry.set()
 
-        with interrupted_by(asyncio.get_running_loop(), asked, hung_up=lambda: None):
+        loop = asyncio.get_running_loop()
+        with interrupted_by(loop, asked, hung_up=lambda: None), never_suspended(loop, _log.warning):
             try:
                 return await rescue
             except asyncio.CancelledError:

@@ -18,7 +18,8 @@ from orchestrator.build import assemble_rig, steel_rig
 from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import EXIT_FAULT, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, RigFault
 from orchestrator.guardian.rescue import Unrecorded
-from orchestrator.interrupts import interrupted_by
+from orchestrator.interrupts import interrupted_by, never_suspended
+from orchestrator.outlet import tell
 from orchestrator.rig import Rig
 from orchestrator.safety_test.drills import Drill, drills, play
 from orchestrator.safety_test.evidence import Evidence, Kept
@@ -105,7 +106,7 @@ async def _listed(rig: Rig) -> tuple[Drill, ...]:
 async def safely_ended(drill: Coroutine[Any, Any, T]) -> T:
     """Carry out what holds a rig. Who asks the program to end, cancels it: it makes its rig safe on its way out.
 
-    Asking again does not break into that. Raises DrillsEnded.
+    Asking again does not break into that, and Ctrl-Z stops none of it. Raises DrillsEnded.
     """
     task = asyncio.ensure_future(drill)
     asked = False
@@ -116,7 +117,8 @@ async def safely_ended(drill: Coroutine[Any, Any, T]) -> T:
             asked = True
             task.cancel()
 
-    with interrupted_by(asyncio.get_running_loop(), end):
+    loop = asyncio.get_running_loop()
+    with interrupted_by(loop, end), never_suspended(loop, tell):
         try:
             return await task
         except asyncio.CancelledError:

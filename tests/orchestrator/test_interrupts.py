@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from orchestrator.interrupts import interrupted_by
+from orchestrator.interrupts import NOT_SUSPENDED, interrupted_by, never_suspended
 from orchestrator.virtual_time import run_virtual
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of this
 @pytest.fixture(autouse=True)
 def survives() -> Iterator[None]:
     """A signal that is not taken over must not end the tests."""
-    kinds = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP")]
+    kinds = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTSTP", "SIGTTOU")]
     before = {kind: signal.signal(kind, lambda *heard: None) for kind in kinds}
     yield
     for kind, handler in before.items():
@@ -70,3 +70,19 @@ def test_afterwards_signals_do_what_they_did_before() -> None:
     before = signal.getsignal(signal.SIGHUP)
     heard(["SIGHUP"])
     assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_ctrl_z_does_not_stop_a_program_that_holds_a_rig_and_is_told_so_once() -> None:
+    said: list[str] = []
+
+    async def main() -> None:
+        before = signal.getsignal(signal.SIGTSTP)
+        with never_suspended(asyncio.get_running_loop(), said.append):
+            assert signal.getsignal(signal.SIGTTOU) is signal.SIG_IGN
+            for _ in range(3):
+                signal.raise_signal(signal.SIGTSTP)
+                await asyncio.sleep(1.0)
+        assert signal.getsignal(signal.SIGTSTP) is before
+
+    run_virtual(main())
+    assert said == [NOT_SUSPENDED]

@@ -7,14 +7,19 @@ import asyncio
 import errno
 import io
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from orchestrator.campaign import Campaign
 from orchestrator.journal import Event, Journal
 from orchestrator.runner import RunOptions, RunResult, run_campaign, stem_of
 from orchestrator.show import Show
+from orchestrator.sitting import Company, Sitting
 from tests.orchestrator.rehearsal import CONFIGS
 
 
@@ -135,3 +140,26 @@ def test_a_display_with_a_defect_is_logged_once_and_ends_no_run(
     assert kinds(result)[-1] == "ended"
     (record,) = [record for record in caplog.records if record.name == "lumiflow.run"]
     assert "event 1 (run_started)" in record.getMessage()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX")
+@pytest.mark.parametrize("hardware", [False, True])
+def test_ctrl_z_stops_a_run_on_twins_as_it_stops_any_program_and_none_on_hardware(
+    campaign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hardware: bool
+) -> None:
+    stops: list[bool] = []
+
+    async def sit(sitting: Sitting, company: Company) -> None:
+        assert company.operator is not None
+        with company.operator(cast("Campaign", SimpleNamespace(interrupt=None))):
+            stops.append(signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL)
+        raise Killed
+
+    monkeypatch.setattr("orchestrator.runner.sit", sit)
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        with pytest.raises(Killed):
+            run_campaign(RunOptions(campaign, hardware=hardware, runs=tmp_path), Watcher(), None)
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+    assert stops == [not hardware]
