@@ -6,11 +6,11 @@ import math
 import struct
 from typing import Final, Literal
 
-from drivers.errors import DriverError, OutOfRangeError
+from drivers.errors import DriverError, OutOfRangeError, ReadBackError, RefusedError
 from drivers.heater_base import HeaterController
 from drivers.heater_reading import HeaterReading
 from drivers.modbus import ModbusBus
-from drivers.modbus_heater import scaled_word
+from drivers.modbus_heater import scaled_word, signed
 
 __all__ = ["EurothermController", "HeaterReading"]
 
@@ -28,13 +28,22 @@ _AUTOMATIC: Final = 0
 _MANUAL: Final = 1
 _REMOTE: Final = 1
 _FLOAT_BASE: Final = 0x8000
+_MOST_WORD: Final = 0x7FFF
+_TELLING_C: Final = 1.0
+"""What lies nearer to zero does not tell its decimals."""
 
 
 class EurothermController(HeaterController):
     """One controller on a Modbus line.
 
     The set-point goes to the comms set-point (register 26 with 276 = 1), which does not wear the memory that keeps SP1
-    and SP2; ``refresh`` writes it again, about every 5 s, as the controller expects of a remote set-point.
+    and SP2; ``refresh`` writes it again, about every 5 s, as the controller expects of a remote set-point. Where the
+    controller has been put to its own set-point meanwhile, that is undone; where it has been put to manual, ``read``
+    says ``heater_fail``.
+
+    Integers are scaled by the decimals of the display. With other decimals than those, every temperature would be ten
+    times too high or too low and be read back as asked: ``connect`` holds integers against the float mirror of the same
+    registers, and refuses decimals that do not fit. A controller that refuses its mirror is taken at the file's word.
 
     ``heater_off`` sets the comms set-point to ``safe_set_point_c``, then takes the loop out of automatic (register 273
     = 1, manual) with a manual output (register 3) of 0 %: no power whatever the temperature, and a harmless set-point
@@ -72,6 +81,7 @@ class EurothermController(HeaterController):
         self._float = registers == "float"
         self._decimals = decimals
         self._scale = 10**decimals
+        self._in_manual = False
 
     async def set_temperature(self, temperature_c: float) -> float:
         """Be controlling at ``temperature_c``. Returns the set-point read back, in °C (the display's decimals).
@@ -82,14 +92,17 @@ class EurothermController(HeaterController):
         async with self._setting:
             actual_c = await self._set_comms_set_point(temperature_c)
             await self._set_choice(LOOP_MODE, _AUTOMATIC)
+            self._in_manual = False
             self._held_c = temperature_c
             return actual_c
 
     async def refresh(self) -> None:
-        """Write the held set-point once more; does nothing while the heater is off."""
+        """Write the held set-point once more, and see that the loop works on it; nothing while the heater is off."""
         async with self._setting:
             if self._held_c is not None:
                 await self._write_value(COMMS_SET_POINT, self._held_c)
+                await self._set_choice(LOCAL_REMOTE, _REMOTE)
+                self._in_manual = (await self._read_raw(LOOP_MODE, 1))[0] != _AUTOMATIC
 
     async def read(self) -> HeaterReading:
         """Temperature, set-point, output and status, in two exchanges."""
@@ -103,7 +116,7 @@ class EurothermController(HeaterController):
             output_fraction=self._from_percent(values[WORKING_OUTPUT - 1]),
             sensor_break=sensor_break,
             loop_break=bool(status & 1 << 6),
-            heater_fail=bool(status & 1 << 7),
+            heater_fail=bool(status & 1 << 7) or (self._held_c is not None and self._in_manual),
             out_of_range=bool(status & 1 << 10),
             alarm=bool(status & 0b1111),
         )
@@ -134,9 +147,33 @@ class EurothermController(HeaterController):
         await self._bus.write(self._unit, ACKNOWLEDGE, [1], device=self._name)
 
     async def _identify(self) -> str:
-        """The kind of controller that the file names: it does not say itself what it is."""
+        """The kind of controller that the file names: it does not say itself what it is, only how it scales."""
+        if not self._float:
+            await self._check_decimals()
         form = "float registers" if self._float else f"integer registers / {self._scale}"
         return f"Eurotherm 2400/3200, unit {self._unit}, {form}"
+
+    async def _check_decimals(self) -> None:
+        """Raises ReadBackError where the integers are scaled by other decimals than those configured."""
+        words = await self._read_values(PROCESS_VALUE, 5)
+        try:
+            mirror = await self._read_floats(PROCESS_VALUE, 5)
+        except RefusedError:
+            return
+        temperatures = [register - PROCESS_VALUE for register in (PROCESS_VALUE, TARGET_SET_POINT, WORKING_SET_POINT)]
+        telling = [
+            (abs(mirror[at]), words[at], mirror[at])
+            for at in temperatures
+            if _TELLING_C <= abs(mirror[at]) < math.inf and 0 < abs(words[at]) < _MOST_WORD
+        ]
+        if not telling:
+            return
+        _, word, value = max(telling)
+        found = round(math.log10(abs(word / value)))
+        if found != self._decimals:
+            message = "the controller's display has other decimals than configured"
+            answered = f"{found}: what reads {word:g} is {value:g} °C"
+            raise self._fault(ReadBackError, message, f"{self._decimals} decimals", answered)
 
     async def _set_comms_set_point(self, temperature_c: float) -> float:
         await self._write_value(COMMS_SET_POINT, temperature_c)
@@ -163,7 +200,10 @@ class EurothermController(HeaterController):
         """Values as numbers: scaled integers as they stand, or floats."""
         if not self._float:
             words = await self._read_raw(register, count)
-            return [float(word - 0x10000 if word >= 0x8000 else word) for word in words]
+            return [float(signed(word)) for word in words]
+        return await self._read_floats(register, count)
+
+    async def _read_floats(self, register: int, count: int) -> list[float]:
         words = await self._read_raw(_FLOAT_BASE + 2 * register, 2 * count)
         return list(struct.unpack(f">{count}f", struct.pack(f">{2 * count}H", *words)))
 

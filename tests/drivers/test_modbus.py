@@ -45,10 +45,12 @@ class Bench:
     twin: EurothermTwin
 
 
-def bench(*, tcp: bool = False, bend: Bend | None = None, quiet_s: float = 0.5, attempts: int = 2) -> Bench:
+def bench(
+    *, tcp: bool = False, bend: Bend | None = None, quiet_s: float = 0.5, attempts: int = 2, decimals: int = 1
+) -> Bench:
     heater = LaggingHeater()
     channel = PressureChannel(SteadyPressure(250.0))
-    twin = EurothermTwin(heater)
+    twin = EurothermTwin(heater, decimals=decimals)
     line = ModbusLine({1: twin, 2: PressureModuleTwin({7: channel})})
     port: StreamTwin = TcpPort(line) if tcp else RtuPort(line)
     if bend is not None:
@@ -162,7 +164,7 @@ def test_a_set_point_out_of_range_is_refused_with_the_range() -> None:
 
 def test_a_set_point_that_does_not_fit_the_register_is_refused_before_it_is_sent() -> None:
     async def scenario() -> None:
-        b = bench()
+        b = bench(decimals=2)
         heater = EurothermController(b.bus, decimals=2, set_point_range_c=(0.0, 400.0))
         await heater.connect()
         with pytest.raises(OutOfRangeError, match="350 °C does not fit a register with 2 decimals") as caught:
