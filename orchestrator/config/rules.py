@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.device_roles import DetectorConfig, GasConfig, ValveConfig
-from orchestrator.config.devices import OceanOpticsConfig
 from orchestrator.config.inputs import MOST_VALUES, InputBase
 from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.planner_rules import check_planner
@@ -18,6 +17,7 @@ from orchestrator.config.rig import (
     RigConfig,
     SerialPort,
 )
+from orchestrator.config.spectrometers import OceanOpticsConfig
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import devices as models
+from orchestrator.config.spectrometers import FolderSpectrometerConfig, OceanOpticsConfig
 from orchestrator.kinds.kind import DeviceKind, DriverContext, PortKind
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def built_in_kinds() -> Mapping[str, DeviceKind]:
         DeviceKind(models.NovusConfig, _MODBUS, _novus, ("unit",)),
         DeviceKind(models.JulaboConfig, ("serial",), _julabo),
         DeviceKind(models.IkaConfig, ("serial",), _ika),
-        DeviceKind(models.OceanOpticsConfig, ("usb", "ethernet"), _ocean_optics, (), _USB),
-        DeviceKind(models.FolderSpectrometerConfig, ("folder",), _folder),
+        DeviceKind(OceanOpticsConfig, ("usb", "ethernet"), _ocean_optics, (), _USB),
+        DeviceKind(FolderSpectrometerConfig, ("folder",), _folder),
         DeviceKind(models.PressureConfig, _MODBUS, _pressure, ("unit", "register"), frozenset({"broken_wire"})),
         DeviceKind(models.ViciConfig, ("serial",), _vici, ("id",)),
         DeviceKind(models.AlicatConfig, ("serial",), _alicat, ("id",)),
@@ -176,7 +177,7 @@ def _ika(context: DriverContext, name: str, config: models.IkaConfig) -> drivers
 # Spectrometers
 
 
-def _ocean_optics(context: DriverContext, name: str, config: models.OceanOpticsConfig) -> drivers.OceanSpectrometer:
+def _ocean_optics(context: DriverContext, name: str, config: OceanOpticsConfig) -> drivers.OceanSpectrometer:
     from drivers import LampLine, OceanSpectrometer
 
     port, backend, switch = context.port(config.port), context.usb_backend(config.port), config.lamp_line
@@ -188,7 +189,7 @@ def _ocean_optics(context: DriverContext, name: str, config: models.OceanOpticsC
     return OceanSpectrometer(wanted, backend, model=config.model, lamp=lamp, name=name)
 
 
-def _folder(context: DriverContext, name: str, config: models.FolderSpectrometerConfig) -> drivers.FolderSpectrometer:
+def _folder(context: DriverContext, name: str, config: FolderSpectrometerConfig) -> drivers.FolderSpectrometer:
     from drivers import FolderSpectrometer
 
     return FolderSpectrometer(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from orchestrator.config import devices as models
+from orchestrator.config.spectrometers import FolderSpectrometerConfig, OceanOpticsConfig
 from orchestrator.errors import RigFault
 from orchestrator.kinds.registry import BrokenPlugin, load_plugins
 from orchestrator.twins.stage import OCEAN_MODELS, BuildTwin, Stage
@@ -167,7 +168,7 @@ def _ika(stage: Stage, heaters: Mapping[str, models.IkaConfig]) -> IkaTwin:
 # Spectrometers
 
 
-def _ocean_optics(stage: Stage, spectrometers: Mapping[str, models.OceanOpticsConfig]) -> OceanTwin:
+def _ocean_optics(stage: Stage, spectrometers: Mapping[str, OceanOpticsConfig]) -> OceanTwin:
     name, config = next(iter(spectrometers.items()))
     model = OCEAN_MODELS[config.model]
     twin = OceanTwin(
@@ -181,7 +182,7 @@ def _ocean_optics(stage: Stage, spectrometers: Mapping[str, models.OceanOpticsCo
     return twin
 
 
-def _folder(stage: Stage, spectrometers: Mapping[str, models.FolderSpectrometerConfig]) -> Callable[[Path], FolderTwin]:
+def _folder(stage: Stage, spectrometers: Mapping[str, FolderSpectrometerConfig]) -> Callable[[Path], FolderTwin]:
     name, config = next(iter(spectrometers.items()))
     plant, wavelengths_nm = stage.optics(name, config), np.asarray(stage.wavelengths_nm(name, config))
 

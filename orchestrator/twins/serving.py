@@ -13,7 +13,7 @@ from typing import Any
 
 from drivers.transport import BlockingClock
 from orchestrator.config import EthernetPort, FolderPort, ModbusRtuPort, ModbusTcpPort, RigConfig, SerialPort, UsbPort
-from orchestrator.config.devices import OceanOpticsConfig
+from orchestrator.config.spectrometers import OceanOpticsConfig
 from orchestrator.kinds import kind_of
 from orchestrator.twins.ports import folder_twin, modbus_line, serial_twin, spectrometer_twin
 from orchestrator.twins.stage import Setting, Stage

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from orchestrator.config import DetectorConfig, LoadedCampaign, RigConfig, Tube, TwinFault
 from orchestrator.config.campaign import Chemistry
-from orchestrator.config.devices import OceanOpticsConfig
+from orchestrator.config.spectrometers import OceanOpticsConfig
 from simulators import (
     ChemistrySpec,
     HeaterSpec,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from drivers.ocean_models import LONGEST_INTEGRATION_S, SEABREEZE_MODELS
 from orchestrator import plumbing
 from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
+from orchestrator.config.spectrometers import OceanModelName, OceanOpticsConfig
 from orchestrator.exposures import looking_s, measuring_s, spectrum_s
 from orchestrator.plumbing import duration, pump_flows
 from orchestrator.preflight import preflight
 from orchestrator.replay import replay_run
 from orchestrator.show import Show
+from simulators.ocean_models import MODELS
 from tests.orchestrator.rehearsal import CONFIGS, rehearse, small
 
 RECIPE = {"iodide_fraction": 0.5, "cs_to_pb": 1.5, "residence_time": 60.0, "temperature": 120.0}
@@ -40,7 +44,8 @@ def spectra(loaded: LoadedCampaign) -> float:
     [
         ("perovskite-bench", {}, math.sqrt(0.005 * 2.0)),
         ("ika-hdx", {}, math.sqrt(0.006 * 2.0)),  # an HDX exposes for 6 ms at least
-        ("perovskite-bench", {"integration: [5 ms, 2 s]": "integration: [3 s, 65 s]", "USB2000+": "STS"}, 30.0**0.5),
+        ("ika-hdx", {"integration: [5 ms, 2 s]": "integration: [3 s, 65 s]"}, math.sqrt(3.0 * 10.0)),
+        ("perovskite-bench", {"integration: [5 ms, 2 s]": "integration: [3 s, 65 s]", "USB2000+": "STS"}, 195.0**0.5),
         ("cavro-julabo", {}, 5.0),
         ("cavro-julabo", SLOW_FILES, 60.0),
         ("cavro-julabo", {"exposure: 100 ms": "exposure: 20 s"}, 20.0),
@@ -104,3 +109,15 @@ def test_a_record_made_with_other_prices_is_followed_by_its_own(
         run = rehearse(small(12, **easy), tmp_path / "run.sqlite")
     assert "replicate" in [experiment.kind for experiment in run.state.experiments]
     assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
+
+
+@pytest.mark.parametrize("model", get_args(OceanModelName))
+def test_a_rig_file_allows_the_exposures_that_its_spectrometer_takes_and_counts_to_the_same_end(
+    model: OceanModelName,
+) -> None:
+    name = SEABREEZE_MODELS[model]
+    built = MODELS[name]
+    config = OceanOpticsConfig(driver="ocean_optics", port="usb", model=model)
+    longest_s = min(built.longest_us / 1e6, LONGEST_INTEGRATION_S.get(name, math.inf))
+    assert config.exposure_range_s == (built.shortest_us / 1e6, longest_s)
+    assert config.full_scale_counts == built.full_scale_counts
