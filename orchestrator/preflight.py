@@ -24,7 +24,7 @@ from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.exposures import BLANK_SHARE, blank_s, reference_s
-from orchestrator.heating import too_hot_for_twins, untold
+from orchestrator.heating import too_hot_for_twins
 from orchestrator.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.plumbing import (
     FlowPlan,
@@ -249,18 +249,13 @@ class _Preflight:
             if pump.pauses:
                 message = f"{name!r} pauses its flow while it refills; two modules that take turns would not"
                 self._warn_rig(("devices", name), message)
-        self._problems += untold(self._rig_file, rig)
         seen, window = rig.detector.sees_nm, rig.detector.emission_nm
         if window.high <= seen[0] or window.low >= seen[1]:
             message = f"a window from {window.low:g} nm to {window.high:g} nm is beyond what this spectrometer can see"
             path, allowed = ("devices", rig.plumbing.detector, "emission"), f"within {seen[0]:g} nm to {seen[1]:g} nm"
             self._problems.append(self._rig_file.problem(path, message, allowed=allowed))
-        sensor = rig.pressure
-        if sensor is None:
+        if rig.pressure is None:
             self._warn_rig(("plumbing",), "no pressure transmitter: a clogged tube would only show as a stalled pump")
-        elif sensor.range_kpa.high < rig.limits.pressure_kpa:
-            message = f"the pressure transmitter ends at {sensor.range_kpa.high:g} kPa and cannot see this limit"
-            self._problems.append(self._rig_file.problem(("limits", "pressure"), message))
         unguarded: dict[str, list[str]] = {}
         for name, pump in rig.pumps.items():
             if isinstance(pump, NewEraPumpConfig) and pump.safe_mode_timeout_s is None:

@@ -239,7 +239,7 @@ class ViciConfig(ValveConfig):
     """A VICI Valco selector valve; several share one line, each with its own ``id`` (one of 0-9, A-Z)."""
 
     driver: Literal["vici"]
-    unit_id: str = Field(default="", alias="id", pattern="^[0-9A-Z]?$")
+    unit_id: str = Field(default="", alias="id", pattern="^[0-9A-Z]?$", description="one of 0-9 and A-Z, or none")
 
 
 class AlicatConfig(GasConfig):
@@ -249,7 +249,7 @@ class AlicatConfig(GasConfig):
     """
 
     driver: Literal["alicat"]
-    unit_id: str = Field(default="A", alias="id", pattern="^[A-Z]$")
+    unit_id: str = Field(default="A", alias="id", pattern="^[A-Z]$", description="a capital letter, A to Z")
     full_scale: float = Field(gt=0.0, le=1.0e6)
     flow_unit: Literal["SCCM", "SLPM"] = "SCCM"
     gas: Line | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -135,13 +136,22 @@ def _problem(detail: ErrorDetails, document: Document, root: JsonSchema) -> Prob
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         return document.problem(path, _length(kind, context), at_key=place.at_key, offending=text)
     message = _WANTED.get(kind, detail["msg"])
+    suggestion = _unquoted(kind, detail["input"])
+    if suggestion and suggestion == text:
+        message = f"{message}, without quotes"
+    if kind == "string_pattern_mismatch" and "description" in place.schema:
+        message, near = "not of the form that is wanted here", text.upper()
+        suggestion = near if near != text and re.search(context["pattern"], near) else ""
+        return document.problem(
+            path, message, offending=text, allowed=place.schema["description"], suggestion=suggestion
+        )
     return document.problem(
         path,
         message,
         at_key=place.at_key,
         offending=str(path[-1]) if place.at_key else text,
         allowed=_bounds(place.schema),
-        suggestion=_unquoted(kind, detail["input"]),
+        suggestion=suggestion,
     )
 
 

@@ -47,6 +47,7 @@ def check_rig(document: Document) -> list[Problem]:
     devices = dict(_items(root, "devices"))
     known = device_kinds()
     kinds = {name: known.get(_text(node, "driver") or "") for name, node in devices.items()}
+    port_kinds = {port_kind for kind in known.values() for port_kind in kind.ports}
 
     def refer(path: Path, what: str, names: Collection[str]) -> bool:
         problem = _reference(document, path, what, names)
@@ -55,14 +56,16 @@ def check_rig(document: Document) -> list[Problem]:
         return problem is None
 
     def refer_role(path: Path, role: Role) -> None:
+        if kinds.get(_value(document, path), known) is None:
+            return  # its driver is unknown: that is told, and nothing follows from it
         refer(path, _ROLES[role], [name for name, kind in kinds.items() if kind is not None and kind.role == role])
 
     for name, kind in kinds.items():
         path = ("devices", name, "port")
         if refer(path, "port", ports) and kind is not None:
             port_kind = ports.get(_text(devices[name], "port") or "")
-            if port_kind is not None and port_kind not in kind.ports:
-                message = f"a {kind.word} device cannot hang on a {port_kind} port"
+            if port_kind in port_kinds and port_kind not in kind.ports:
+                message = f"{_a(kind.word)} device cannot hang on a {port_kind} port"
                 fitting = [other for other, its in ports.items() if its in kind.ports]
                 problems.append(document.problem(path, message, allowed=", ".join(fitting) or ", ".join(kind.ports)))
         if kind is not None and kind.role == "pump":
@@ -193,7 +196,7 @@ def _clash(
 ) -> Problem | None:
     for other, its, taken in others:
         if port_kind not in ("modbus_rtu", "modbus_tcp") and its is not kind:
-            message = f"a {kind.word} device cannot share port {port!r} with {other!r}, a {its.word} device"
+            message = f"{_a(kind.word)} device cannot share port {port!r} with {other!r}, {_a(its.word)} device"
             return document.problem(("devices", name, "port"), message)
         if not kind.address:
             return document.problem(("devices", name, "port"), f"{other!r} has port {port!r} to itself")
@@ -239,6 +242,10 @@ def _unknown(
         allowed=", ".join(names) or "none is declared",
         suggestion=closest(name, names),
     )
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[:1] in 'aeio' and word[:2] != 'eu' else 'a'} {word}"
 
 
 def _items(root: Node, key: str) -> tuple[tuple[str, Node], ...]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
+from orchestrator import units
 from orchestrator.config.campaign import CampaignConfig
-from orchestrator.config.device_roles import DetectorConfig, GasConfig, ValveConfig
+from orchestrator.config.device_roles import DetectorConfig, GasConfig, SyringePumpConfig, ValveConfig
 from orchestrator.config.inputs import MOST_VALUES, InputBase
 from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.planner_rules import check_planner
@@ -21,10 +25,14 @@ from orchestrator.config.spectrometers import OceanOpticsConfig
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
 
+LONGEST_STROKE_MM: Final = 250.0
+"""Longer than the plunger of any syringe that fits a pump."""
+
 
 def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
-    """The order of the safe sequence, its flows against the pumps, the lamp's window against the emission's."""
-    problems: list[Problem] = []
+    """The order of the safe sequence, its flows against the pumps, the lamp's window against the emission's; whether
+    the limits are ones that the devices can see; and what the drivers themselves refuse."""
+    problems, refused = _check_drivers(document, rig)
     steps = [step.step for step in rig.safe_sequence]
     if not steps or steps[0] != "heaters_off":
         path = ("safe_sequence", 0, "step") if steps else ("safe_sequence",)
@@ -39,6 +47,8 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
             problems.append(
                 document.problem(("safe_sequence", index, "step"), "a flush after pumps_stop leaves a pump on")
             )
+        if step.pump in refused:
+            continue  # whoever cannot be built has no range of flows
         low, high = rig.pump(step.pump).flow_range_ul_min
         high = min(high, rig.limits.total_flow_ul_min.high, rig.limits.pump_flow_ul_min or high)
         if not low <= step.flow_ul_min <= high:
@@ -75,7 +85,46 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
             for name, port in rig.ports.items()
             if not _served_here(port)
         ]
-    return problems + _check_drivers(document, rig)
+    return problems + _check_syringes(document, rig) + _check_lines(document, rig) + _check_limits(document, rig)
+
+
+def _check_limits(document: Document, rig: RigConfig) -> list[Problem]:
+    """Limits that nobody would see being passed."""
+    from orchestrator.heating import untold
+
+    problems = list(untold(document, rig))
+    sensor = rig.pressure
+    if sensor is not None and sensor.range_kpa.high < rig.limits.pressure_kpa:
+        message = f"the pressure transmitter ends at {sensor.range_kpa.high:g} kPa and cannot see this limit"
+        problems.append(document.problem(("limits", "pressure"), message))
+    return problems
+
+
+def _check_syringes(document: Document, rig: RigConfig) -> list[Problem]:
+    """A bore that is far too narrow for what the syringe holds: the flow would be as many times too high."""
+    problems: list[Problem] = []
+    for name, device in rig.devices.items():
+        if not isinstance(device, SyringePumpConfig):
+            continue
+        stroke_mm = device.syringe.volume_ul / device.syringe.area_mm2
+        if stroke_mm > LONGEST_STROKE_MM:
+            held = units.format_quantity(device.syringe.volume_ul, units.VOLUME)
+            message = f"a syringe so narrow would be {stroke_mm / 1000.0:.2g} m long to hold {held}"
+            narrowest_mm = math.sqrt(4.0 * device.syringe.volume_ul / (math.pi * LONGEST_STROKE_MM))
+            path = ("devices", name, "syringe", "diameter")
+            problems.append(document.problem(path, message, allowed=f"from {narrowest_mm:.3g} mm"))
+    return problems
+
+
+def _check_lines(document: Document, rig: RigConfig) -> list[Problem]:
+    """Two ports that are one line: the second could not be opened beside the first."""
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
+    for name, port in rig.ports.items():
+        if isinstance(port, SerialPort | ModbusRtuPort) and (other := seen.setdefault(port.url, name)) != name:
+            message = f"port {other!r} is this line already: devices on one line name one port"
+            problems.append(document.problem(("ports", name, "url"), message))
+    return problems
 
 
 def _served_here(port: Port) -> bool:
@@ -87,14 +136,15 @@ def _served_here(port: Port) -> bool:
     return isinstance(port, FolderPort)
 
 
-def _check_drivers(document: Document, rig: RigConfig) -> list[Problem]:
-    """What the drivers themselves refuse when they are built, before any port is opened."""
+def _check_drivers(document: Document, rig: RigConfig) -> tuple[list[Problem], set[str]]:
+    """What the drivers themselves refuse when they are built, before any port is opened; and which devices."""
     from drivers import DriverError, OutOfRangeError
     from orchestrator.assembling import Bench, Steel
     from orchestrator.kinds import kind_of
 
     bench = Bench(rig, Steel(rig))
     problems: list[Problem] = []
+    refused: set[str] = set()
     for name, config in rig.devices.items():
         try:
             kind_of(config).driver(bench, name, config)
@@ -102,10 +152,12 @@ def _check_drivers(document: Document, rig: RigConfig) -> list[Problem]:
             allowed = f"{error.low:g} to {error.high:g}"
             message = f"the driver refuses this: {error.message}"
             problems.append(document.problem(("devices", name), message, at_key=True, allowed=allowed))
+            refused.add(name)
         except (DriverError, TypeError, ValueError) as error:
             message = f"the driver refuses this: {error}"
             problems.append(document.problem(("devices", name), message, at_key=True))
-    return problems
+            refused.add(name)
+    return problems, refused
 
 
 def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:

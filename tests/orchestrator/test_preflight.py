@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
-from orchestrator.errors import EXIT_REFUSED, PreflightError
+from orchestrator.errors import EXIT_REFUSED, ConfigError, PreflightError
 from orchestrator.plumbing import pump_flows
 from orchestrator.preflight import PreflightReport, corner_recipes, preflight, sample_recipes
 
@@ -170,8 +170,9 @@ def test_a_time_out_shorter_than_the_looks_is_a_warning() -> None:
 
 
 def test_a_transmitter_that_cannot_see_the_pressure_limit_is_a_problem_of_the_rig() -> None:
-    loaded = changed(rig=("range: [0 kPa, 1000 kPa]", "range: [0 kPa, 100 kPa]"))
-    (problem,) = preflight(loaded).problems
+    with pytest.raises(ConfigError) as caught:
+        changed(rig=("range: [0 kPa, 1000 kPa]", "range: [0 kPa, 100 kPa]"))
+    (problem,) = caught.value.problems
     assert (problem.file, problem.path) == ("r.yaml", "limits.pressure")
 
 
@@ -184,7 +185,7 @@ def test_a_transmitter_that_cannot_see_the_pressure_limit_is_a_problem_of_the_ri
     ],
 )
 def test_limits_that_the_heater_cannot_tell_are_a_problem_of_the_rig(oven: str, limit: str, allowed: str) -> None:
-    loaded = changed(rig=("[20 degC, 180 degC]", f"[20 degC, {limit}]"))
+    loaded = changed()
     entry = "    driver: eurotherm\n    port: oven\n    unit: 1\n    registers: integer\n    decimals: 1\n"
     assert entry in loaded.rig_text
     if oven.startswith("driver"):
@@ -193,8 +194,10 @@ def test_limits_that_the_heater_cannot_tell_are_a_problem_of_the_rig(oven: str, 
         rig = loaded.rig_text.replace(entry, f"    {oven}\n    port: {port}\n").replace("ports:\n", lines, 1)
     else:
         rig = loaded.rig_text.replace("decimals: 1", oven)
-    report = preflight(parse_campaign(loaded.campaign_text, "c.yaml", rig, "r.yaml"))
-    (problem,) = report.problems
+    rig = rig.replace("[20 degC, 180 degC]", f"[20 degC, {limit}]")
+    with pytest.raises(ConfigError) as caught:
+        parse_campaign(loaded.campaign_text, "c.yaml", rig, "r.yaml")
+    (problem,) = caught.value.problems
     assert (problem.file, problem.path, problem.allowed) == ("r.yaml", "limits.temperature", allowed)
     assert "'oven' tells temperatures" in problem.message
 
