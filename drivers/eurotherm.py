@@ -134,6 +134,8 @@ class EurothermController(HeaterController):
                 await self._set_comms_set_point(self._safe_set_point_c)
             except DriverError as error:
                 failure = error
+            # Written whatever is read: a stale answer may say "manual" of a loop that heats.
+            await self._bus.write(self._unit, LOOP_MODE, [_MANUAL], device=self._name)
             await self._set_choice(LOOP_MODE, _MANUAL)
             await self._write_value(MANUAL_OUTPUT, 0.0)
             output = self._from_percent((await self._read_values(MANUAL_OUTPUT, 1))[0])

@@ -137,7 +137,8 @@ class JulaboCirculator(LineHeater):
         return f"Julabo, {version}"
 
     async def _switch(self, *, on: bool) -> None:
-        running = await self._ask("in_mode_05", parse_mode)
+        # It is stopped whatever it says of itself, and started only where it does not run.
+        running = await self._ask("in_mode_05", parse_mode) if on else True
         for _ in range(_ATTEMPTS):
             if running is on:
                 return

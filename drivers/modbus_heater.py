@@ -78,9 +78,13 @@ class ModbusHeater(LastingHeater):
     async def _write_words(self, register: int, words: list[int]) -> None:
         await self._bus.write(self._unit, register, words, device=self._name)
 
-    async def _set_choice(self, register: int, choice: int, words: dict[int, str]) -> None:
-        """Be set to ``choice``: written only where it differs, then read back. ``words`` names the choices."""
-        if (await self._words(register))[0] == choice:
+    async def _set_choice(self, register: int, choice: int, words: dict[int, str], *, surely: bool = False) -> None:
+        """Be set to ``choice``: written only where it differs, then read back. ``words`` names the choices.
+
+        ``surely``: written whatever is read. An answer to a read does not say what it answers, and a stale one may say
+        "off" of a heater that is on; the answer to a write bears register and value.
+        """
+        if not surely and (await self._words(register))[0] == choice:
             return
         await self._write_words(register, [choice])
         answer = (await self._words(register))[0]

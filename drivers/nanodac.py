@@ -99,7 +99,7 @@ class NanodacController(ModbusHeater):
             await self._set_choice(self._base + _MANUAL, 0, _MANUAL_WORDS)
             await self._set_choice(self._base + _INHIBIT, 0, _INHIBIT_WORDS)
             return
-        await self._set_choice(self._base + _INHIBIT, 1, _INHIBIT_WORDS)
+        await self._set_choice(self._base + _INHIBIT, 1, _INHIBIT_WORDS, surely=True)
         output = await self._read_output()
         for _ in range(_SETTLE_STEPS):
             if output == 0.0:

@@ -99,7 +99,7 @@ class NovusController(ModbusHeater):
     async def _switch(self, *, on: bool) -> None:
         if on:
             await self._set_choice(AUTOMATIC, 1, _AUTOMATIC_WORDS)
-        await self._set_choice(RUN, int(on), _RUN_WORDS)
+        await self._set_choice(RUN, int(on), _RUN_WORDS, surely=not on)
 
     async def _read_set_point_c(self) -> float:
         decimals = await self._known_decimals()

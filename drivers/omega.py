@@ -97,7 +97,7 @@ class OmegaController(ModbusHeater):
         return f"Omega Platinum, unit {self._unit}, state {_STATES.get(state, state)}"
 
     async def _switch(self, *, on: bool) -> None:
-        await self._set_choice(STATE, _RUN if on else _STANDBY, _STATES)
+        await self._set_choice(STATE, _RUN if on else _STANDBY, _STATES, surely=not on)
 
     async def _read_set_point_c(self) -> float:
         return await self._float(CURRENT_SET_POINT, _ORDER)

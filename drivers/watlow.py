@@ -113,7 +113,7 @@ class WatlowController(ModbusHeater):
         return f"Watlow PM, unit {self._unit}, °{unit}, {self._order.split()[0]} word first"
 
     async def _switch(self, *, on: bool) -> None:
-        await self._set_choice(CONTROL_MODE, _AUTOMATIC if on else _OFF, _MODES)
+        await self._set_choice(CONTROL_MODE, _AUTOMATIC if on else _OFF, _MODES, surely=not on)
 
     async def _read_set_point_c(self) -> float:
         return await self._celsius(await self._float(SET_POINT, self._order))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import math
 from typing import Any
@@ -207,6 +208,30 @@ def test_rest_is_reached_from_any_state_and_may_be_said_twice(entry: Entry) -> N
 def laddered(entry: Entry, bench: Bench, wire: WireFaults, bound_s: float = 60.0) -> Any:
     connection = entry.connection(wire.around(bench.twin), gate=wire)
     return LADDERS[entry.role](entry.driver(connection, "mine"), RecoveryRules(bound_s=bound_s), seed=3)
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.role == "heater"], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("stale", range(8))
+def test_a_heater_is_not_believed_to_be_off_for_an_answer_to_an_earlier_question(entry: Entry, stale: int) -> None:
+    answers: list[bytes] = []
+    due: list[int] = []
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        answers.append(data)
+        return [(0.0, answers[-2] if len(answers) - 1 in due else data)]
+
+    async def main() -> None:
+        bench = entry.bench()
+        device = entry.driver(entry.connection(FaultyWire(bench.twin, bend)), "one")
+        await device.connect()
+        await put(entry.role, device)
+        await device.refresh()
+        due.append(len(answers) + stale)
+        with contextlib.suppress(DriverError):
+            await device.heater_off()
+            assert does(entry.role, bench.plant) is None
+
+    run_virtual(main())
 
 
 @every
