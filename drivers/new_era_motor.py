@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from drivers.errors import ProtocolError, ReadBackError, RefusedError, WireTimeoutError
+from drivers.errors import DriverError, ProtocolError, ReadBackError, RefusedError, WireTimeoutError
 from drivers.new_era_frames import (
     ALARMS,
     choose_rate,
@@ -195,24 +195,27 @@ class NewEraMotor:
     async def start(self, waiting: PumpState) -> None:
         """Run a pump that is stopped with its counters cleared, or paused.
 
-        RUN is not repeated blindly: its answer may be lost though the motor turns, or has reached its bound already.
-        It is sent again only to a pump that still waits and has moved nothing meanwhile.
+        RUN is not repeated blindly: its answer may be lost though the motor turns, or has reached its bound already;
+        and one that says otherwise may be a late one. It is sent again only where none came, to a pump that still waits
+        and has moved nothing meanwhile.
         """
         before = await self.motion() if waiting is PumpState.PAUSED else None
         counted_ul = (0.0, 0.0) if before is None else before.counted_ul
         for attempt in range(1, ATTEMPTS + 1):
+            failure: DriverError
             try:
                 reply = await self._wire.ask("RUN", attempts=1)
-            except (WireTimeoutError, ProtocolError):
-                now = await self.motion()
-                if now.state is PumpState.INFUSING:
-                    return
-                if attempt == ATTEMPTS or now.state is not waiting or now.counted_ul != counted_ul:
-                    raise
-            else:
                 if reply.prompt == "I":
                     return
-                raise self._wire.fault(RefusedError, "the pump did not start", "RUN", _STATES[reply.prompt])
+                failure = self._wire.fault(RefusedError, "the pump did not start", "RUN", _STATES[reply.prompt])
+            except (WireTimeoutError, ProtocolError) as error:
+                failure = error
+            now = await self.motion()
+            if now.state is PumpState.INFUSING:
+                return
+            still = now.state is waiting and now.counted_ul == counted_ul
+            if attempt == ATTEMPTS or not still or isinstance(failure, RefusedError):
+                raise failure
 
     async def halt(self) -> None:
         """The first STP pauses, the second stops; both are asked only as long as the pump is not stopped."""

@@ -80,12 +80,13 @@ class NewEraWire:
         safe_out = self.safe if frame_safe is None else frame_safe
         safe_in = self.safe if read_safe is None else read_safe
         request = encode_safe(self._address, command) if safe_out else encode_basic(self._address, command)
-        bare = not safe_out and command not in _QUESTIONS
+        order = command not in _QUESTIONS
+        bare, dataless = order and not safe_out, order or not command
         alarms = failures = garbled = 0
         refusals: list[str] = []
         while True:
             try:
-                reply = await self._exchange(request, safe_in, bare, parse)
+                reply = await self._exchange(request, safe_in, bare, dataless, parse)
             except (WireTimeoutError, ProtocolError) as error:
                 bad = isinstance(error, ProtocolError)
                 garbled += bad
@@ -121,9 +122,13 @@ class NewEraWire:
                 )
 
     async def _exchange(
-        self, request: bytes, safe_in: bool, bare: bool, parse: Callable[[str], object] | None
+        self, request: bytes, safe_in: bool, bare: bool, dataless: bool, parse: Callable[[str], object] | None
     ) -> Reply:
-        """Once; ``bare``: an order without a checksum. Raises ProtocolError also where the answer makes no sense."""
+        """Once; ``bare``: an order without a checksum. Raises ProtocolError also where the answer makes no sense.
+
+        ``dataless``: an order, or the bare question for the prompt. Data is then the answer to an earlier question,
+        with a sound checksum in safe mode too.
+        """
         sound = False
         try:
             answer = await self.line.exchange(request, receive_safe if safe_in else receive_basic, device=self._name)
@@ -131,8 +136,8 @@ class NewEraWire:
             if reply.error == "COM" or (not safe_in and reply.error is not None and reply.error not in ERRORS):
                 raise ProtocolError(ERRORS["COM"], answered=answer)
             if reply.error is None and reply.alarm is None:
-                if bare and reply.data:
-                    raise ProtocolError("an order is not answered with data", answered=answer)
+                if dataless and reply.data:
+                    raise ProtocolError("this is not answered with data", answered=answer)
                 if parse is not None:
                     parse(reply.data)
             sound = True
