@@ -220,7 +220,12 @@ class CavroModule(LineDevice):
         return True
 
     async def halt(self) -> None:
-        """Be at rest, verified; what was given or drawn up to here counts."""
+        """Be at rest, verified; what was given or drawn up to here counts.
+
+        One that was told to move is terminated whatever it says of itself: a stale answer may say "ready" of it.
+        """
+        if self.order is not None:
+            await self._ask("T", tolerate=True)
         for attempt in range(1 + round(READY_S / 0.1)):
             if (await self._ask("Q", tolerate=True)).ready:
                 break

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from itertools import pairwise
 
 import pytest
 
-from drivers import CavroPair, OutOfRangeError, PumpState
+from drivers import CavroPair, DriverError, OutOfRangeError, PumpState
 from simulators.wire_cavro import CavroTwin
 from tests.contract.plants import SteppingPump
 from tests.drivers.cavro_scenes import play_pair
@@ -134,5 +135,27 @@ def test_lost_answers_delay_a_pair_and_do_not_stop_it() -> None:
         assert (status.state, status.alarm) == (PumpState.STOPPED, None)
         assert status.infused_ul == pytest.approx(6000.0, abs=0.2)
         assert plant.base_ul == pytest.approx(6000.0, abs=0.2)
+
+    play_pair(scenario, bend)
+
+
+@pytest.mark.parametrize("stale", range(8))
+def test_a_pair_is_not_believed_to_be_at_rest_for_an_answer_to_an_earlier_question(stale: int) -> None:
+    answers: list[bytes] = []
+    due: list[int] = []
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        answers.append(data)
+        return [(0.0, answers[-2] if len(answers) - 1 in due else data)]
+
+    async def scenario(pair: CavroPair, plant: SteppingPump, twin: CavroTwin) -> None:
+        await pair.infuse(600.0, 8000.0)
+        await asyncio.sleep(5.0)
+        await pair.status()
+        assert plant.flow_ul_min > 0.0
+        due.append(len(answers) + stale)
+        with contextlib.suppress(DriverError):
+            await pair.stop()
+            assert plant.flow_ul_min == 0.0
 
     play_pair(scenario, bend)
