@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Callable
@@ -50,6 +51,8 @@ FLOW_TOLERANCE: Final = 0.005
 END_SLACK: Final = 0.002
 """A flow beyond an end by this share is set to that end: the pump's own ends are the data sheet's with few digits."""
 MIN_VOLUME_UL: Final = 0.001
+COUNTER_SLACK_UL: Final = 1.0
+"""By which a counter may run ahead of the rate and the clock."""
 _STATES: Final = {
     ":": PumpState.STOPPED,
     ">": PumpState.INFUSING,
@@ -117,6 +120,8 @@ class HarvardPump(LineDevice):
         self._seen = {False: 0.0, True: 0.0}
         self._target_ul: float | None = None
         self._running = False
+        self._rate_ul_min = self._fastest_ul_min = math.inf
+        self._seen_s = 0.0
 
     @property
     def flow_range_ul_min(self) -> tuple[float, float]:
@@ -207,6 +212,7 @@ class HarvardPump(LineDevice):
             self._target_ul = None
             self._wire.alarm = self._wire.alarm or "power was reset"
         self._seen[raw.withdrawing] = raw.volume_ul
+        self._seen_s, self._fastest_ul_min = asyncio.get_running_loop().time(), self._rate_ul_min
         self._look_for_a_stop(prompt)
         return PumpStatus(
             _STATES[prompt],
@@ -219,9 +225,12 @@ class HarvardPump(LineDevice):
         return await self._wire.ask("status", parse_status)
 
     def _implausible(self, raw: RawStatus) -> bool:
-        """A counter that fell, or that passed the target."""
+        """A counter that fell, that passed the target, or that grew faster than any rate since it was seen."""
         seen_ul = self._seen[raw.withdrawing]
+        grown_ul = self._fastest_ul_min / 60.0 * (asyncio.get_running_loop().time() - self._seen_s)
         most_ul = math.inf if self._target_ul is None else self._target_ul - self._banked[False]
+        if raw.volume_ul > seen_ul + grown_ul * 1.02 + COUNTER_SLACK_UL:
+            return True
         return raw.volume_ul < seen_ul - 1e-3 or (not raw.withdrawing and raw.volume_ul > most_ul * 1.001 + 0.01)
 
     def _look_for_a_stop(self, prompt: str) -> None:
@@ -259,11 +268,13 @@ class HarvardPump(LineDevice):
 
     async def _change_rate(self, flow_ul_min: float) -> float:
         argument = format_rate(flow_ul_min, self.flow_range_ul_min)
+        before_ul_min, self._fastest_ul_min = self._fastest_ul_min, math.inf  # until it is known what it took
         await self._wire.tell(f"irate {argument}")
         actual_ul_min = await self._wire.query("irate", parse_rate_ul_min)
         if abs(actual_ul_min / flow_ul_min - 1.0) > FLOW_TOLERANCE:
             answered = f"{actual_ul_min:g} ul/min"
             raise self._wire.fault(ReadBackError, "the flow differs by more than 0.5 %", argument, answered)
+        self._rate_ul_min, self._fastest_ul_min = actual_ul_min, max(before_ul_min, actual_ul_min)
         return actual_ul_min
 
     async def _run(self) -> None:
@@ -293,6 +304,7 @@ class HarvardPump(LineDevice):
         await self._clear_counters()
 
     async def _clear_counters(self) -> None:
+        """Of a pump that stands still."""
         await self._wire.tell("cvolume")
         _, raw = await self._read_status()
         if raw.volume_ul != 0.0:
@@ -300,6 +312,7 @@ class HarvardPump(LineDevice):
         for withdrawing, seen_ul in self._seen.items():
             self._banked[withdrawing] += seen_ul
             self._seen[withdrawing] = 0.0
+        self._seen_s, self._fastest_ul_min = asyncio.get_running_loop().time(), 0.0
 
     async def _clear_target(self) -> None:
         self._target_ul = None

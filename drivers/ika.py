@@ -113,7 +113,8 @@ class IkaHotplate(LineHeater):
 
     async def read(self) -> HeaterReading:
         """Temperature, set-point and state, in three exchanges."""
-        temperature_c = await self._ask(f"IN_PV_{self._channel}", partial(parse_value, channel=self._channel))
+        of_channel = partial(parse_value, channel=self._channel)
+        temperature_c = await self._ask_temperature(f"IN_PV_{self._channel}", of_channel)
         set_point_c = await self._read_set_point_c()
         status = await self._read_status()
         held = self._held_c is not None

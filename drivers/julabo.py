@@ -102,7 +102,7 @@ class JulaboCirculator(LineHeater):
 
     async def read(self) -> HeaterReading:
         """Temperature, set-point, heating power and status, in four exchanges."""
-        temperature_c = await self._ask(self._reading, parse_temperature)
+        temperature_c = await self._ask_temperature(self._reading, parse_temperature)
         set_point_c = await self._read_set_point_c()
         power = await self._ask("in_pv_01", parse_number)
         status = await self._ask("status", parse_status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -14,6 +15,9 @@ from drivers.transport import Line, Transport
 T = TypeVar("T")
 
 _ATTEMPTS: Final = 3
+_JUMP_K: Final = 10.0
+"""From one look to the next no vessel changes by so much."""
+_LOOKS: Final = 4
 _NUMBER: Final = re.compile(r"[+-]?\d{1,4}(\.\d{1,3})?", re.ASCII)
 
 
@@ -65,6 +69,7 @@ class LineHeater(LastingHeater):
         self._decimals = decimals
         self._answer_pause_s = answer_pause_s
         self._command_pause_s = command_pause_s
+        self._newest_c = math.nan
 
     async def _ask(self, command: str, parse: Callable[[str], T]) -> T:
         """A question and its parsed answer. Raises WireTimeoutError, ProtocolError, PortError."""
@@ -86,6 +91,16 @@ class LineHeater(LastingHeater):
                 if failures >= _ATTEMPTS:
                     raise self._fault(type(error), error.message, command, error.answered) from error
         return parsed[0]
+
+    async def _ask_temperature(self, command: str, parse: Callable[[str], float]) -> float:
+        """A temperature; one that has jumped is asked again until two agree, for nothing guards a lost digit."""
+        newest_c = await self._ask(command, parse)
+        for _ in range(_LOOKS):
+            if not abs(newest_c - self._newest_c) > _JUMP_K:  # nan is no temperature and does not jump
+                break
+            self._newest_c, newest_c = newest_c, await self._ask(command, parse)
+        self._newest_c = newest_c
+        return newest_c
 
     async def _tell(self, command: str) -> None:
         """A command that gets no answer."""

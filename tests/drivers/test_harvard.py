@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -292,6 +293,30 @@ def test_a_damaged_counter_raises_no_alarm() -> None:
         assert not damage[0]
         assert status.alarm is None
         assert status.infused_ul == pytest.approx(60.0, abs=0.5)
+
+    play(scenario, bend=bend)
+
+
+@pytest.mark.parametrize("waited_s", [2.0, 60.0])
+def test_a_counter_that_runs_ahead_of_its_rate_is_asked_for_again(waited_s: float) -> None:
+    """A digit that comes twice stays below the target, and would be what the next count has fallen from."""
+    damage = [False]
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        if damage[0] and b" i..." in data:
+            damage[0] = False
+            return [(0.0, re.sub(rb"(\d)(\d* i\.\.\.)", rb"\1\1\2", data))]
+        return [(0.0, data)]
+
+    async def scenario(pump: HarvardPump, plant: SteppingPump, twin: HarvardTwin) -> None:
+        await pump.infuse(60.0, 3000.0)
+        await asyncio.sleep(waited_s)
+        damage[0] = True
+        for _ in range(2):
+            status = await pump.status()
+            assert not damage[0]
+            assert status.alarm is None
+            assert status.infused_ul == pytest.approx(waited_s, abs=1.0)
 
     play(scenario, bend=bend)
 

@@ -423,3 +423,29 @@ def test_no_bytes_whatever_break_a_parser(answer: bytes) -> None:
 def test_what_a_twin_prints_is_what_the_driver_reads(value: float, channel: int) -> None:
     assert parse_value(f"{value:.1f} {channel}", channel) == pytest.approx(value, abs=0.051)
     assert parse_temperature(f"{value:.2f}") == pytest.approx(value, abs=0.0051)
+
+
+# ---- Both -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", ["julabo", "ika"])
+def test_a_temperature_that_lost_or_doubled_a_digit_is_asked_for_again_and_a_true_jump_is_believed(make: str) -> None:
+    spoil: list[bytes] = []
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        return [(0.0, spoil.pop() if spoil else data)]
+
+    async def main() -> None:
+        plant = LaggingHeater(temperature_c=84.5, ambient_c=84.5, target_c=84.5, automatic=False)
+        twin: JulaboTwin | IkaTwin = JulaboTwin(plant) if make == "julabo" else IkaTwin(plant)
+        line = Line(MemoryTransport(FaultyWire(twin, bend), baud_rate=9600))
+        heater = JulaboCirculator(line) if make == "julabo" else IkaHotplate(line)
+        await heater.connect()
+        for spoilt in (b"4.50", b"884.5"):
+            spoil.append(spoilt + (b"\r\n" if make == "julabo" else b" 1 \r\n"))
+            assert (await heater.read()).temperature_c == pytest.approx(84.5)
+            assert not spoil
+        plant.temperature_c = plant.ambient_c = 20.0
+        assert (await heater.read()).temperature_c == pytest.approx(20.0)
+
+    run_virtual(main())
