@@ -124,6 +124,8 @@ class RealPorts:
     """A serial port or pyserial URL (``/dev/ttyUSB0``, ``COM3``, ``socket://host:port``), or plain ``host:port``."""
 
     def __init__(self, address: str) -> None:
+        if not address.strip():
+            raise PortError("a port has a name: /dev/ttyUSB0, COM3, socket://host:port or host:port", port=address)
         host, _, port = address.removeprefix("socket://").rpartition(":")
         self._tcp = None
         if address.startswith("socket://") or (host and port.isdigit() and "/" not in host):

@@ -29,7 +29,7 @@ _EXCEPTIONS: Final = {
 
 @dataclass(frozen=True)
 class RtuLink:
-    """A serial port (or any pyserial URL) with RTU frames on it."""
+    """A serial port, or ``socket://host:port``, with RTU frames on it."""
 
     port: str
     baud_rate: int = 9600
@@ -246,6 +246,9 @@ class ModbusBus:
     async def _ensure_connected(self, device: str) -> Any:
         if self._client is not None and self._client.connected:
             return self._client
+        if self._connect is None and isinstance(self._link, RtuLink) and not _can_be_waited_on(self._link.port):
+            why = "Modbus RTU needs a serial port of this computer, or socket://host:port"
+            raise PortError(why, device=device, port=self.name)
         if self._client is None:
             self._client = self._make_client()
         try:
@@ -287,3 +290,8 @@ class ModbusBus:
         if self._connect is not None:
             client.ctx.call_create = partial(self._connect, client.ctx.handle_new_connection)
         return client
+
+
+def _can_be_waited_on(url: str) -> bool:
+    """Whether pyserial gives the loop something to wait on: other URLs have no descriptor (``rfc2217://``)."""
+    return "://" not in url or url.startswith(("socket://", "alt://", "hwgrep://", "spy://"))

@@ -184,7 +184,8 @@ class SerialTransport:
             parity=self._parity,
             stopbits=self._stopbits,
             timeout=1.0,
-            write_timeout=5.0,
+            # pyserial's RFC 2217 knows none, and refuses to open with one.
+            write_timeout=None if self._url.startswith("rfc2217://") else 5.0,
             exclusive=True,
         )
 

@@ -314,7 +314,7 @@ def test_a_port_that_is_not_there_is_an_error_that_names_it() -> None:
     run_real(main())
 
 
-@pytest.mark.parametrize("address", ["socket://nowhere", "socket://:1", "host:99999"])
+@pytest.mark.parametrize("address", ["", " ", "socket://nowhere", "socket://:1", "host:99999"])
 def test_an_address_that_makes_no_sense_is_refused(address: str) -> None:
     with pytest.raises(PortError, match="host:port"):
         RealPorts(address)
