@@ -196,8 +196,9 @@ class NewEraPump(LineDevice):
     async def stop(self) -> None:
         """Be stopped, verified. Works under an alarm, and whatever becomes of the others on the line."""
         async with self._ordering():
+            moving = self._told is None or self._told.flow_ul_min > 0.0
             self._told = None
-            await self._motor.halt()
+            await self._motor.halt(moving=moving)
             self._told = _Told(0.0)
             if self in self._line.neighbours:
                 await self._motor.motion()  # what it has counted, should another's order clear it while it rests

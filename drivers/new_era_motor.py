@@ -217,8 +217,15 @@ class NewEraMotor:
             if attempt == ATTEMPTS or not still or isinstance(failure, RefusedError):
                 raise failure
 
-    async def halt(self) -> None:
-        """The first STP pauses, the second stops; both are asked only as long as the pump is not stopped."""
+    async def halt(self, *, moving: bool = False) -> None:
+        """The first STP pauses, the second stops; both are asked only as long as the pump is not stopped.
+
+        ``moving``: it was told to move, and in safe mode, where the state is read once, a stale answer may say
+        "stopped" of it: STP goes out whatever it says.
+        """
+        if moving and self._wire.safe:
+            with contextlib.suppress(RefusedError):
+                await self._wire.ask("STP", latch=True)
         state = await self.state()
         for _ in range(4):
             if state is PumpState.STOPPED:

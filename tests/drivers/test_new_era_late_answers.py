@@ -38,3 +38,24 @@ def test_one_answer_out_of_step_does_not_keep_a_pump_from_what_it_is_told(how: s
         assert plant.flow_ul_min == 0.0
 
     run_virtual(main())
+
+
+def test_a_pump_is_not_believed_to_stand_still_for_an_answer_of_before_it_ran() -> None:
+    answers: list[bytes] = []
+    stale: list[bytes] = []
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        answers.append(data)
+        return [(0.0, stale.pop() if stale else data)]
+
+    async def main() -> None:
+        plant = SteppingPump(since_s=asyncio.get_running_loop().time())
+        line = Line(MemoryTransport(FaultyWire(NewEraTwin({0: plant}), bend)))
+        pump = NewEraPump(line, 0, 4.61, 500.0, safe_mode_timeout_s=30)
+        await pump.connect()
+        await pump.infuse(60.0, 100.0)
+        stale.append(next(answer for answer in answers if answer[2:5] == b"00S" and len(answer) == 8))
+        await pump.stop()
+        assert plant.flow_ul_min == 0.0
+
+    run_virtual(main())
