@@ -133,7 +133,11 @@ def _sit(
 ) -> tuple[RunState, float]:
     """One sitting at the rig, on the loop that it needs."""
     exactly = exactly and not options.hardware
-    start_s = start_of(path) if resume and not exactly else 0.0
+    anew = not resume or exactly  # from the first event on: twins live through a record again
+    if not anew:
+        with Journal.open(path, readonly=True) as journal:
+            show.goes_on(fold(journal.events()))
+    start_s = 0.0 if anew else start_of(path)
     sitting = Sitting(
         loaded=loaded,
         journal=path.absolute(),

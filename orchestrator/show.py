@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.deciders import Comparison
     from orchestrator.journal import Event
     from orchestrator.replay import ReplayResult
+    from orchestrator.run_state import RunState
     from orchestrator.runner import RunResult
 
 STAGES = {
@@ -79,8 +80,7 @@ class Show:
         if event.kind == "run_started":
             self._begin(data)
         elif event.kind == "proposed":
-            label = f"repeat of {data['of']}" if data["of"] is not None else str(data["phase"])
-            self._recipes[data["n"]] = (label, data["recipe"])
+            self._name(data["n"], data["of"], str(data["phase"]), data["recipe"])
             self._aim(data)
         elif event.kind == "refused":
             self._line(data["n"], event.t_s, Text(f"refused: {data['reason']}", style="yellow"))
@@ -111,6 +111,17 @@ class Show:
                 self._status.stop()
             if "unrecommended" in data:
                 self.say(f"no recipe is recommended: {data['unrecommended']}")
+
+    def goes_on(self, state: RunState) -> None:
+        """Hear of a run that goes on: what its earlier events have said, and that they are not shown again."""
+        if not state.header:
+            return
+        self._begin(state.header)
+        wanted = {"target_ev": state.target_ev, "tolerance_ev": state.tolerance_ev}
+        self._aim({key: value for key, value in wanted.items() if value is not None})
+        for experiment in state.experiments:
+            self._name(experiment.n, experiment.of, experiment.phase, experiment.recipe)
+        self.say(f"goes on; experiments done so far: {len(state.told)}")
 
     def finished(self, result: RunResult) -> None:
         """The end: recipe, reason, report."""
@@ -176,6 +187,10 @@ class Show:
         )
         if self._status is not None:
             self._status.start()
+
+    def _name(self, n: int, of: int | None, phase: str, recipe: Mapping[str, float]) -> None:
+        """What to call an experiment, and its recipe, for when it is read."""
+        self._recipes[n] = (phase if of is None else f"repeat of {of}", recipe)
 
     def _aim(self, data: Mapping[str, Any]) -> None:
         """Where there are several targets, a proposal says which one it is for."""

@@ -94,6 +94,20 @@ def test_a_resumed_run_on_twins_that_was_killed_does_not_end_where_its_operator_
     assert kinds(again).count("resumed") == 2
 
 
+def test_a_resumed_run_shows_its_readings_against_its_target_and_with_their_recipes(
+    campaign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(campaign, Watcher("dosing", 1, interrupt))
+    capsys.readouterr()
+    again = run(campaign, Show(as_json=False), resume=True).state.experiment(1)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "quickstart: 2.25 eV ± 5 meV" in said
+    assert "goes on; experiments done so far: 0" in said
+    assert again.peak_ev is not None
+    assert f"initial {again.peak_ev:.4f} eV {1000 * (again.peak_ev - 2.25):+.1f} meV" in said
+    assert f"temperature {again.recipe['temperature']:.4g} °C" in said
+
+
 @pytest.mark.parametrize(
     ("name", "stem"),
     [
