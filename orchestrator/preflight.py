@@ -152,13 +152,16 @@ class _Preflight:
 
     def report(self) -> PreflightReport:
         self._check_ranges()
-        self._check_rig()
         self._check_constraints()
+        told_why = bool(self._problems)
+        self._check_rig()
         self._problems += check_installed(self._campaign_file, self._campaign)
+        self._check_constants()
         figures = self._sample()
         if figures.reachable_fraction == 0.0:
             why = next(iter(figures.unreachable), "")
-            self._problem(("inputs",), f"none of {figures.sampled} sampled recipes can be set: {why}")
+            if not told_why:
+                self._problem(("inputs",), f"none of {figures.sampled} sampled recipes can be set: {why}")
         elif figures.reachable_fraction < 1.0:
             why = ", ".join(f"{reason} ({share:.1%})" for reason, share in list(figures.unreachable.items())[:3])
             missed = 1.0 - figures.reachable_fraction
@@ -189,7 +192,7 @@ class _Preflight:
         flow = Range(limits.total_flow_ul_min.low, min(limits.total_flow_ul_min.high, by_pressure))
         what = "pressure" if by_pressure < limits.total_flow_ul_min.high else "total flow"
         spans: list[tuple[tuple[str, ...], str, float, float]] = [
-            (("inputs", name, "range"), entry.kind, entry.low, entry.high)
+            (("inputs", name, "values" if entry.given.range is None else "range"), entry.kind, entry.low, entry.high)
             for name, entry in self._campaign.inputs.items()
         ]
         spans += [
@@ -232,6 +235,12 @@ class _Preflight:
                 self._problem(path, f"none of {count} sampled recipes that the rig can be set to meets {text}")
             elif made and met == len(made):
                 self._warn(path, f"every sampled recipe meets {text}: it rules nothing out")
+
+    def _check_constants(self) -> None:
+        if self._campaign.chemistry.parameters:
+            from orchestrator.twins.chemistry import refused_constants  # here: the twins are heavy, and seldom asked
+
+            self._problems += refused_constants(self._campaign_file, self._campaign.chemistry)
 
     def _check_rig(self) -> None:
         rig = self._rig

@@ -46,6 +46,28 @@ def test_a_window_beyond_what_the_spectrometer_can_see_is_a_problem_of_the_rig_f
     assert problem.allowed == "within 165 nm to 1100 nm"
 
 
+@pytest.mark.parametrize(
+    ("said", "where", "allowed", "suggestion"),
+    [
+        ("growth_rat: 0.5", "chemistry.parameters.growth_rat", "growth_rate", "growth_rate"),
+        ("growth_rate: -1", "chemistry.parameters.growth_rate", "a finite number above 0", ""),
+        ("growth_rate: 1e300", "chemistry.parameters.growth_rate", "1e+12", ""),
+    ],
+)
+def test_a_constant_that_the_twins_chemistry_does_not_take_is_refused_before_the_run(
+    said: str, where: str, allowed: str, suggestion: str
+) -> None:
+    given = changed(campaign=("  twin: cspbx3", f"  twin: cspbx3\n  parameters: {{{said}}}"))
+    (problem,) = preflight(given).problems
+    assert (problem.path, problem.suggestion) == (where, suggestion)
+    assert allowed in problem.allowed
+    assert problem.line == line_of(given.campaign_text, "parameters:")
+
+
+def test_constants_that_the_twins_chemistry_takes_are_no_problem() -> None:
+    assert not preflight(changed(campaign=("  twin: cspbx3", "  parameters: {growth_rate: 0.5}"))).problems
+
+
 @pytest.mark.parametrize("name", ["quickstart", "blue-2.60"])
 def test_a_shipped_campaign_can_run(name: str) -> None:
     report = preflight(load_campaign(CONFIGS / "campaigns" / f"{name}.yaml"))
@@ -223,3 +245,22 @@ def test_a_report_is_plain_data_for_machines() -> None:
     report = preflight(LOADED).as_dict()
     assert report["ok"] is True
     assert report["figures"]["pumps"]["cs"]["stock"] == "caesium_oleate"
+
+
+def test_values_beyond_the_rigs_limits_are_shown_where_they_stand() -> None:
+    hot = changed(campaign=("range: [60 degC, 160 degC]", "values: [100 degC, 190 degC]"))
+    (problem,) = preflight(hot).problems
+    assert (problem.path, problem.offending) == ("inputs.temperature.values", "[100 degC, 190 degC]")
+    assert problem.line == line_of(hot.campaign_text, "190 degC")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("range: [60 degC, 160 degC]", "range: [185 degC, 190 degC]"),
+        ("objective:\n", "constraints:\n  - temperature <= 10 degC\nobjective:\n"),
+    ],
+)
+def test_one_mistake_that_leaves_no_recipe_is_one_problem(edit: tuple[str, str]) -> None:
+    (problem,) = preflight(changed(campaign=edit)).problems
+    assert "none of" not in problem.message or "temperature <= 10 degC" in problem.message
