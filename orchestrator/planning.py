@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.archives import of_header
@@ -153,7 +153,7 @@ def proposed_data(
         "of": None,
         "recipe": recipe,
         "phase": proposal.phase,
-        "predicted": intervals(proposal.predicted),
+        "predicted": intervals(proposal.predicted, read_outputs(config, state)),
         "probability_feasible": proposal.probability_feasible,
         "acquisition": proposal.acquisition,
         "acquisition_value": proposal.acquisition_value,
@@ -228,7 +228,7 @@ def recommended_data(
     return {
         "recipe": recipe,
         "basis": recommendation.basis,
-        "predicted": intervals(recommendation.predicted),
+        "predicted": intervals(recommendation.predicted, read_outputs(config, state)),
         "measured": measured,
         "error_ev": None if peak is None else peak - target_ev,
         "reason": recommendation.reason,
@@ -236,9 +236,19 @@ def recommended_data(
     }
 
 
-def intervals(predicted: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    """Predictions as the journal keeps them."""
-    return {name: {"mean": it.mean, "low": it.low, "high": it.high} for name, it in predicted.items()}
+def read_outputs(config: CampaignConfig, state: RunState) -> frozenset[str]:
+    """The outputs that anybody has read, here or in the archives: of others a model knows nothing to predict."""
+    outputs = objective(config).outputs
+    read = {output for output in outputs if any(each.reading(output) is not None for each in state.experiments)}
+    for archive in of_header(state.header):
+        for seen in archive.observations:
+            read |= {output for output in outputs if getattr(seen, output, None) is not None}
+    return frozenset(read)
+
+
+def intervals(predicted: Mapping[str, Interval], read: Collection[str]) -> dict[str, dict[str, float]]:
+    """Predictions as the journal keeps them, of those outputs that were read."""
+    return {name: {"mean": it.mean, "low": it.low, "high": it.high} for name, it in predicted.items() if name in read}
 
 
 def _measured(experiments: list[Experiment]) -> dict[str, Any] | None:

@@ -179,6 +179,9 @@ def test_a_campaign_by_absorption_reaches_its_target_on_the_twin(tmp_path: Path)
     hits = [data for data in analysed if data["accepted"] and abs(data["peak_ev"] - 2.40) <= 0.005]
     assert len(hits) >= 2
     assert all(data["quantum_yield"] is None for data in analysed)
+    said = [event.data["predicted"] for event in rehearsed.events if event.kind in ("proposed", "recommended")]
+    assert any(said)
+    assert all(set(predicted) <= {"peak_ev", "fwhm_ev"} for predicted in said)
     assert all(0.03 <= data["absorbance"] < 1.0 for data in hits)
     page = render_report(tmp_path / "run.db", {"cannot": "nobody asked"})
     assert "Absorption spectra of all experiments" in page

@@ -12,7 +12,7 @@ from orchestrator.checking import validate_file
 from orchestrator.config import LoadedCampaign, load_campaign
 from orchestrator.deciders import LiveDecider
 from orchestrator.errors import ConfigError
-from orchestrator.fold import fold
+from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, header_of, loaded_from
 from orchestrator.journal import Journal
 from orchestrator.replay import replay_run
@@ -226,6 +226,19 @@ def test_a_run_that_read_nothing_recommends_what_its_archives_teach(tmp_path: Pa
     assert "which rests on 6 archived readings alone" in state.recommendation.reason
     assert "expected, never run" in (tmp_path / "run.html").read_text(encoding="utf-8")
     assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
+
+
+def test_nothing_is_said_of_a_yield_that_neither_archives_nor_experiments_have_read(tmp_path: Path) -> None:
+    run_campaign(blind(tmp_path), Show(as_json=True), ask=None)
+    with Journal.open(tmp_path / "run.sqlite", readonly=True) as journal:
+        state = fold(tuple(journal.events()))
+    assert state.recommendation is not None
+    for predicted in (state.recommendation.predicted, state.experiment(1).predicted):
+        assert set(predicted) == {"peak_ev", "fwhm_ev"}
+    found = summary(state)
+    assert found["yield"] is None
+    assert 50.0 < found["fwhm_mev"] < 150.0
+    assert "Quantum yield" not in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
 def test_a_record_from_before_archives_alone_were_enough_still_replays(
