@@ -128,7 +128,7 @@ def spent(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | N
     if reactor_s >= config.budget.reactor_time_s:
         return Stop("budget_time", f"{config.budget.reactor_time_s / 3600:g} h of reactor time were allowed")
     for pump, allowed in (config.budget.reagent_ul or {}).items():
-        used = state.reagent_ul.get(pump, 0.0)
+        used = state.spent_ul.get(pump, 0.0)  # with what was debited because nobody counted it
         if used >= allowed:
             return Stop("reagent", f"{pump} has used {used / 1000:.2f} mL of the {allowed / 1000:.2f} mL allowed")
     return None

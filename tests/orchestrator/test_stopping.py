@@ -85,6 +85,14 @@ def test_experiments_and_hours_and_reagent_are_budgets() -> None:
     assert reason(replace(state(told(1, 60.0)), counted_ul={"pb": 5000.0}), config=config) == "reagent"
 
 
+def test_what_was_debited_because_nobody_counted_it_counts_against_the_budget_of_reagent() -> None:
+    budget = CONFIG.budget.model_copy(update={"reagent_ul": {"pb": 5000.0}})
+    run = replace(state(told(1, 60.0)), counted_ul={"pb": 3000.0}, debited_ul={"pb": 2000.0})
+    stop = decide_stop(CONFIG.model_copy(update={"budget": budget}), run, 0.0)
+    assert stop is not None
+    assert (stop.reason, stop.detail) == ("reagent", "pb has used 5.00 mL of the 5.00 mL allowed")
+
+
 def test_a_plateau_ends_a_search_that_has_stopped_getting_better() -> None:
     rule = CONFIG.stop.model_copy(
         update={"plateau": Plateau.model_validate({"experiments": 3, "improvement": "1 meV"})}
