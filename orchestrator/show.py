@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.outlet import print_json, standard_output, tell
-from orchestrator.targets import OUTCOME_WORDS
+from orchestrator.targets import OUTCOME_WORDS, all_tried
 
 if TYPE_CHECKING:
     from orchestrator.deciders import Comparison
@@ -133,6 +133,8 @@ class Show:
         facts = result.as_dict()
         reached = result.exit_code == 0
         headline = STOP_WORDS.get(str(facts["stop_reason"]), str(facts["stop_reason"]))
+        if all_tried(result.state):
+            headline = "every target was reached and reproduced" if reached else "not every target was reached"
         self._console.print()
         self._console.print(Text(headline[0].upper() + headline[1:], style="bold green" if reached else "bold yellow"))
         if result.detail:

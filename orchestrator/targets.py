@@ -112,6 +112,12 @@ def decide(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | 
     return None if flat is None else Done(index, flat.reason, flat.detail)
 
 
+def all_tried(state: RunState) -> bool:
+    """Whether a run ended because each of several targets is done with: its reason is that of the first one missed."""
+    tried = 1 < len(state.targets) == len(state.targets_done)
+    return tried and state.stop_reason in {done["reason"] for done in state.targets_done}
+
+
 def replicate(config: CampaignConfig, state: RunState) -> Experiment | None:
     """The experiment that should be repeated next for the present target."""
     return wanted_replicate(present(config, state), state)

@@ -17,7 +17,7 @@ from orchestrator.report.colour import HC_EV_NM, emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
 from orchestrator.run_state import Experiment, RunState
-from orchestrator.targets import OUTCOME_WORDS
+from orchestrator.targets import OUTCOME_WORDS, all_tried
 
 VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "target_reproduced": ("good", "Target reached and reproduced"),
@@ -37,6 +37,8 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
     state = material.state
     result = summary(state)
     tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))
+    if all_tried(state):
+        verdict = "Every target reached and reproduced" if tone == "good" else "Not every target was reached"
     peak = result["peak_ev"]
     judged = wanted.judged(material)
     return _template().render(

@@ -17,6 +17,8 @@ from orchestrator.planning import recommendation_request, request
 from orchestrator.preflight import preflight
 from orchestrator.report import render_report
 from orchestrator.run_state import Experiment, RunState
+from orchestrator.runner import RunResult
+from orchestrator.show import Show
 from orchestrator.stopping import Stop
 from orchestrator.targets import Done, decide, replicate, share, targets_of
 from tests.orchestrator.rehearsal import Rehearsed, rehearse, small
@@ -174,6 +176,20 @@ def test_its_report_lists_the_targets(run: tuple[Rehearsed, Path]) -> None:
     assert "The targets" in page
     assert '<td class="outcome">reached and reproduced</td>' in page
     assert "1 of 2 targets were reached and reproduced, not 2.25 eV" in page
+
+
+def test_a_run_that_missed_one_of_its_targets_is_not_said_to_have_done_all_experiments_of_its_budget(
+    run: tuple[Rehearsed, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, path = run[0].state, run[1]
+    assert len(state.told) < state.header["budget"]["experiments"]
+    page = render_report(path, {"cannot": "nobody asked"})
+    assert "Not every target was reached" in page
+    assert "All experiments of the budget" not in page
+    Show(as_json=False).finished(RunResult(state, path, None, 1.0, state.stop_detail))
+    said = capsys.readouterr().out
+    assert "Not every target was reached" in said
+    assert "is spent" not in said
 
 
 @pytest.mark.parametrize(("kind", "n"), [("target_done", 1), ("dosing", 3)])
