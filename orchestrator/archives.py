@@ -98,9 +98,20 @@ def gather(loaded: LoadedCampaign) -> list[dict[str, Any]]:
     return found
 
 
+def learns_from_archives(config: CampaignConfig) -> bool:
+    """Whether the campaign's strategy has a model that takes notice of them."""
+    from planners import strategy
+    from planners.modelled import Modelled
+
+    return isinstance(strategy(config.planner.strategy), Modelled)
+
+
 def left_out(loaded: LoadedCampaign, found: Sequence[Mapping[str, Any]]) -> tuple[Problem, ...]:
     """What deserves to be known of gathered archives: the experiments that a planner would not be told of, counted."""
     notes: list[Problem] = []
+    if found and not learns_from_archives(loaded.config):
+        message = f"the strategy {loaded.config.planner.strategy!r} takes no notice of archives"
+        notes.append(loaded.campaign_source.problem(("archives",), message, at_key=True, offending=""))
     for archive in found:
         missing = archive["outside"] + archive["off_steps"]
         if missing:
@@ -235,6 +246,10 @@ class _Reading:
             lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
         except csv.Error as error:
             raise self.problem(("file",), f"not a table: {error}") from None
+        wanted = [*entry.inputs.values(), entry.peak, entry.fwhm, entry.quantum_yield, entry.peak_sd]
+        for column in wanted:
+            if column is not None and names.count(column.column) > 1:
+                raise self.problem(("file",), f"{names.count(column.column)} columns are called {column.column!r}")
         for line, cells in lines:
             if len(cells) != len(names):
                 raise self.problem(("file",), f"line {line} has {len(cells)} cells for {len(names)} columns")

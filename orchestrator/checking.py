@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.archives import gather, left_out
+from orchestrator.archives import gather, learns_from_archives, left_out
 from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
 from orchestrator.errors import ConfigError
 from orchestrator.goal import sentence
 from orchestrator.preflight import PreflightReport, preflight
+from orchestrator.reagent_budget import in_words as reagent_words
 from orchestrator.targets import targets_of
 from orchestrator.yaml_source import parse, read_text
 
@@ -85,10 +87,11 @@ def validate_file(path: Path) -> Checked:
 
 @dataclass(frozen=True)
 class Explained:
-    """What a campaign would do."""
+    """What a campaign would do. ``archives``: how many experiments of each it would learn from."""
 
     loaded: LoadedCampaign
     report: PreflightReport
+    archives: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The explanation for ``--json``."""
@@ -115,6 +118,7 @@ class Explained:
             "acquisition": config.planner.acquisition,
             "cost": config.planner.cost,
             "constraints": list(config.constraints),
+            "archives": dict(self.archives),
             **self.report.as_dict(),
         }
 
@@ -135,8 +139,9 @@ class Explained:
         if config.constraints:
             lines += ["where", *(f"  {constraint}" for constraint in config.constraints)]
         lines += [
-            f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out, "
-            f"for at most {config.budget.experiments} experiments or {config.budget.reactor_time_s / 3600:g} h."
+            f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out"
+            f"{_less(self.archives)}, for at most {config.budget.experiments} experiments or "
+            f"{config.budget.reactor_time_s / 3600:g} h{reagent_words(config)}."
             + (" Each target gets an equal share of the experiments that those before it have left." if others else "")
             + ACQUISITIONS[config.planner.acquisition]
             + COSTS[config.planner.cost],
@@ -164,6 +169,12 @@ class Explained:
         return "\n".join(lines)
 
 
+def _less(archives: Mapping[str, int]) -> str:
+    """What the experiments of archives take off the initial design, in words."""
+    parts = ", ".join(f"{name} ({count} experiments)" for name, count in archives.items())
+    return f", less one for every recipe with a reading in the archives {parts}" if parts else ""
+
+
 def _percent(share: float) -> str:
     """A share in per cent; with two digits where it is below one."""
     return f"{100 * share:.2g} %" if 0.0 < share < 0.01 else f"{100 * share:.0f} %"
@@ -184,8 +195,11 @@ def _span(entry: Input) -> str:
 def explain_file(path: Path) -> Explained:
     """Work out what a campaign would do. Raises ConfigError with what is wrong with its files, archives included."""
     loaded = load_campaign(path)
-    gather(loaded)
-    return Explained(loaded, preflight(loaded))
+    found = gather(loaded)
+    report = preflight(loaded)
+    noted = replace(report, warnings=(*report.warnings, *left_out(loaded, found)))
+    learnt = {each["name"]: len(each["rows"]) for each in found} if learns_from_archives(loaded.config) else {}
+    return Explained(loaded, noted, learnt)
 
 
 def _each_experiment(residence_times: float, experiment_s: tuple[float, float, float], rig: RigConfig) -> str:

@@ -37,6 +37,7 @@ from orchestrator.plumbing import (
     stock_in,
     sweep_s,
 )
+from orchestrator.reagent_budget import beyond_syringes, soon_used
 
 SAMPLES = 512
 MAX_CORNERS = 256
@@ -373,11 +374,8 @@ class _Preflight:
             elif affordable < count:
                 message = f"{holds} last for about {affordable:.0f} of {count} experiments"
                 self._warn(("budget", "experiments"), message)
-        for pump, allowed in (budget.reagent_ul or {}).items():
-            held = figures.pumps[pump].syringe_ul
-            if allowed > held:
-                path = ("budget", "reagent", pump)
-                self._problem(path, f"more than the syringe of {pump!r} holds", allowed=f"up to {held / 1000:g} ml")
+        self._problems += beyond_syringes(self._campaign_file, self._campaign, figures.pumps)
+        self._warnings += soon_used(self._campaign_file, self._campaign, figures.pumps)
         if figures.reactor_s > budget.reactor_time_s:
             wanted, given = figures.reactor_s / 3600.0, budget.reactor_time_s / 3600.0
             self._warn(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import archives, planning
-from orchestrator.checking import validate_file
+from orchestrator.checking import explain_file, validate_file
 from orchestrator.config import LoadedCampaign, load_campaign
 from orchestrator.deciders import LiveDecider
 from orchestrator.errors import ConfigError
@@ -122,6 +122,35 @@ def test_the_journal_keeps_what_was_read_and_the_planner_is_told(tmp_path: Path)
     assert [o.failed for o in archive.observations] == [False, True]
     assert archive.observations[0].peak_ev == pytest.approx(2.25, abs=1e-4)
     assert len(header["archives"][0]["rows_sha256"]) == 64
+
+
+def test_explain_says_what_a_campaign_learns_from_and_what_that_takes_off_its_initial_design(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    rig = (ROOT / "configs" / "rigs" / "perovskite-bench.yaml").as_posix()
+    loaded = campaign(tmp_path, TABLE, **{"../rigs/perovskite-bench.yaml": rig})
+    explained = explain_file(loaded.campaign_path)
+    less = "after 8 experiments that spread out, less one for every recipe with a reading in the archives before"
+    assert f"{less} (2 experiments), for at most 25 experiments" in explained.text()
+    assert "archives.before: left out of its 3 experiments: 1 outside" in explained.text()
+    assert explained.as_dict()["archives"] == {"before": 2}
+
+
+def test_a_strategy_that_takes_no_notice_of_archives_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    rig = (ROOT / "configs" / "rigs" / "perovskite-bench.yaml").as_posix()
+    changes = {"../rigs/perovskite-bench.yaml": rig, "strategy: ensemble": "strategy: sobol"}
+    loaded = campaign(tmp_path, TABLE, **changes)
+    said = "archives: the strategy 'sobol' takes no notice of archives"
+    assert said in validate_file(loaded.campaign_path).text()
+    explained = explain_file(loaded.campaign_path)
+    assert said in explained.text()
+    assert "8 experiments that spread out, for at most" in explained.text()
+
+
+def test_a_table_with_two_columns_of_the_name_that_is_wanted_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_text("x_I,ratio,t,T,peak,sd,peak\n0.5,1.3,1,393,551,2,651\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="2 columns are called 'peak'"):
+        archives.gather(campaign(tmp_path, TABLE.partition("    fwhm:")[0]))
 
 
 @pytest.mark.parametrize(

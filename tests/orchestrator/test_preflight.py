@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checking import Explained
 from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
 from orchestrator.errors import EXIT_REFUSED, ConfigError, PreflightError
 from orchestrator.plumbing import pump_flows
@@ -264,3 +265,14 @@ def test_values_beyond_the_rigs_limits_are_shown_where_they_stand() -> None:
 def test_one_mistake_that_leaves_no_recipe_is_one_problem(edit: tuple[str, str]) -> None:
     (problem,) = preflight(changed(campaign=edit)).problems
     assert "none of" not in problem.message or "temperature <= 10 degC" in problem.message
+
+
+def test_a_budget_of_reagent_that_ends_before_the_experiments_do_is_noted_and_explained() -> None:
+    scant = changed(campaign=("  reactor_time: 24 h", "  reactor_time: 24 h\n  reagent: {halide: 100 µl}"))
+    report = preflight(scant)
+    expected_ul = report.figures.pumps["halide"].expected_ul
+    (note,) = (each for each in report.warnings if each.path == "budget.reagent.halide")
+    assert note.message == f"0.1 ml of 'halide' last for about {25 * 100.0 / expected_ul:.2g} of 25 experiments"
+    assert "for at most 25 experiments or 24 h or 0.1 mL of 'halide'." in Explained(scant, report).text()
+    ample = changed(campaign=("  reactor_time: 24 h", "  reactor_time: 24 h\n  reagent: {halide: 19 ml}"))
+    assert not any("budget.reagent" in each.path for each in preflight(ample).warnings)
