@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from orchestrator.config.campaign import CampaignConfig
@@ -88,11 +89,14 @@ def _targets(document: Document, campaign: CampaignConfig, rig: RigConfig) -> It
 
 def _in_window(document: Document, path: Path, target_ev: float, rig: RigConfig) -> Iterator[Problem]:
     window, wavelength = rig.detector.emission_nm, EV_NM / target_ev
-    if window.low <= wavelength <= window.high:
+    # The ends belong to it: there and back between nm and eV is off by some last digits.
+    if window.low * (1.0 - 1e-9) <= wavelength <= window.high * (1.0 + 1e-9):
         return
     seen = "emission" if rig.detector.sees_emission else "absorption"
-    message = f"a target at {wavelength:.0f} nm lies outside the detector's {seen} window"
-    allowed = f"{EV_NM / window.high:.2f} eV to {EV_NM / window.low:.2f} eV"
+    message = f"a target at {wavelength:.4g} nm lies outside the detector's {seen} window"
+    # Rounded inwards, so that what is said to be allowed is.
+    low_ev, high_ev = math.ceil(1e4 * EV_NM / window.high) / 1e4, math.floor(1e4 * EV_NM / window.low) / 1e4
+    allowed = f"{low_ev:g} eV to {high_ev:g} eV, or {window.low:g} nm to {window.high:g} nm"
     yield document.problem((*path, "target"), message, allowed=allowed)
 
 
@@ -175,7 +179,7 @@ def _plateau(document: Document, campaign: CampaignConfig) -> Iterator[Problem]:
         ("desirability", "improvement") if wanted.desirability is not None else ("improvement", "desirability")
     )
     given = {"improvement": rule.improvement_ev, "desirability": rule.desirability}
-    if given[needed] is None:
+    if given[needed] is None and given[other] is None:
         what = "of the overall desirability" if needed == "desirability" else "of the distance from the target"
         yield document.problem(("stop", "plateau"), f"what counts as no improvement {what}? Add {needed}", at_key=True)
     if given[other] is not None:

@@ -12,9 +12,14 @@ def check_planner(document: Document, campaign: CampaignConfig) -> list[Problem]
     """Everything that is wrong with the planner of a campaign."""
     planner = campaign.planner
     problems = [*_check_acquisition(document, campaign), *_check_settings(document, campaign)]
-    if planner.initial > campaign.budget.experiments:
-        message = f"more initial experiments than the budget of {campaign.budget.experiments} allows"
+    most = campaign.budget.experiments
+    if planner.initial > most and "initial" in planner.model_fields_set:
+        message = f"more initial experiments than the budget of {most} allows"
         problems.append(document.problem(("planner", "initial"), message))
+    elif planner.initial > most:
+        message = f"fewer than the {planner.initial} initial experiments that a planner makes unless told otherwise"
+        allowed = f"{planner.initial} or more, or planner: {{initial: {most}}}"
+        problems.append(document.problem(("budget", "experiments"), message, allowed=allowed))
     if planner.cost != "none" and planner.strategy not in WEIGHS_COST:
         message = f"the strategy {planner.strategy!r} does not weigh what an experiment costs"
         allowed = f"none, or a strategy of {', '.join(WEIGHS_COST)}"

@@ -155,6 +155,18 @@ def test_a_broken_rig_and_a_broken_campaign_are_reported_together(quickstart: Lo
     assert [problem.file for problem in caught.value.problems] == ["campaign.yaml", "rig.yaml"]
 
 
+def test_a_budget_below_the_initial_experiments_that_nobody_asked_for_is_the_mistake(
+    quickstart: LoadedCampaign,
+) -> None:
+    text = quickstart.campaign_text.replace("experiments: 25", "experiments: 1")
+    with pytest.raises(ConfigError) as caught:
+        parse_campaign(re.sub(r"(?m)^  initial: 8.*\n", "", text), "c", quickstart.rig_text, "r")
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.offending) == ("budget.experiments", "1")
+    assert "fewer than the 8 initial experiments" in problem.message
+    assert problem.allowed == "8 or more, or planner: {initial: 1}"
+
+
 def test_problems_are_complete_for_machines(quickstart: LoadedCampaign) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_campaign(

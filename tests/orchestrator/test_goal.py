@@ -183,8 +183,9 @@ def test_an_objective_that_makes_no_sense_is_refused_where_it_stands(objective: 
 def test_a_plateau_is_told_by_what_the_objective_counts(plateau: str, objective: str, words: str) -> None:
     good = small()
     text = good.campaign_text.replace(WEIGHTS, objective) + f"  plateau: {plateau}\n"
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=words) as caught:
         parse_campaign(text, "c.yaml", good.rig_text, "r.yaml")
+    assert len(caught.value.problems) == 1
 
 
 @pytest.mark.parametrize("objective", [DESIRABLE, ORDER])

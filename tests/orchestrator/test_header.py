@@ -13,7 +13,7 @@ from tests.orchestrator.rehearsal import small
 
 OUTSIDE = [
     (Overrides(target="0.5 eV"), '--target "0.5 eV": a target at 2480 nm lies outside the detector\'s emission window'),
-    (Overrides(target="2480 nm"), "(allowed: 1.55 eV to 2.97 eV)"),
+    (Overrides(target="2480 nm"), "(allowed: 1.5499 eV to 2.9661 eV, or 418 nm to 800 nm)"),
     (Overrides(seed=2**31), "--seed 2147483648: from 0 to 2147483647"),
 ]
 
@@ -23,6 +23,11 @@ def test_what_the_file_could_not_say_is_refused(overrides: Overrides, said: str)
     with pytest.raises(UsageRefused) as refused:
         overrides.applied(small())
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("target", ["418 nm", "800 nm", "1.5499 eV", "2.9661 eV"])
+def test_the_ends_of_the_detectors_window_are_targets_too(target: str) -> None:
+    assert Overrides(target=target).applied(small()).config.objective.peak is not None
 
 
 @pytest.mark.parametrize("overrides", [overrides for overrides, _ in OUTSIDE])
