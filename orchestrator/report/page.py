@@ -157,9 +157,10 @@ def _row(e: Experiment, state: RunState, judged: wanted.Judged | None) -> dict[s
     if e.refused is not None:
         outcome, tone, detail = "refused", "no", e.refused
     elif e.accepted:
-        inside = target is not None and tolerance is not None and abs(e.peak_ev or 0) > 0
-        hit = inside and abs((e.peak_ev or 0.0) - (target or 0.0)) <= (tolerance or 0.0)
-        if judged is not None and e.target == state.target:
+        miss = None if target is None else e.error_ev(target)
+        # As the campaign judges it: with its standard error, since on the edge a repeat is out as often as in.
+        hit = miss is not None and tolerance is not None and abs(miss) + (e.peak_sd_ev or 0.0) <= tolerance
+        if judged is not None:
             hit = judged.reached[e.n]
         outcome, tone, detail = ("on target", "yes", "") if hit else ("measured", "", "")
     elif e.told:

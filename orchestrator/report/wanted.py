@@ -33,8 +33,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Judged:
-    """An objective's view of a run. ``reached``: by experiment, whether it was all that is wanted. ``of_light``: it
-    wants the light of a spectrum."""
+    """An objective's view of a run. ``reached``: by experiment, whether it was all that is wanted of its own target.
+    ``of_light``: it wants the light of a spectrum."""
 
     sentence: str
     parts: tuple[Part, ...]
@@ -47,23 +47,25 @@ class Judged:
 def judged(material: Material) -> Judged | None:
     """The view of the present target's objective; None where the peak, or nothing that is understood, is wanted."""
     from orchestrator.header import loaded_from
-    from orchestrator.targets import present
+    from orchestrator.targets import aimed, present
 
     state = material.state
     if not state.header.get("wanted"):
         return None
     try:
-        config = present(loaded_from(state.header).config, state)
+        campaign = loaded_from(state.header).config
     except (LumiflowError, KeyError, TypeError, ValueError):
         return None
+    config = present(campaign, state)
     chosen, of = _chosen(config, state)
+    own = {e.n: aimed(campaign, e.target - 1) for e in state.experiments}
     return Judged(
         sentence=f"{'The peak,' if config.objective.shape is None else 'A spectrum'} {goal.sentence(config)}",
         parts=_parts(config, chosen) if chosen else (),
         of=of,
-        reached={e.n: goal.reached(config, e) for e in state.experiments},
+        reached={e.n: goal.reached(own[e.n], e) for e in state.experiments},
         of_light=config.objective.shape is not None,
-        figure=_figure(config, material, chosen),
+        figure=_figure(config, material, chosen, own),
     )
 
 
@@ -177,14 +179,18 @@ def amount(output: str, value: float | None) -> str:
     return f"{1e3 * value:.0f} meV" if output == "fwhm_ev" else f"{100.0 * value:.0f} %"
 
 
-def _figure(config: CampaignConfig, material: Material, chosen: Sequence[Experiment]) -> tuple[str, Markup] | None:
+def _figure(
+    config: CampaignConfig, material: Material, chosen: Sequence[Experiment], own: Mapping[int, CampaignConfig]
+) -> tuple[str, Markup] | None:
     if config.objective.shape is not None:
         return _spectra(config, material, chosen)
-    return _desirabilities(config, material.state)
+    return _desirabilities(config, material.state, own)
 
 
-def _desirabilities(config: CampaignConfig, state: RunState) -> tuple[str, Markup] | None:
-    """The overall desirability over experiment number, and what is enough."""
+def _desirabilities(
+    config: CampaignConfig, state: RunState, own: Mapping[int, CampaignConfig]
+) -> tuple[str, Markup] | None:
+    """The overall desirability over experiment number, each by its own target, and what is enough."""
     said = config.objective.desirability
     seen = [e for e in state.experiments if e.accepted and e.peak_ev is not None]
     if said is None or not seen:
@@ -195,10 +201,11 @@ def _desirabilities(config: CampaignConfig, state: RunState) -> tuple[str, Marku
     plot.y_axis("overall desirability", linear_ticks(0.0, 1.0, 6))
     plot.x_axis("experiment", counted(last), lambda tick: f"{tick:.0f}")
     for e in seen:
-        value = 1.0 - goal.best_loss(config, [e])
+        value = 1.0 - goal.best_loss(own[e.n], [e])
         tip = f"{described(e, state.target_of(e))}, desirability {value:.2f}"
         plot.dot((e.n, value), "circle" if e.of is None else "diamond", tip, emission_colour(e.peak_ev or 0.0))
-    caption = "Overall desirability, experiment by experiment; the band is enough"
+    each = "experiment by experiment" if len(state.targets) < 2 else "each experiment by its own target"
+    caption = f"Overall desirability, {each}; the band is enough"
     return caption, plot.render("Overall desirability over experiment number")
 
 
