@@ -254,7 +254,7 @@ class Journal:
         self._connection.close()
         if self._lock is not None:
             if not self._sealed and self._failed is None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, sqlite3.Error):
                     seal(self.path)
             self._lock.release()
 
@@ -302,7 +302,7 @@ class Journal:
             with self._transaction() as connection:
                 connection.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", blobs.items())
                 connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", event.row())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._failed = error
             raise JournalError(f"{self.path}: event {event.seq} ({event.kind}) is not written: {error}") from error
         self._seq, self._head, self.last_t_s = event.seq, event.hash, event.t_s
@@ -319,14 +319,18 @@ class Journal:
             with self._transaction() as connection:
                 check = host_check(self._seq, key, text)
                 connection.execute("INSERT INTO host VALUES (?, ?, ?, ?)", (self._seq, key, text, check))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._failed = error
             raise JournalError(f"{self.path}: host fact {key!r} could not be written: {error}") from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """BEGIN, then COMMIT or ROLLBACK. Raises sqlite3.Error; RuntimeError in a thread that runs an event loop."""
+        """BEGIN, then COMMIT or ROLLBACK. Raises sqlite3.Error, OSError where the file is no longer in its place;
+        RuntimeError in a thread that runs an event loop.
+        """
         _refuse_event_loop(self.path)
+        if not self.path.exists():  # POSIX lets go on writing what was deleted or moved, and nobody would find it
+            raise FileNotFoundError("the file has been deleted or moved; put it back, beside its -wal")
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:

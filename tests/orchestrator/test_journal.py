@@ -267,6 +267,45 @@ def test_a_journal_that_failed_to_write_is_closed_to_writing(tmp_path: Path) -> 
     run(main())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes and moves no file that is open")
+@pytest.mark.parametrize("how", ["deleted", "moved", "with its folder"])
+def test_a_journal_that_has_left_its_place_is_not_written_on_where_nobody_would_find_it(
+    tmp_path: Path, how: str
+) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    path, moved = folder / "run.journal", tmp_path / "elsewhere.journal"
+
+    async def main() -> None:
+        with Journal.create(path, UtcClock(asyncio.get_running_loop())) as journal:
+            await journal.append("told", {"n": 0})
+            if how == "with its folder":
+                shutil.rmtree(folder)
+            else:
+                path.unlink() if how == "deleted" else path.rename(moved)
+            with pytest.raises(JournalError, match="deleted or moved"):
+                await journal.append("told", {"n": 1})
+
+    run(main())
+    if how == "moved":
+        moved.rename(path)
+        with Journal.open(path, readonly=True) as journal:
+            assert [event.data["n"] for event in journal.events()] == [0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")
+def test_a_journal_that_is_gone_when_it_is_closed_fails_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+
+    async def main() -> None:
+        with Journal.create(folder / "run.journal", UtcClock(asyncio.get_running_loop())) as journal:
+            await journal.append("told", {"n": 0})
+            shutil.rmtree(folder)
+
+    run(main())
+
+
 def test_concurrent_appends_keep_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
     async def main() -> list[int]:
         with Journal.create(tmp_path / "run.journal", UtcClock(asyncio.get_running_loop())) as journal:
