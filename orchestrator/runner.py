@@ -245,6 +245,9 @@ def _as_recorded(path: Path, options: RunOptions, loaded: LoadedCampaign, show: 
             f"{path} ran on {'hardware' if first.data['mode'] == 'hardware' else 'twins'}: resume it there"
         )
     recorded = loaded_from(first.data)
+    if recorded.config.name != loaded.config.name:
+        whose = f"{path} holds a run of {recorded.config.name!r}, and not of {loaded.config.name!r}"
+        raise UsageRefused(f"{whose}: give the campaign file that it was begun with, or another journal")
     read = [(each.campaign_text, each.rig_text, each.config.objective.shape) for each in (recorded, loaded)]
     if read[0] != read[1]:
         show.say("the files have changed since; the run goes on with what they said when it began")

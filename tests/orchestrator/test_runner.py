@@ -16,6 +16,7 @@ from typing import cast
 import pytest
 
 from orchestrator.campaign import Campaign
+from orchestrator.errors import UsageRefused
 from orchestrator.journal import Event, Journal
 from orchestrator.runner import RunOptions, RunResult, run_campaign, stem_of
 from orchestrator.show import Show
@@ -92,6 +93,14 @@ def test_a_resumed_run_on_twins_that_was_killed_does_not_end_where_its_operator_
     again = run(campaign, Watcher(), resume=True)
     assert (again.state.stop_reason, len(again.state.told)) == ("budget_experiments", 2)
     assert kinds(again).count("resumed") == 2
+
+
+def test_a_journal_of_another_campaign_is_not_taken_up(campaign: Path) -> None:
+    with pytest.raises(Killed):
+        run(campaign, Watcher("dosing", 1, die))
+    campaign.write_text(campaign.read_text().replace("name: quickstart", "name: another"))
+    with pytest.raises(UsageRefused, match="holds a run of 'quickstart', and not of 'another'"):
+        run(campaign, Watcher(), resume=True)
 
 
 def test_a_resumed_run_shows_its_readings_against_its_target_and_with_their_recipes(
