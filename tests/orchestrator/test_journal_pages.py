@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import JournalError
 from orchestrator.journal import Journal, JournalDamaged, recover
-from orchestrator.journal_pages import look_through
+from orchestrator.journal_pages import NotARecord, Pages, look_through
 from orchestrator.journal_store import JournalNewer
 from tests.crash.bit_flips import Said, journal, said
 from tests.crash.power_loss import NAME
@@ -35,6 +35,16 @@ def laid_out(folder: Path, content: bytes, *damages: tuple[int, bytes]) -> Path:
     path = folder / NAME
     path.write_bytes(bytes(altered))
     return path
+
+
+@pytest.mark.parametrize("page_size", [512, PAGE, 65536])
+@pytest.mark.parametrize("number", [0, 10_000, 2**32 - 1])
+def test_a_pointer_to_a_page_that_is_not_there_is_no_failure_of_the_disk(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path, number: int, page_size: int
+) -> None:
+    path = laid_out(tmp_path, closed[1])
+    with Pages(path, page_size) as pages, pytest.raises(NotARecord):
+        pages.page(number)
 
 
 def root_of(path: Path, table: str) -> int:
