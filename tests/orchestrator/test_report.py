@@ -173,7 +173,7 @@ def test_an_unfinished_run_has_a_report_too(tmp_path: Path, experiments: int) ->
     html = render_report(tmp_path / "run.journal")
     text = Outline(html).text
     assert "Not finished" in text
-    assert ("no emission measured yet" in text) == (experiments == 0)
+    assert ("no emission was measured yet" in text) == (experiments == 0)
     drawings(html)
 
 
@@ -203,7 +203,22 @@ def test_a_run_that_only_failed_and_tripped_says_so(tmp_path: Path) -> None:
     assert "Ended by a fault" in text
     assert "over-pressure on pressure: 412.0 kPa, limit 400.0 kPa" in text
     assert "the pump cannot go so slowly" in text
-    assert "no emission measured yet" in text
+    assert "no reading was accepted yet" in text
+
+
+def test_a_run_that_ended_without_an_accepted_reading_is_not_said_to_have_measured_nothing_yet(tmp_path: Path) -> None:
+    async def main() -> None:
+        with Journal.create(tmp_path / "run.journal", UtcClock(asyncio.get_running_loop())) as journal:
+            run = Run(journal)
+            await run.begin()
+            await run.experiment(1, None)
+            ended = {"stop_reason": "budget_experiments", "detail": "", "reactor_s": 900.0, "reagent_ul": {}}
+            await journal.append("ended", ended)
+
+    run_virtual(main())
+    text = Outline(render_report(tmp_path / "run.journal")).text
+    assert "no reading was accepted" in text
+    assert "yet" not in text
 
 
 def test_the_page_says_what_was_seen_of_the_lamp_and_which_experiment_was_disturbed(tmp_path: Path) -> None:
