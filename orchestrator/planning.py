@@ -86,6 +86,9 @@ def request(config: CampaignConfig, rig: RigConfig, state: RunState, *, target: 
     )
 
 
+LEAST_READINGS = 2
+"""Of an output that was read less often no model is made, and what stands in its place is no prediction."""
+
 LEAST_UL = 1.0
 """No experiment counts as cheaper than this: one of nothing but solvent would be worth any number of others."""
 
@@ -237,13 +240,15 @@ def recommended_data(
 
 
 def read_outputs(config: CampaignConfig, state: RunState) -> frozenset[str]:
-    """The outputs that anybody has read, here or in the archives: of others a model knows nothing to predict."""
+    """The outputs that were read twice, here or in the archives: of others a model knows nothing to predict."""
     outputs = objective(config).outputs
-    read = {output for output in outputs if any(each.reading(output) is not None for each in state.experiments)}
-    for archive in of_header(state.header):
-        for seen in archive.observations:
-            read |= {output for output in outputs if getattr(seen, output, None) is not None}
-    return frozenset(read)
+    archived = [seen for archive in of_header(state.header) for seen in archive.observations]
+    times = {
+        output: sum(each.reading(output) is not None for each in state.experiments)
+        + sum(getattr(seen, output, None) is not None for seen in archived)
+        for output in outputs
+    }
+    return frozenset(output for output, count in times.items() if count >= LEAST_READINGS)
 
 
 def intervals(predicted: Mapping[str, Interval], read: Collection[str]) -> dict[str, dict[str, float]]:

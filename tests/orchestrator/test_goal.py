@@ -11,7 +11,7 @@ from orchestrator.checking import Explained
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.errors import ConfigError
 from orchestrator.header import Overrides, header_of
-from orchestrator.planning import request
+from orchestrator.planning import read_outputs, request
 from orchestrator.preflight import preflight
 from orchestrator.run_state import Experiment, RunState
 from orchestrator.stopping import decide_stop, wanted_replicate
@@ -186,6 +186,12 @@ def test_a_plateau_is_told_by_what_the_objective_counts(plateau: str, objective:
     with pytest.raises(ConfigError, match=words) as caught:
         parse_campaign(text, "c.yaml", good.rig_text, "r.yaml")
     assert len(caught.value.problems) == 1
+
+
+def test_an_output_is_predicted_once_it_was_read_twice() -> None:
+    config = small().config
+    assert read_outputs(config, state(read(1, 90.0, 0.5))) == frozenset()
+    assert read_outputs(config, state(read(1, 90.0, 0.5), read(2, 95.0, None))) == {"peak_ev", "fwhm_ev"}
 
 
 @pytest.mark.parametrize("objective", [DESIRABLE, ORDER])
