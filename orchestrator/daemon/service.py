@@ -61,6 +61,7 @@ class Daemon:
         self._decider = decider
         self._watch = watch
         self._closed = False
+        self._named: set[str] = set()
         loaded.runs.mkdir(parents=True, exist_ok=True)
         self.stations: dict[str, Station] = {}
         try:
@@ -173,13 +174,18 @@ class Daemon:
         return Station(place, self.feed, bench, self._next_id, self._now)
 
     def _next_id(self, campaign: str) -> str:
-        """A run's name that no run and no job has had: the campaign's, and a number."""
+        """A run's name that no run and no job has had: the campaign's, and a number.
+
+        A name is taken once it was given: two rigs may ask before either has written its submission down.
+        """
         stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", campaign).strip(".-")[:80] or "campaign"
-        taken = {path.stem for path in self.loaded.runs.glob("*.sqlite")}
+        taken = {path.stem for path in self.loaded.runs.glob("*.sqlite")} | self._named
         for station in self.stations.values():
             taken.update(station.ledger.jobs)
         numbers = [int(match[1]) for name in taken if (match := re.fullmatch(rf"{re.escape(stem)}-(\d{{4,}})", name))]
-        return f"{stem}-{max(numbers, default=0) + 1:04d}"
+        name = f"{stem}-{max(numbers, default=0) + 1:04d}"
+        self._named.add(name)
+        return name
 
     def _now(self) -> tuple[float, str]:
         t_s = self._clock.t_s()

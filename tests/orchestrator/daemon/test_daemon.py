@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,21 @@ def test_two_rigs_run_side_by_side(tmp_path: Path) -> None:
         assert {info.rig for info in await desk.daemon.runs()} == {"left", "right"}
 
     life(daemon_file(tmp_path, "left", "right"), story)
+
+
+def test_one_campaign_for_two_rigs_at_one_instant_becomes_two_runs(tmp_path: Path) -> None:
+    rigs = ("left", "right")
+
+    async def story(desk: Desk) -> None:
+        for rig in rigs:
+            await desk.ask("pause", rig)
+        for _ in range(3):
+            text = campaign_text(1)
+            outcomes = await asyncio.gather(*(desk.ask("submit", rig, campaign=text) for rig in rigs))
+            assert len({outcome.job for outcome in outcomes}) == 2
+        assert len(await desk.daemon.runs()) == 6
+
+    life(daemon_file(tmp_path, *rigs), story)
 
 
 def test_pause_resume_hold_and_stop_do_what_they_say_and_say_it_clearly(tmp_path: Path) -> None:
