@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.daemon.config import LoadedDaemon, load_daemon
-from orchestrator.daemon.edges import Edges, start_edges
-from orchestrator.daemon.http import serve_http
+from orchestrator.daemon.edges import Edges, prepare_edges
+from orchestrator.daemon.http import prepare_http
 from orchestrator.daemon.logs import log_to_stderr
 from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.promptness import stay_prompt
@@ -78,9 +78,12 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
     heart.listen(end)
     with never_suspended(loop, _log.warning):
         try:
+            # What the file asks for and cannot be had is refused before any rig is touched.
+            server = prepare_http(daemon, loaded)
+            edges = await prepare_edges(daemon, loaded)
             await daemon.start(paused=paused)
-            server = await serve_http(daemon, loaded)
-            edges = await start_edges(daemon, loaded)
+            await server.start()
+            edges.start()
             stay_prompt()
             heart.ready()
             await ending.wait()

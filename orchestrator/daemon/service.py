@@ -24,7 +24,7 @@ from orchestrator.daemon.present import Place
 from orchestrator.daemon.runs import Shelf
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.verbs import carry_out
-from orchestrator.errors import JournalError, UnknownRun
+from orchestrator.errors import JournalError, UnknownRun, UsageRefused, in_words
 from orchestrator.guardian import Heart
 from orchestrator.guardian.diary import FILE, Rescue, rescues
 from orchestrator.sitting import installed_version
@@ -40,7 +40,8 @@ class Daemon:
 
     ``heart``: the line to the guardian. ``decider``: who answers for the planner; None plans in a thread of the
     daemon. ``watch``: makes the interlocks of twins; None makes the usual ones. Raises JournalError at construction
-    when a rig's journal cannot be opened, JournalLocked when another daemon has it.
+    when a rig's journal cannot be opened, JournalLocked when another daemon has it, UsageRefused for a folder of runs
+    that cannot be made.
     """
 
     def __init__(
@@ -62,7 +63,10 @@ class Daemon:
         self._watch = watch
         self._closed = False
         self._named: set[str] = set()
-        loaded.runs.mkdir(parents=True, exist_ok=True)
+        try:
+            loaded.runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageRefused(f"runs: the folder of journals cannot be made: {in_words(error)}") from error
         self.stations: dict[str, Station] = {}
         try:
             for name in loaded.rigs:

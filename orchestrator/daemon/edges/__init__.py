@@ -7,6 +7,6 @@ delivered is given up after a bounded number of tries.
 from __future__ import annotations
 
 from orchestrator.daemon.edges.config import EmailConfig, MqttConfig, NotifyConfig, WebhookConfig
-from orchestrator.daemon.edges.running import Edges, start_edges
+from orchestrator.daemon.edges.running import Edges, prepare_edges, start_edges
 
-__all__ = ["Edges", "EmailConfig", "MqttConfig", "NotifyConfig", "WebhookConfig", "start_edges"]
+__all__ = ["Edges", "EmailConfig", "MqttConfig", "NotifyConfig", "WebhookConfig", "prepare_edges", "start_edges"]

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator import units
 from orchestrator.config.quantities import Line, Quantity, Section
-from orchestrator.errors import LumiflowError
+from orchestrator.errors import EXIT_REFUSED, LumiflowError
 
 Occasion = Literal["finish", "trip", "reagent_low", "waiting"]
 Seconds = Annotated[float, Quantity(units.TIME, ge=1.0, le=7 * 86_400.0)]
@@ -24,6 +24,8 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 class SecretMissing(LumiflowError):  # noqa: N818 - what is the case
     """A secret that the daemon's file names cannot be read."""
+
+    exit_code = EXIT_REFUSED
 
 
 def _unsound(words: str) -> PydanticCustomError:

@@ -1,13 +1,16 @@
-"""Starting the edges that a daemon's file names, and letting go of them."""
+"""Preparing the edges that a daemon's file names, starting them, and letting go of them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import ssl
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.daemon.edges.config import secret
+from orchestrator.errors import UsageRefused, in_words
 
 if TYPE_CHECKING:
     from amqtt.broker import Broker
@@ -18,28 +21,36 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lumiflow.daemon")
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
 GOODBYE_S = 5.0
 """How long the edges may take to say that the daemon goes."""
 
 
 class Edges:
-    """What `start_edges` has started. A defect of an edge is logged and ends that edge alone."""
+    """What `prepare_edges` has found to be usable. A defect of an edge is logged and ends that edge alone."""
 
     def __init__(self) -> None:
         self.mqtt: MqttEdge | None = None
         self._broker: Broker | None = None
+        self._works: list[tuple[str, Work]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    def run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Have an edge run beside everything else."""
+    def add(self, name: str, work: Work) -> None:
+        """An edge that is to run beside everything else, once all of them are started."""
+        self._works.append((name, work))
 
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception:  # noqa: BLE001 - telemetry must not be able to end a run
-                _log.exception("%s has ended by a defect; the rigs go on without it", name)
+    def start(self) -> None:
+        """Have every edge run."""
+        works, self._works = self._works, []
+        for name, work in works:
+            self._tasks.append(asyncio.ensure_future(self._guarded(name, work)))
 
-        self._tasks.append(asyncio.ensure_future(guarded()))
+    async def _guarded(self, name: str, work: Work) -> None:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - telemetry must not be able to end a run
+            _log.exception("%s has ended by a defect; the rigs go on without it", name)
 
     def own(self, broker: Broker) -> None:
         """A broker to shut down at the end."""
@@ -61,9 +72,17 @@ class Edges:
 
 
 async def start_edges(conductor: Conductor, loaded: LoadedDaemon) -> Edges:
-    """Start what the file names under ``mqtt:`` and ``notify:``, in the daemon's loop.
+    """Start what the file names under ``mqtt:`` and ``notify:``, in the daemon's loop. Raises as `prepare_edges`."""
+    edges = await prepare_edges(conductor, loaded)
+    edges.start()
+    return edges
 
-    Raises SecretMissing, and UsageRefused for an embedded broker that cannot listen.
+
+async def prepare_edges(conductor: Conductor, loaded: LoadedDaemon) -> Edges:
+    """Read and look at all that the file names under ``mqtt:`` and ``notify:``; they hear the daemon from now on.
+
+    Raises SecretMissing, and UsageRefused for certificates that cannot be used and an embedded broker that cannot
+    listen.
     """
     config, beside = loaded.config, loaded.path.parent
     edges = Edges()
@@ -80,14 +99,23 @@ async def start_edges(conductor: Conductor, loaded: LoadedDaemon) -> Edges:
                 config.mqtt,
                 conductor,
                 password=None if password_file is None else secret(password_file, beside),
-                ca_file=None if ca_file is None else loaded.beside(ca_file),
+                ca_file=None if ca_file is None else _usable(loaded.beside(ca_file)),
             )
-            edges.run("MQTT", edges.mqtt.run())
+            edges.add("MQTT", edges.mqtt.run)
         for section in config.notify:
             from orchestrator.daemon.edges.notify import Notifier
 
-            edges.run("notifications", Notifier(section, conductor, beside, edges.mqtt).run())
+            edges.add("notifications", Notifier(section, conductor, beside, edges.mqtt).run)
     except BaseException:
         await edges.close()
         raise
     return edges
+
+
+def _usable(ca_file: Path) -> Path:
+    """Certificates by which a broker is known. Raises UsageRefused."""
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageRefused(f"mqtt: ca_file {ca_file} cannot be used: {in_words(error)}") from error
+    return ca_file

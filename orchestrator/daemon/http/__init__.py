@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from orchestrator.daemon.facade import Conductor
     from orchestrator.daemon.http.server import HttpServer
 
-__all__ = ["ServerRefused", "Token", "TokenBook", "load_tokens", "serve_http", "token_of"]
+__all__ = ["ServerRefused", "Token", "TokenBook", "load_tokens", "prepare_http", "serve_http", "token_of"]
 
 
 async def serve_http(conductor: Conductor, loaded: LoadedDaemon) -> HttpServer:
-    """Listen as a daemon file says, in the running loop; the server accepts when this returns.
+    """Listen as a daemon file says, in the running loop; the server answers when this returns.
+
+    Raises ServerRefused as `prepare_http`.
+    """
+    server = prepare_http(conductor, loaded)
+    await server.start()
+    return server
+
+
+def prepare_http(conductor: Conductor, loaded: LoadedDaemon) -> HttpServer:
+    """The server that a daemon file asks for, its address taken; who connects is answered once it has been started.
 
     Raises ServerRefused where the token file is exposed, the address is taken, or others could listen in.
     """
@@ -30,5 +40,5 @@ async def serve_http(conductor: Conductor, loaded: LoadedDaemon) -> HttpServer:
     certificate = None if config.tls is None else loaded.beside(config.tls.certificate)
     key = None if config.tls is None else loaded.beside(config.tls.key)
     server = HttpServer(conductor, config, tokens, loaded.rig_texts, certificate=certificate, key=key)
-    await server.start()
+    server.listen()
     return server

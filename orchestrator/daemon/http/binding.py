@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SEND_BUFFER_BYTES = 128 * 1024
 """What the system keeps for a client that does not read; it would grow to megabytes by itself."""
+BACKLOG = 128
+"""So many connections wait to be accepted."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -69,7 +71,7 @@ def allowed_hosts(config: HttpConfig, binding: Binding) -> frozenset[str]:
 
 
 def listening_socket(binding: Binding, port: int) -> socket.socket:
-    """A bound socket. Raises ServerRefused when the address is taken or is not this machine's."""
+    """A socket that listens. Raises ServerRefused when the address is taken or is not this machine's."""
     listener = socket.socket(binding.family, socket.SOCK_STREAM)
     try:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows lets a second program share the port otherwise
@@ -78,6 +80,7 @@ def listening_socket(binding: Binding, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
         listener.bind((binding.address, port))
+        listener.listen(BACKLOG)  # an address that is only bound may be bound by another program too
         listener.setblocking(False)
     except OSError as error:
         listener.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ class HttpServer:
         hosts = allowed_hosts(config, self._binding)
         self._guard = guarded(self.app, tokens, hosts, config.origins, scheme=self._scheme)
         self._server: _Server | None = None
+        self._listener: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = config.port
 
@@ -67,10 +69,17 @@ class HttpServer:
         address = self._binding.address
         return f"{self._scheme}://{f'[{address}]' if ':' in address else address}:{self.port}"
 
+    def listen(self) -> None:
+        """Take the address; who connects waits until `start`. Idempotent. Raises ServerRefused when it is taken."""
+        if self._listener is None:
+            self._listener = listening_socket(self._binding, self._config.port)
+            self.port = int(self._listener.getsockname()[1])
+
     async def start(self) -> None:
-        """Listen; connections are accepted when this returns. Raises ServerRefused when the address is taken."""
-        listener = listening_socket(self._binding, self._config.port)
-        self.port = int(listener.getsockname()[1])
+        """Answer, from when this returns. Raises ServerRefused when the address is taken."""
+        self.listen()
+        listener, self._listener = self._listener, None
+        assert listener is not None
         config = uvicorn.Config(
             self._guard,
             http=protocol_class(self.connections),
@@ -99,6 +108,9 @@ class HttpServer:
 
     async def stop(self) -> None:
         """End the streams, answer what has been asked, and stop listening. Idempotent."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._server is None:
             return
         self.api.closing.set()
