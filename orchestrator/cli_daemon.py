@@ -55,6 +55,7 @@ def serve(
     if guardian and steel:
         from orchestrator.guardian.__main__ import guardian_command
         from orchestrator.guardian.__main__ import main as guard
+        from orchestrator.guardian.pulse import RESTARTS
 
         timing = loaded.config.guardian
         words = guardian_command(
@@ -63,6 +64,7 @@ def serve(
             command,
             silence_s=timing.silence_s,
             stop_within_s=loaded.config.stop_timeout_s,
+            restarts=RESTARTS if timing.restart else 0,
         )
         raise typer.Exit(guard(words[3:]))
     from orchestrator.daemon.__main__ import main as daemon

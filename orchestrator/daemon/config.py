@@ -53,7 +53,10 @@ class HttpConfig(Section):
 
 
 class GuardianConfig(Section):
-    """The guardian. ``silence``: how long a rig's control loop may be silent before the guardian acts."""
+    """The guardian. ``silence``: how long a rig's control loop may be silent before the guardian acts.
+
+    ``restart``: whether a daemon that died is started again.
+    """
 
     silence_s: Annotated[float, Quantity(units.TIME, ge=0.5, le=60.0)] = 1.5
     restart: bool = True

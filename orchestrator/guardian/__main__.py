@@ -19,7 +19,7 @@ from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import EXIT_FAULT, EXIT_REFUSED, EXIT_TARGET_REACHED, LumiflowError
 from orchestrator.guardian.beat import SILENCE_LIMIT_S
 from orchestrator.guardian.diary import Diary
-from orchestrator.guardian.pulse import Restarts
+from orchestrator.guardian.pulse import RESTARTS, Restarts
 from orchestrator.guardian.rescue import Report, Rescued, Unrecorded, rescue
 from orchestrator.guardian.service import ServiceManager
 from orchestrator.guardian.watcher import STOP_WITHIN_S, Guardian, Orders
@@ -35,10 +35,12 @@ def guardian_command(
     *,
     silence_s: float = SILENCE_LIMIT_S,
     stop_within_s: float = STOP_WITHIN_S,
+    restarts: int = RESTARTS,
 ) -> list[str]:
     """The command line of a guardian. ``rigs``: the rig file of every rig that has hardware, by its name."""
     named = [word for name, path in rigs.items() for word in ("--rig", f"{name}={path}")]
     timing = ["--silence", f"{silence_s:g}", "--stop-within", f"{stop_within_s:g}"]
+    timing += ["--restarts", str(restarts)]
     return [sys.executable, "-m", "orchestrator.guardian", "--folder", str(folder), *named, *timing, "--", *command]
 
 
@@ -82,7 +84,7 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--rig", action="append", type=_named, required=True, metavar="NAME=FILE")
     parser.add_argument("--silence", type=float, default=SILENCE_LIMIT_S, help="longest silence of a control loop, s")
     parser.add_argument("--stop-within", type=float, default=STOP_WITHIN_S, help="longest polite stop, s")
-    parser.add_argument("--restarts", type=int, default=3, help="how often the daemon may be started again")
+    parser.add_argument("--restarts", type=int, default=RESTARTS, help="how often the daemon may be started again")
     parser.add_argument("--restarts-within", type=float, default=600.0, help="within so long, s")
     parser.add_argument("--make-safe", action="store_true", help="make safe what was left unsafe, start nothing")
     parser.add_argument("--all", action="store_true", help="with --make-safe: every rig named")

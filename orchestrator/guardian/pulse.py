@@ -9,6 +9,10 @@ LATE_S: Final = 0.3
 """A look that comes so much later than it was due says that this process was kept away, and the daemon perhaps too."""
 
 
+RESTARTS: Final = 3
+"""How often a daemon that died is started again before it is given up."""
+
+
 @dataclass
 class Pulse:
     """The beats of one daemon, from its start to its death. ``limit_s``: how long a rig may be silent."""
@@ -55,7 +59,7 @@ class Pulse:
 class Restarts:
     """How often the daemon may be started again: ``at_most`` times in ``within_s`` seconds."""
 
-    at_most: int = 3
+    at_most: int = RESTARTS
     within_s: float = 600.0
     _when_s: list[float] = field(default_factory=list)
 

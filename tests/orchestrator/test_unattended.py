@@ -7,8 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
 from orchestrator.config import load_rig
 from orchestrator.config.rig import Unattended
+from orchestrator.guardian.pulse import Restarts
 from orchestrator.unattended import device_watchdogs, unattended_problems
 from tests.orchestrator.rehearsal import CONFIGS
 
@@ -50,3 +55,28 @@ def test_serve_refuses_before_it_touches_anything(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no watchdog of its own" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("section", "restarts"), [("", 3), ("guardian: {restart: false}\n", 0)])
+def test_the_guardian_starts_a_daemon_that_died_again_unless_the_file_says_no(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str, restarts: int
+) -> None:
+    rig = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text("utf-8")
+    (tmp_path / "rig.yaml").write_text(rig + "\nunattended:\n  heater_without_watchdog: accepted\n", "utf-8")
+    file = tmp_path / "daemon.yaml"
+    file.write_text(f"kind: daemon\nrigs:\n  bench: {{file: rig.yaml, hardware: true}}\n{section}", "utf-8")
+    heard: list[list[str]] = []
+
+    def guard(words: list[str]) -> int:
+        heard.append(words)
+        return 0
+
+    monkeypatch.setattr("orchestrator.guardian.__main__.main", guard)
+    assert CliRunner().invoke(app, ["serve", str(file)]).exit_code == 0
+    (words,) = heard
+    own = words[: words.index("--")]
+    assert own[own.index("--restarts") + 1] == str(restarts)
+
+
+def test_a_guardian_without_restarts_leaves_a_daemon_that_died_dead() -> None:
+    assert not Restarts(at_most=0).allowed(0.0)
