@@ -52,6 +52,8 @@ UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 # A blob's address is a bare SHA-256 in quotes; the hash of something else sits under a key that ends in _sha256.
 _ADDRESS = re.compile(r'(?<!_sha256":)"([0-9a-f]{64})"')
+_WORDS = frozenset({"run_started", "command", "rescued", "paused", "held", "continued", "stopping"})
+"""Kinds whose data are what people said, names and all: 64 digits among them are no address."""
 
 
 class JournalDamaged(JournalError):  # noqa: N818 - a state of the file
@@ -119,7 +121,8 @@ class Event(Draft):
 
     def blobs(self) -> set[str]:
         """Addresses of the blobs that this record refers to."""
-        return {*_ADDRESS.findall(self.data_text), *_ADDRESS.findall(self.calls_text)}
+        said = "" if self.kind in _WORDS else self.data_text
+        return {*_ADDRESS.findall(said), *_ADDRESS.findall(self.calls_text)}
 
 
 def chain_hash(prev_hash: str, seq: int, draft: Draft) -> str:

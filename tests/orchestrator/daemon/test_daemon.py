@@ -142,6 +142,24 @@ def test_what_cannot_be_done_is_answered_not_raised(tmp_path: Path) -> None:
     life(daemon_file(tmp_path), story)
 
 
+def test_names_that_look_like_a_spectrums_address_leave_every_journal_sound(tmp_path: Path) -> None:
+    digits = "0123456789abcdef" * 4
+
+    async def first(desk: Desk) -> None:
+        assert not (await desk.ask("cancel", job=digits)).accepted
+        named = await desk.ask("submit", campaign=campaign_text(1, **{"name: quickstart": f"name: '{digits}'"}))
+        assert named.accepted, named.detail
+        await desk.until("idle")
+
+    async def second(desk: Desk) -> None:
+        (info,) = await desk.daemon.runs()
+        assert (info.campaign, info.phase) == (digits, "ended")
+
+    path = daemon_file(tmp_path)
+    life(path, first)
+    life(path, second)
+
+
 def test_a_full_queue_takes_no_more_and_says_so(tmp_path: Path) -> None:
     path = daemon_file(tmp_path)
     path.write_text(path.read_text().replace("{file: rig.yaml}", "{file: rig.yaml, queue: 2}"))
