@@ -34,7 +34,7 @@ class Ledger:
 
     `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `waits`: a
     person wants nothing to begin. `ended`: job to the data of its end; `cancelled`: jobs taken out of the queue.
-    `rescued_utc`: of the newest rescue by the guardian whose flush has been entered, "" before any.
+    `rescued_utc`, `rescued_mark`: of the newest rescue by the guardian whose flush has been entered, "" before any.
     """
 
     queue: tuple[Job, ...] = ()
@@ -47,6 +47,7 @@ class Ledger:
     waits: bool = False
     boots: int = 0
     rescued_utc: str = ""
+    rescued_mark: str = ""
 
     def queued(self, job: str) -> Job | None:
         """The job of this name if it has not begun."""
@@ -123,7 +124,8 @@ def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _rescued(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, missing_ul=added(ledger.missing_ul, data["infused_ul"]), rescued_utc=data["utc"])
+    missing_ul = added(ledger.missing_ul, data["infused_ul"])
+    return replace(ledger, missing_ul=missing_ul, rescued_utc=data["utc"], rescued_mark=data.get("mark", ""))
 
 
 def _begun(ledger: Ledger, data: Data, utc: str) -> Ledger:

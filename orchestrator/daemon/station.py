@@ -25,6 +25,7 @@ from orchestrator.daemon.rig_journal import RigJournal
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
 from orchestrator.fold import advance
+from orchestrator.guardian.diary import rescues_since
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal
 from orchestrator.journal_store import Event
@@ -74,9 +75,9 @@ class Station:
         ``rescues``: all that the guardian has ever done for this rig, oldest first.
         """
         await self._write("booted", {"boot_id": boot_id, "version": version, "paused": paused})
-        for rescue in rescues:
-            if rescue.utc > self.ledger.rescued_utc:
-                await self._write("rescued", {"utc": rescue.utc, "infused_ul": dict(rescue.infused_ul)})
+        for rescue in rescues_since(rescues, self.ledger.rescued_mark, self.ledger.rescued_utc):
+            flushed = {"utc": rescue.utc, "infused_ul": dict(rescue.infused_ul), "mark": rescue.mark}
+            await self._write("rescued", flushed)
         present = self.ledger.present
         if present is not None:
             run = await asyncio.get_running_loop().run_in_executor(None, run_state, self.journal_of(present.job))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Rescue:
     """A rig that the guardian brought to its safe state: when (UTC), why, whether all went well, and the steps.
 
-    ``infused_ul``: what that took to flush the line, by pump.
+    ``infused_ul``: what that took to flush the line, by pump. ``mark``: the hash by which its journal knows its end.
     """
 
     rig: str
@@ -36,6 +36,7 @@ class Rescue:
     well: bool
     steps: tuple[Mapping[str, Any], ...]
     infused_ul: Mapping[str, float] = field(default_factory=dict)
+    mark: str = ""
 
 
 class Diary:
@@ -126,5 +127,17 @@ def rescues(path: Path) -> tuple[Rescue, ...]:
         elif event.kind == "made_safe":
             taken = tuple(steps.pop(rig, ()))
             flushed = event.data.get("infused_ul", {})
-            found.append(Rescue(rig, event.utc, causes.pop(rig, ""), bool(event.data["well"]), taken, flushed))
+            well = bool(event.data["well"])
+            found.append(Rescue(rig, event.utc, causes.pop(rig, ""), well, taken, flushed, event.hash))
     return tuple(found)
+
+
+def rescues_since(found: Sequence[Rescue], mark: str, utc: str) -> tuple[Rescue, ...]:
+    """Of rescues of one rig, oldest first, those after the one with this mark, whatever clocks have said meanwhile.
+
+    Where none has it (an earlier version noted none; the journal may be another one by now): those after ``utc``.
+    """
+    marks = [rescue.mark for rescue in found]
+    if mark and mark in marks:
+        return tuple(found[marks.index(mark) + 1 :])
+    return tuple(rescue for rescue in found if rescue.utc > utc)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from drivers import PortError
-from orchestrator.guardian.diary import Diary, rescues, unsafe_rigs
+from orchestrator.guardian.diary import Diary, Rescue, rescues, rescues_since, unsafe_rigs
 from orchestrator.guardian.pulse import Pulse, Restarts
 from orchestrator.guardian.rescue import Persistence, Report, Rescued, rescue
 from orchestrator.guardian.service import ServiceManager
@@ -221,6 +221,16 @@ def test_rescues_are_read_back_with_cause_and_steps(tmp_path: Path) -> None:
     assert (found.rig, found.cause, found.well, found.steps) == ("a", "killed", True, (step,))
     assert found.infused_ul == {"solvent": 81.5}
     assert rescues(tmp_path / "nothing.sqlite") == ()
+
+
+def test_what_was_entered_before_is_known_by_its_mark_and_where_there_is_none_by_its_time() -> None:
+    found = tuple(
+        Rescue("bench", utc, "", True, (), {}, mark) for utc, mark in (("03", "aa"), ("04", "bb"), ("01", "cc"))
+    )
+    assert [rescue.mark for rescue in rescues_since(found, "bb", "04")] == ["cc"]
+    assert [rescue.mark for rescue in rescues_since(found, "", "03")] == ["bb"]
+    assert [rescue.mark for rescue in rescues_since(found, "gone", "03")] == ["bb"]
+    assert rescues_since(found, "", "") == found
 
 
 def test_a_folder_that_cannot_be_written_keeps_nobody_from_guarding(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 
+from orchestrator import virtual_time
 from orchestrator.daemon.ledger import fold_rig
 from orchestrator.errors import JournalError, UnknownRun
 from orchestrator.fold import fold
@@ -298,6 +300,37 @@ def test_what_the_guardian_flushed_while_the_daemon_was_dead_is_missing_from_the
     run_real(guard(50.0))
     life(path, look)
     assert [left[0] - each for each in left] == [0.0, 400.0, 400.0, 450.0]
+
+
+def test_a_clock_that_was_set_back_hides_no_flush_of_the_guardian(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = daemon_file(tmp_path)
+    left: list[float] = []
+    set_back = timedelta()
+
+    class Wall(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Wall:
+            return super().now(tz) - set_back
+
+    async def look(desk: Desk) -> None:
+        left.append((await desk.rig()).syringes["solvent"].left_ul)
+
+    async def guard(infused_ul: float) -> None:
+        diary = Diary(tmp_path / "runs" / "guardian")
+        diary.note("made_safe", rig="bench", well=True, infused_ul={"solvent": infused_ul})
+        await diary.close()
+
+    monkeypatch.setattr(virtual_time, "datetime", Wall)
+    life(path, look)
+    run_real(guard(400.0))
+    life(path, look)
+    set_back = timedelta(hours=1)
+    run_real(guard(50.0))
+    life(path, look)
+    life(path, look)
+    assert [left[0] - each for each in left] == [0.0, 400.0, 450.0, 450.0]
 
 
 def test_a_campaign_ends_when_the_syringes_hold_too_little_by_the_rigs_own_record(tmp_path: Path) -> None:
