@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.daemon.config import LoadedDaemon
 from orchestrator.daemon.http.tokens import OPERATOR, token_of
-from orchestrator.errors import EXIT_REFUSED, LumiflowError
+from orchestrator.errors import EXIT_REFUSED, LumiflowError, in_words
 
 PATIENCE_S = 30.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -62,9 +62,11 @@ class Client:
             headers["Content-Type"] = "application/json"
         connection = self._connection()
         try:
+            connection.connect()
+            self._recognise(connection)
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
-            status, text = answer.status, answer.read().decode()
+            status, text = answer.status, answer.read().decode(errors="replace")
         except (OSError, HTTPException) as error:
             raise NoDaemon(f"no daemon answers at {self.url}: {error}; start it with: lumiflow serve FILE") from error
         finally:
@@ -84,8 +86,36 @@ class Client:
         host = _EVERYWHERE.get(http.host, http.host)
         if http.tls is None:
             return HTTPConnection(host, http.port, timeout=PATIENCE_S)
-        context = ssl.create_default_context(cafile=str(self.loaded.beside(http.tls.certificate)))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is known by `_recognise`
         return HTTPSConnection(host, http.port, timeout=PATIENCE_S, context=context)
+
+    def _recognise(self, connection: HTTPConnection) -> None:
+        """That it is the daemon of this file that answers, by the very certificate that the file names.
+
+        Its names are for those who come from elsewhere, and who has signed it need not be known here. Raises
+        CommandRefused; then nothing has been sent, no token either.
+        """
+        tls = self.loaded.config.http.tls
+        if tls is None:
+            return
+        path = self.loaded.beside(tls.certificate)
+        try:
+            expected = ssl.PEM_cert_to_DER_cert(_first_certificate(path.read_text("ascii")))
+        except (OSError, ValueError) as error:
+            raise CommandRefused(f"http: certificate {path} cannot be used: {in_words(error)}") from error
+        if not isinstance(connection.sock, ssl.SSLSocket) or connection.sock.getpeercert(binary_form=True) != expected:
+            raise CommandRefused(f"who answers at {self.url} does not show the certificate {path}; nothing was sent")
+
+
+def _first_certificate(text: str) -> str:
+    """The server's own of a PEM file. Raises ValueError."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    _, found, rest = text.partition(begin)
+    body, closed, _ = rest.partition(end)
+    if not (found and closed):
+        raise ValueError("it holds no certificate in PEM")
+    return f"{begin}{body}{end}\n"
 
 
 def client_of(path: Path, name: str = OPERATOR) -> Client:
