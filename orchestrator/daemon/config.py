@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,17 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from orchestrator import units
-from orchestrator.config import RigConfig, load_rig
+from orchestrator.config import (
+    EthernetPort,
+    FolderPort,
+    ModbusRtuPort,
+    ModbusTcpPort,
+    Port,
+    RigConfig,
+    SerialPort,
+    UsbPort,
+    load_rig,
+)
 from orchestrator.config.messages import problems_of
 from orchestrator.config.quantities import Line, Name, Quantity, Section
 from orchestrator.daemon.edges.config import Mqtt, NotifyConfig
@@ -138,6 +149,20 @@ def load_daemon(path: str | Path) -> LoadedDaemon:
     return LoadedDaemon(config, place, rigs, texts, paths)
 
 
+def _address(port: Port) -> str:
+    """What a port is known by, however it is set up and whichever of its names stands there."""
+    match port:
+        case SerialPort() | ModbusRtuPort():
+            return os.path.realpath(port.url) if port.url.startswith("/") else port.url.lower()
+        case ModbusTcpPort() | EthernetPort():
+            return f"socket://{port.host.lower()}:{port.tcp_port}"
+        case UsbPort():
+            name = port.serial_number
+            return "the first USB spectrometer found" if name is None else f"the USB spectrometer {name}"
+        case FolderPort():
+            return os.path.realpath(port.path)
+
+
 def _shared_ports(document: Document, config: DaemonConfig, rigs: Mapping[str, RigConfig]) -> list[Problem]:
     """Two rigs on hardware may not name the same port: each would disturb the other's devices."""
     owners: dict[str, str] = {}
@@ -146,9 +171,7 @@ def _shared_ports(document: Document, config: DaemonConfig, rigs: Mapping[str, R
         if not config.rigs[name].hardware:
             continue
         for port in rig.ports.values():
-            address = repr(port)
-            if port.kind == "usb" and port.serial_number is None:
-                address = "the first USB spectrometer found"
+            address = _address(port)
             if address in owners and owners[address] != name:
                 message = f"shares {address} with rig {owners[address]}"
                 problems.append(document.problem(("rigs", name), message))

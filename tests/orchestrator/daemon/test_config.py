@@ -1,0 +1,49 @@
+"""The daemon's file: what is wrong in it is said in words that fit the place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.daemon.config import load_daemon
+from orchestrator.errors import ConfigError
+from tests.orchestrator.rehearsal import CONFIGS
+
+RIG = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text("utf-8")
+
+
+def problems(folder: Path, text: str) -> list[tuple[str, str]]:
+    """(place, words) of all that is wrong with a daemon's file."""
+    path = folder / "daemon.yaml"
+    path.write_text(text, "utf-8")
+    try:
+        load_daemon(path)
+    except ConfigError as error:
+        return [(problem.path, problem.message) for problem in error.problems]
+    return []
+
+
+def two_rigs(folder: Path, one: dict[str, str], other: dict[str, str]) -> list[tuple[str, str]]:
+    """What is wrong with two rigs on hardware, each the bench with edits."""
+    for name, edits in (("one", one), ("other", other)):
+        text = RIG
+        for old, new in edits.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        (folder / f"{name}.yaml").write_text(text, "utf-8")
+    rigs = "".join(f"  {name}: {{file: {name}.yaml, hardware: true}}\n" for name in ("one", "other"))
+    return problems(folder, f"kind: daemon\nrigs:\n{rigs}")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ports with names in the file system")
+def test_one_port_under_two_names_or_at_two_speeds_is_one_port(tmp_path: Path) -> None:
+    (tmp_path / "by-id").symlink_to("/dev/ttyUSB1")
+    apart = {"/dev/ttyUSB0": "/dev/ttyUSB7", "/dev/ttyUSB1": "/dev/ttyUSB8"}
+    apart["kind: usb"] = "kind: usb\n    serial_number: A"
+    assert two_rigs(tmp_path, {}, apart) == []
+    speeds = {**apart, "/dev/ttyUSB0": "/dev/ttyUSB0", "baud_rate: 19200": "baud_rate: 38400"}
+    assert two_rigs(tmp_path, {}, speeds) == [("rigs.other", "shares /dev/ttyUSB0 with rig one")]
+    names = {**apart, "/dev/ttyUSB1": str(tmp_path / "by-id")}
+    assert two_rigs(tmp_path, {}, names) == [("rigs.other", "shares /dev/ttyUSB1 with rig one")]
