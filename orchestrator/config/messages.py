@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from orchestrator.config.quantities import NAME
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
 
@@ -28,7 +29,6 @@ _WANTED: Mapping[str, str] = {
     "model_type": "a section with keys of its own is wanted here",
     "model_attributes_type": "a section with keys of its own is wanted here",
     "finite_number": "the number must be finite",
-    "string_pattern_mismatch": "a name is a letter, then letters, digits, '_' or '-', 40 at the most",
     "greater_than": "out of range",
     "greater_than_equal": "out of range",
     "less_than": "out of range",
@@ -139,11 +139,13 @@ def _problem(detail: ErrorDetails, document: Document, root: JsonSchema) -> Prob
     suggestion = _unquoted(kind, detail["input"])
     if suggestion and suggestion == text:
         message = f"{message}, without quotes"
-    if kind == "string_pattern_mismatch" and "description" in place.schema:
+    if kind == "string_pattern_mismatch" and context["pattern"] == NAME.pattern:
+        message = "a name is a letter, then letters, digits, '_' or '-', 40 at the most"
+    elif kind == "string_pattern_mismatch":
         message, near = "not of the form that is wanted here", text.upper()
         suggestion = near if near != text and re.search(context["pattern"], near) else ""
         return document.problem(
-            path, message, offending=text, allowed=place.schema["description"], suggestion=suggestion
+            path, message, offending=text, allowed=place.schema.get("description", ""), suggestion=suggestion
         )
     return document.problem(
         path,

@@ -33,7 +33,19 @@ def _unsound(words: str) -> PydanticCustomError:
 
 
 def _embedded(value: object) -> object:
-    return {"embedded": True} if value == "embedded" else value
+    if value == "embedded":
+        return {"embedded": True}
+    if isinstance(value, str):
+        raise _unsound("the word embedded, or a section with keys of its own, is wanted here")
+    return value
+
+
+_TOPIC = Field(
+    pattern=r"^[^#+/\s][^#+\s]*[^#+/\s]$",
+    description="a topic is at least two characters without space, + and #, and no / at its ends",
+)
+_URL = Field(pattern=r"^https?://[^\s/]+", description="an address that begins with http:// or https:// is wanted here")
+Address = Annotated[Line, Field(pattern=r"^[^@\s]+@[^@\s]+$", description="a mail address is wanted here")]
 
 
 class MqttConfig(Section):
@@ -50,7 +62,7 @@ class MqttConfig(Section):
     password_file: Line | None = None
     tls: bool = False
     ca_file: Line | None = None
-    topic: Annotated[Line, Field(pattern=r"^[^#+/\s][^#+\s]*[^#+/\s]$")] = "lumiflow"
+    topic: Annotated[Line, _TOPIC] = "lumiflow"
     commands: bool = False
     home_assistant: bool = False
 
@@ -58,6 +70,10 @@ class MqttConfig(Section):
     def _sound(self) -> MqttConfig:
         if self.commands and self.username is None:
             raise _unsound("commands over MQTT need a broker that asks for a name: give username and password_file")
+        if self.password_file is not None and self.username is None:
+            raise _unsound("a password without a name is sent to nobody: give username too")
+        if self.ca_file is not None and not self.tls:
+            raise _unsound("ca_file is looked at with tls: true only; without, all is sent in the clear")
         if self.embedded and (self.username is not None or self.tls or self.host != "127.0.0.1"):
             raise _unsound("the embedded broker listens on loopback, for everybody: it knows no names, hosts or TLS")
         return self
@@ -70,7 +86,7 @@ Mqtt = Annotated[MqttConfig, BeforeValidator(_embedded)]
 class WebhookConfig(Section):
     """An address that takes a POST of JSON. ``token_file``: sent as ``Authorization: Bearer ...``."""
 
-    url: Annotated[Line, Field(pattern=r"^https?://[^\s/]+")]
+    url: Annotated[Line, _URL]
     token_file: Line | None = None
 
 
@@ -82,13 +98,15 @@ class EmailConfig(Section):
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: Line | None = None
     password_file: Line | None = None
-    sender: Annotated[Line, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
-    to: Annotated[tuple[Annotated[Line, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...], Field(min_length=1)]
+    sender: Address
+    to: Annotated[tuple[Address, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _sound(self) -> EmailConfig:
         if self.password_file is not None and self.security == "none":
             raise _unsound("a password over a connection that everybody can read: use starttls or tls")
+        if (self.password_file is None) != (self.username is None):
+            raise _unsound("username and password_file are one thing to a mail server: give both or neither")
         return self
 
 

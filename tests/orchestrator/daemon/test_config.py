@@ -47,3 +47,26 @@ def test_one_port_under_two_names_or_at_two_speeds_is_one_port(tmp_path: Path) -
     assert two_rigs(tmp_path, {}, speeds) == [("rigs.other", "shares /dev/ttyUSB0 with rig one")]
     names = {**apart, "/dev/ttyUSB1": str(tmp_path / "by-id")}
     assert two_rigs(tmp_path, {}, names) == [("rigs.other", "shares /dev/ttyUSB1 with rig one")]
+
+
+@pytest.mark.parametrize(
+    ("section", "path", "words"),
+    [
+        ("mqtt: {topic: 'lab/#'}", "mqtt.topic", "a topic is"),
+        ("mqtt: embeded", "mqtt", "the word embedded"),
+        ("mqtt: {password_file: p}", "mqtt", "give username"),
+        ("mqtt: {ca_file: ca.pem}", "mqtt", "with tls: true only"),
+        ("notify: [{webhooks: [{url: chat.lab}]}]", "notify[0].webhooks[0].url", "begins with http"),
+        ("notify: [{emails: [{host: a, sender: b, to: [c@d]}]}]", "notify[0].emails[0].sender", "a mail address"),
+        ("notify: [{emails: [{host: a, sender: b@c, to: [d]}]}]", "notify[0].emails[0].to[0]", "a mail address"),
+        ("notify: [{emails: [{host: a, username: u, sender: b@c, to: [c@d]}]}]", "notify[0].emails[0]", "both"),
+    ],
+)
+def test_what_is_wrong_is_told_once_and_in_words_of_its_own(
+    tmp_path: Path, section: str, path: str, words: str
+) -> None:
+    (tmp_path / "rig.yaml").write_text(RIG, "utf-8")
+    ((where, message),) = problems(tmp_path, f"kind: daemon\nrigs:\n  bench: {{file: rig.yaml}}\n{section}\n")
+    assert where == path
+    assert words in message
+    assert "a name is a letter" not in message
