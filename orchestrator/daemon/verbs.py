@@ -141,7 +141,9 @@ def _end(rig: Station, actor: Actor, verb: Verb) -> Verdict:
     job = _job(rig)
     wish = Wish(verb, actor.name)
     if job is None:
-        return Verdict(False, f"nothing runs that could be ended; queued campaigns are cancelled ({state})")
+        waits = len(rig.ledger.queue)
+        words = "nothing runs that could be ended" + (f" ({state})" if state != "idle" else "")
+        return Verdict(False, f"{words}; {waits} in the queue stay there: cancel takes one out" if waits else words)
     if not rig.sits:
         if state in ("tripped", "fault"):
             return Verdict(False, f"cannot take {job} up to end it: {state} ({detail})", job)

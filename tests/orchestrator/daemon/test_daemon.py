@@ -144,6 +144,18 @@ def test_what_cannot_be_done_is_answered_not_raised(tmp_path: Path) -> None:
     life(daemon_file(tmp_path), story)
 
 
+def test_an_end_of_nothing_says_that_the_queue_stays(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        assert (await desk.ask("stop")).detail == "nothing runs that could be ended"
+        await desk.ask("pause")
+        await desk.submit(1)
+        words = "nothing runs that could be ended (paused); 1 in the queue stay there: cancel takes one out"
+        assert [(await desk.ask(verb)).detail for verb in ("stop", "abort")] == [words, words]
+        assert len((await desk.rig()).queue) == 1
+
+    life(daemon_file(tmp_path), story)
+
+
 def test_names_that_look_like_a_spectrums_address_leave_every_journal_sound(tmp_path: Path) -> None:
     digits = "0123456789abcdef" * 4
 
