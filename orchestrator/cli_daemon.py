@@ -27,6 +27,8 @@ NameOption = Annotated[str, typer.Option("--as", help="Whose token of the token 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
 
 DEFAULT_FILE = Path("daemon.yaml")
+NAME_LETTERS = 120
+"""So long may the name of a submitted file be."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -99,8 +101,14 @@ def submit(
     except LumiflowError as error:
         _refuse(error, as_json)
     overrides = {"seed": seed, "target": target, "strategy": strategy}
-    more = {"campaign": text, "file": campaign.name, "overrides": overrides}
+    more = {"campaign": text, "file": _file_name(campaign), "overrides": overrides}
     _command("submit", rig, daemon, name, as_json, more)
+
+
+def _file_name(campaign: Path) -> str:
+    """A file's name as a command may bear it: whatever it is, it is only said again."""
+    printable = "".join(letter if letter.isprintable() and letter not in "/\\" else "_" for letter in campaign.name)
+    return printable if len(printable) <= NAME_LETTERS else f"{printable[: NAME_LETTERS - 1]}…"
 
 
 def pause(

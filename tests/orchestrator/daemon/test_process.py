@@ -85,6 +85,10 @@ def test_the_command_line_speaks_to_the_daemon_and_sigterm_leaves_what_runs_to_b
     with served(tmp_path, speed=60.0) as daemon:
         submitted = daemon.command("submit", str(tmp_path / "campaign.yaml"), "--seed", "5", "--json")
         assert json.loads(submitted.stdout)["job"] == "quickstart-0001"
+        for odd in (f"{'long' * 40}.yaml", "back\\slash.yaml", "Grün Ω 2.yaml"):
+            (tmp_path / odd).write_text(campaign_text(1))
+            waits = daemon.command("submit", str(tmp_path / odd))
+            assert waits.returncode == 0, waits.stderr
         state = json.loads(daemon.command("status", "--json").stdout)["rigs"]["bench"]
         assert state["job"] == "quickstart-0001"
         assert state["state"] == "running"
