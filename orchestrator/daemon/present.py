@@ -38,7 +38,10 @@ class Place:
 
 @dataclass
 class Present:
-    """The campaign that sits, or that the daemon's end has interrupted (``live`` False)."""
+    """The campaign that sits, or that the daemon's end has interrupted (``live`` False).
+
+    ``refused``: why it could not be taken up when somebody last asked for that.
+    """
 
     job: Job
     run: RunState
@@ -47,6 +50,13 @@ class Present:
     stage: str = ""
     wish: Wish | None = None
     waiting: bool = False
+    refused: str = ""
+
+    @property
+    def interrupted(self) -> str:
+        """What is to be done with it, in words, while it does not sit."""
+        why = f"; it was not taken up: {self.refused}" if self.refused else ""
+        return f"interrupted by the daemon's end; resume it, or end it with stop or abort{why}"
 
 
 def root_trip(run: RunState) -> Mapping[str, Any]:
@@ -65,6 +75,12 @@ def run_state(path: Path) -> RunState:
 def trip_words(trip: Data) -> str:
     """A trip in one line."""
     return f"{trip['interlock']} on {trip['device']}: {trip['value']} {trip['unit']}".rstrip()
+
+
+def bad_end(run: RunState, detail: str) -> Data:
+    """The trip of a run that ended by a fault, or left its rig unsafe."""
+    interlock = "fault" if run.safe is not False else "safe sequence incomplete"
+    return {"interlock": interlock, "device": "campaign", "value": detail, "limit": "none", "unit": ""}
 
 
 def lost_journal(detail: str) -> Data:

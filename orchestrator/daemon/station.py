@@ -20,7 +20,7 @@ from orchestrator.daemon.commands import Actor, Outcome
 from orchestrator.daemon.ears import Ears
 from orchestrator.daemon.facade import StationState
 from orchestrator.daemon.ledger import Job, Ledger
-from orchestrator.daemon.present import Place, Present, lost_journal, root_trip, run_state, trip_words
+from orchestrator.daemon.present import Place, Present, bad_end, lost_journal, root_trip, run_state, trip_words
 from orchestrator.daemon.rig_journal import RigJournal
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
@@ -157,7 +157,7 @@ class Station:
         if self._fault is not None:
             return "fault", self._fault
         if sitting is not None:
-            return "paused", "interrupted by the daemon's end; resume it, or end it with stop or abort"
+            return "paused", sitting.interrupted
         if self.ledger.waits:
             return "paused", "nothing begins until it is resumed"
         return "idle", ""
@@ -186,6 +186,9 @@ class Station:
         if verdict.then is not None:
             await verdict.then()
         self.changed()
+        present = self._sitting
+        if command["verb"] == "resume" and verdict.accepted and present is not None and not present.live:
+            return Outcome(accepted=False, detail=f"{verdict.job} is not taken up: {present.refused}", job=verdict.job)
         return Outcome(accepted=verdict.accepted, detail=verdict.detail, job=verdict.job)
 
     def wish(self, wish: Wish) -> None:
@@ -232,10 +235,15 @@ class Station:
     async def _hand_over(self, job: Job, *, resume: bool, first: Wish | None) -> None:
         loop = asyncio.get_running_loop()
         try:
-            path = self.journal_of(job.job)
-            assignment = await loop.run_in_executor(None, self._assignment, job, path, resume, first)
+            assignment = await loop.run_in_executor(None, self._assignment, job, resume, first)
         except LumiflowError as error:
-            await self._settle(job.job, RunState(), str(error), reason="refused")
+            begun = self._sitting
+            if resume and begun is not None and first is None:  # what it has used up and measured waits with it
+                self._sitting = replace(begun, live=False, refused=str(error))
+                _log.error("%s: %s is not taken up: %s", self.place.name, job.job, error)
+            else:
+                run = RunState() if begun is None else begun.run
+                await self._settle(job.job, run, str(error), reason="refused")
             return
         sitting = self._sitting
         if sitting is None or self._closing:
@@ -245,20 +253,21 @@ class Station:
         self._bench.begin(assignment[0])
         self.changed()
 
-    def _assignment(self, job: Job, path: Path, resume: bool, first: Wish | None) -> tuple[Assignment, int]:
-        seen = 0
+    def _assignment(self, job: Job, resume: bool, first: Wish | None) -> tuple[Assignment, int]:
+        seen, head, path = 0, None, self.journal_of(job.job)
         overrides = Overrides(**job.overrides)
-        put = overrides.repeated if resume else overrides.applied
-        loaded = put(self.parsed(job.text, job.file))
         if resume:
             with Journal.open(path, readonly=True) as journal:
                 head = next(journal.events(), None)
                 seen = journal.seq
             if head is None:
                 path.unlink()  # killed between the file's making and its first event: it holds nothing
-                resume = False
-            else:
-                loaded = loaded_from(head.data)
+        resume = head is not None
+        if first is None or not resume:  # what is only to be ended need not fit the rig of today
+            put = overrides.repeated if resume else overrides.applied
+            loaded = put(self.parsed(job.text, job.file))
+        if head is not None:
+            loaded = loaded_from(head.data)
         return Assignment(job.job, loaded, path, resume, overrides, dict(self.ledger.missing_ul), first), seen
 
     def parsed(self, text: str, file: str) -> LoadedCampaign:
@@ -271,15 +280,7 @@ class Station:
         data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(run.spent_ul)}
         await self._write("ended", data)
         if (why == "fault" or run.safe is False) and self.ledger.trip is None:
-            await self._latch(
-                {
-                    "interlock": "fault" if run.safe is not False else "safe sequence incomplete",
-                    "device": "campaign",
-                    "value": detail,
-                    "limit": "none",
-                    "unit": "",
-                }
-            )
+            await self._latch(bad_end(run, detail))
         _log.info("%s: %s ended: %s", self.place.name, job, why, extra={"rig": self.place.name, "job": job})
         self._sitting = None
         await self.advance()

@@ -243,6 +243,40 @@ def test_what_was_interrupted_can_be_ended_without_going_on(tmp_path: Path, verb
     assert len(run.told) < 25
 
 
+def test_a_campaign_that_no_longer_fits_its_rig_waits_with_all_that_it_used_until_it_does_or_is_ended(
+    tmp_path: Path,
+) -> None:
+    path, rig = daemon_file(tmp_path), tmp_path / "rig.yaml"
+    left: list[float] = []
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(25)
+        await desk.event("told", 1)
+
+    async def refused(desk: Desk) -> None:
+        left.append((await desk.rig()).syringes["cs"].left_ul)
+        outcome = await desk.ask("resume")
+        assert not outcome.accepted
+        assert "quickstart-0001 is not taken up" in outcome.detail
+        state = await desk.rig()
+        assert (state.state, state.job) == ("paused", "quickstart-0001")
+        assert "it was not taken up" in state.detail
+        left.append(state.syringes["cs"].left_ul)
+
+    async def ended(desk: Desk) -> None:
+        assert (await desk.ask("abort")).accepted
+        left.append((await desk.until("idle")).syringes["cs"].left_ul)
+
+    life(path, first)
+    text = rig.read_text()
+    rig.write_text(text.replace("{Cs:", "{Rb:"))
+    life(path, refused)
+    life(path, ended)
+    assert left[0] == left[1] < 50_000.0
+    assert left[2] <= left[0]
+    assert run_of(tmp_path, "quickstart-0001").stop_detail == "aborted by ada"
+
+
 def test_after_a_death_nothing_begins_until_a_person_says_so(tmp_path: Path) -> None:
     path = daemon_file(tmp_path)
 
