@@ -42,10 +42,10 @@ def _embedded(value: object) -> object:
 
 _TOPIC = Field(
     pattern=r"^[^#+/\s][^#+\s]*[^#+/\s]$",
-    description="a topic is at least two characters without space, + and #, and no / at its ends",
+    description="two characters or more without space, + and #, and no / at its ends",
 )
-_URL = Field(pattern=r"^https?://[^\s/]+", description="an address that begins with http:// or https:// is wanted here")
-Address = Annotated[Line, Field(pattern=r"^[^@\s]+@[^@\s]+$", description="a mail address is wanted here")]
+_URL = Field(pattern=r"^https?://[^\s/]+", description="an address that begins with http:// or https://")
+Address = Annotated[Line, Field(pattern=r"^[^@\s]+@[^@\s]+$", description="a mail address")]
 
 
 class MqttConfig(Section):

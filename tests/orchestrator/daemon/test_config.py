@@ -21,7 +21,9 @@ def problems(folder: Path, text: str) -> list[tuple[str, str]]:
     try:
         load_daemon(path)
     except ConfigError as error:
-        return [(problem.path, problem.message) for problem in error.problems]
+        return [
+            (problem.path, " ".join(filter(None, (problem.message, problem.allowed)))) for problem in error.problems
+        ]
     return []
 
 
@@ -52,7 +54,7 @@ def test_one_port_under_two_names_or_at_two_speeds_is_one_port(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("section", "path", "words"),
     [
-        ("mqtt: {topic: 'lab/#'}", "mqtt.topic", "a topic is"),
+        ("mqtt: {topic: 'lab/#'}", "mqtt.topic", "no / at its ends"),
         ("mqtt: embeded", "mqtt", "the word embedded"),
         ("mqtt: {password_file: p}", "mqtt", "give username"),
         ("mqtt: {ca_file: ca.pem}", "mqtt", "with tls: true only"),
