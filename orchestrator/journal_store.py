@@ -61,9 +61,10 @@ class JournalDamaged(JournalError):  # noqa: N818 - a state of the file
 
     def __init__(self, path: Path, seq: int, what: str, *, outside: bool = False) -> None:
         if outside:
-            super().__init__(f"{path}: the file {what}, outside its records; all {seq - 1} records are sound")
+            sound = f"the file {what}, outside its records; all {seq - 1} records are sound"
         else:
-            super().__init__(f"{path}: record {seq} {what}; the {max(seq - 1, 0)} records before it are sound")
+            sound = f"record {seq} {what}; the {max(seq - 1, 0)} records before it are sound"
+        super().__init__(f"{path}: {sound}; 'lumiflow recover' keeps what is sound")
         self.path = path
         self.seq = seq
         self.what = what

@@ -117,7 +117,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class _Folded:
-    """A journal's state, its first event's time, how many events it has, and the hash that vouches for them."""
+    """A journal's state, when it was begun, how many events it has, and the hash that vouches for them."""
 
     run: RunState
     began_utc: str | None
@@ -132,6 +132,9 @@ def _folded(path: Path) -> _Folded:
         for event in journal.each():
             run, events, head = advance(run, event), events + 1, event.hash
             began_utc = began_utc or event.utc
+        # Twins have a calendar of their own, in which all runs begin alike; the host says when it was by the wall.
+        by_the_wall = (value for _, key, value in journal.host() if key == "wall_utc")
+        began_utc = next((str(value).replace("+00:00", "Z") for value in by_the_wall), began_utc)
     return _Folded(run, began_utc, events, head)
 
 

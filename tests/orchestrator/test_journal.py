@@ -168,6 +168,7 @@ def test_an_altered_record_is_named_and_what_precedes_it_is_kept(tmp_path: Path,
         Journal.open(path)
     assert caught.value.seq == seq
     assert str(seq) in str(caught.value)
+    assert "lumiflow recover" in str(caught.value)
     saved = recover(path)
     assert saved.kept == seq - 1
     assert saved.damaged_copy is not None
