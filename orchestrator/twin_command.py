@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from orchestrator.config import load_campaign, load_rig
 from orchestrator.errors import UsageRefused, in_words
 from orchestrator.interrupts import interrupted_by
 from orchestrator.journal_store import is_journal
+from orchestrator.outlet import tell
 from orchestrator.virtual_time import blocking_clock, run_virtual
 
 if TYPE_CHECKING:
@@ -113,16 +114,37 @@ def _writing(option: str) -> Iterator[None]:
 async def _until(over: asyncio.Event, served: ServedRig, options: ServeOptions) -> None:
     """Keep the world going, and write down how it is, until it is over."""
     loop = asyncio.get_running_loop()
+    log = None if options.state is None else StateLog(options.state)
     written_s = -1.0e9
     while not over.is_set():
         now_s = loop.time()
         state = served.stage.state(now_s)
-        if options.state is not None and now_s - written_s >= _STATE_S * options.speed - 1e-9:
+        if log is not None and now_s - written_s >= _STATE_S * options.speed - 1e-9:
             written_s = now_s
-            with options.state.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_finite(state)) + "\n")
+            log.add(state)
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), _TICK_S * options.speed)
+
+
+class StateLog:
+    """A file with one line of JSON for each state. Twins go on without it while it cannot be written: told once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failing = False
+
+    def add(self, state: Mapping[str, Any]) -> None:
+        """Append a state, on a line of its own whatever a failed one has left."""
+        text = json.dumps(_finite(state)) + "\n"
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("\n" + text if self._failing else text)
+        except OSError as error:
+            if not self._failing:
+                tell(f"lumiflow: --state {self._path} is not written for now; the twins go on: {in_words(error)}")
+            self._failing = True
+        else:
+            self._failing = False
 
 
 def _finite(value: Any) -> Any:

@@ -1,7 +1,8 @@
-"""What `lumiflow twin serve` refuses before it serves anything."""
+"""What `lumiflow twin serve` refuses before it serves anything, and what it writes while it serves."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import UsageRefused
-from orchestrator.twin_command import ServeOptions, serve_twins
+from orchestrator.twin_command import ServeOptions, StateLog, serve_twins
 from tests.orchestrator.rehearsal import CONFIGS
 
 
@@ -49,3 +50,24 @@ def test_nothing_that_was_read_is_written_over(files: Path, written: dict[str, s
     with pytest.raises(UsageRefused, match=said):
         serve(files, **written)
     assert {path: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_a_state_that_cannot_be_written_is_told_once_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "there" / "state.jsonl"
+    log = StateLog(path)
+    for second in range(2):
+        log.add({"t_s": second})
+    assert capsys.readouterr().err.count("the twins go on") == 1
+    path.parent.mkdir()
+    for second in range(2, 4):
+        log.add({"t_s": second, "celsius": float("nan")})
+    assert [json.loads(line) for line in path.read_text().splitlines() if line] == [
+        {"t_s": 2, "celsius": None},
+        {"t_s": 3, "celsius": None},
+    ]
+    path.unlink()
+    path.parent.rmdir()
+    log.add({"t_s": 4})
+    assert capsys.readouterr().err.count("the twins go on") == 1
