@@ -71,7 +71,11 @@ async def command(api: TheApi, request: Request, wanted: Annotated[Command, Body
     try:
         outcome = await api.conductor.command(Actor(token.name, "http"), wanted)
     except JournalError as error:
-        raise ApiError(503, "NotJournalled", f"nothing was done, for it cannot be journalled: {error}") from error
+        raise ApiError(
+            503,
+            "NotJournalled",
+            f"nothing was done, for it cannot be journalled: {error}; mend the cause, then start the daemon anew",
+        ) from error
     return answer(outcome, 200 if outcome.accepted else 409)
 
 
