@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 _Handler = Callable[[int, Any], object] | signal.Handlers
-_ASKS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGBREAK")
+_NAMES = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGBREAK")
+ASKING = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
+"""What asks a program to end on this system, by hand or by a service manager."""
 _HANGS_UP = "SIGHUP"
 NOT_SUSPENDED = "Ctrl-Z is ignored: the rig would stay hot with nobody to watch it. Ctrl-C ends in its safe state"
 
@@ -38,7 +40,7 @@ def interrupted_by(
         elif not asked:
             heard(signum, frame)
 
-    handlers: dict[signal.Signals, _Handler] = {getattr(signal, name): heard for name in _ASKS if hasattr(signal, name)}
+    handlers: dict[signal.Signals, _Handler] = dict.fromkeys(ASKING, heard)
     if hasattr(signal, _HANGS_UP) and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         handlers[signal.SIGHUP] = lost
     with _handled(handlers):

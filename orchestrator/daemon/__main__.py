@@ -24,7 +24,7 @@ from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon, inherited_heart
 from orchestrator.errors import EXIT_FAULT, LumiflowError
-from orchestrator.interrupts import never_suspended
+from orchestrator.interrupts import ASKING, never_suspended
 from orchestrator.virtual_time import run_real
 
 EXIT_LEFT = 70
@@ -71,7 +71,7 @@ async def serve(loaded: LoadedDaemon, *, paused: bool) -> None:
         loop.call_soon_threadsafe(_log.warning, "%s: %s", why, ("the rigs are made safe", "no flushes")[asked - 1])
         loop.call_soon_threadsafe(ending.set if asked == 1 else daemon.hurry)
 
-    for kind in (signal.SIGINT, signal.SIGTERM):
+    for kind in ASKING:
         signal.signal(kind, lambda number, frame: end(signal.Signals(number).name))
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda number, frame: None)

@@ -17,7 +17,7 @@ from orchestrator.guardian.diary import Diary, unsafe_rigs
 from orchestrator.guardian.pulse import Pulse, Restarts
 from orchestrator.guardian.rescue import Report, Rescued
 from orchestrator.guardian.service import ServiceManager
-from orchestrator.interrupts import interrupted_by, never_suspended
+from orchestrator.interrupts import ASKING, interrupted_by, never_suspended
 
 LOOK_S: Final = 0.05
 DEATH_S: Final = 3.0
@@ -210,7 +210,7 @@ class Guardian:
     def _signals(self) -> Iterator[None]:
         """Hand the signals that are meant for the daemon on to it, and remember those that ask for an end."""
         loop = asyncio.get_running_loop()
-        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        kinds = (*ASKING, signal.SIGHUP)
         for kind in kinds:
             loop.add_signal_handler(kind, self._signalled, kind)
         try:

@@ -172,7 +172,7 @@ def test_a_declared_flush_cools_the_rig_and_is_cut_short_by_who_cannot_wait(tmp_
         os.kill(daemon, signal.SIGKILL)
         assert served.wait(lambda rig: not rig.heating and rig.state["solvent"][1] == 400.0, PATIENCE_S)
         guardian.terminate()
-        guardian.send_signal(signal.SIGINT)
+        guardian.send_signal(signal.SIGQUIT)
         assert guardian.wait(PATIENCE_S) == 3
         assert left_safe(served)
     finally:

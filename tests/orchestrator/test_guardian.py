@@ -291,6 +291,7 @@ def test_without_systemd_nobody_is_told_and_a_watchdog_that_is_for_another_proce
     [
         ([signal.SIGHUP, signal.SIGHUP], (True, "flushed")),
         ([signal.SIGTERM], (True, "in a hurry")),
+        ([signal.SIGQUIT], (True, "in a hurry")),
         ([signal.SIGHUP, signal.SIGINT], (True, "in a hurry")),
         ([signal.SIGINT, signal.SIGINT], (False, "left")),
     ],

@@ -112,7 +112,7 @@ def test_asked_to_end_three_times_it_leaves_at_once(tmp_path: Path) -> None:
     with served(tmp_path, speed=1.0) as daemon:
         daemon.command("submit", str(tmp_path / "campaign.yaml"))
         daemon.process.send_signal(signal.SIGSTOP)  # so that all three are there when it looks
-        for kind in (signal.SIGINT, signal.SIGTERM):
+        for kind in (signal.SIGQUIT, signal.SIGTERM):
             daemon.process.send_signal(kind)
         daemon.process.send_signal(signal.SIGCONT)
         daemon.until("the rigs are made safe")
