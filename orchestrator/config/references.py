@@ -56,7 +56,8 @@ def check_rig(document: Document) -> list[Problem]:
         return problem is None
 
     def refer_role(path: Path, role: Role) -> None:
-        if kinds.get(_value(document, path), known) is None:
+        name = _value(document, path)
+        if isinstance(name, str) and name in kinds and kinds[name] is None:
             return  # its driver is unknown: that is told, and nothing follows from it
         refer(path, _ROLES[role], [name for name, kind in kinds.items() if kind is not None and kind.role == role])
 

@@ -75,6 +75,17 @@ def told(rig: str, *edits: tuple[str, str]) -> list[str]:
             [("port: optics", "port: pumps")],
             r"devices\.spectrometer\.port: an ocean_optics device cannot hang on a serial port",
         ),
+        ("perovskite-bench", [("heater: oven", "heater: {}")], r"plumbing\.reactor\.heater: text is wanted here"),
+        (
+            "perovskite-bench",
+            [("detector: spectrometer", "detector: [spectrometer]")],
+            r"plumbing\.detector: text is wanted here",
+        ),
+        (
+            "perovskite-bench",
+            [("    pump: solvent\n", "    pump: {a: 1}\n")],
+            r"safe_sequence\[1\]\.pump: text is wanted here",
+        ),
     ],
 )
 def test_one_mistake_is_told_in_one_line_with_its_place_and_what_is_allowed(
