@@ -193,7 +193,9 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     try:
         connection = _open(f"{path.resolve().as_uri()}?{mode}")
     except UNREADABLE as error:
-        raise JournalError(f"{path}: is not a journal that can be opened: {error}") from error
+        torn = is_journal(path) and not isinstance(error, sqlite3.OperationalError)
+        hint = "; 'lumiflow recover' keeps what is sound" if torn else ""
+        raise JournalError(f"{path}: is not a journal that can be opened: {error}{hint}") from error
     version = file_version(connection)
     if 1 <= version <= SCHEMA_VERSION:
         return connection

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.config import parse_campaign
 from orchestrator.daemon.ledger import Job
+from orchestrator.errors import JournalError
 from orchestrator.fold import fold
 from orchestrator.journal import Journal
 from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
 
 if TYPE_CHECKING:
-    from orchestrator.config import RigConfig
+    from orchestrator.config import LoadedCampaign, RigConfig
 
 Data = Mapping[str, Any]
 
@@ -35,12 +37,21 @@ class Place:
     hardware: bool
     queue: int
 
+    def journal_of(self, job: str) -> Path:
+        """Where a run's journal is."""
+        return self.runs / f"{job}.sqlite"
+
+    def parsed(self, text: str, file: str) -> LoadedCampaign:
+        """A campaign's text on this rig. Raises ConfigError."""
+        return parse_campaign(text, file, self.text, self.file.name)
+
 
 @dataclass
 class Present:
     """The campaign that sits, or that the daemon's end has interrupted (``live`` False).
 
-    ``refused``: why it could not be taken up when somebody last asked for that.
+    ``refused``: why it could not be taken up when somebody last asked for that. ``unread``: its journal cannot be
+    trusted; what it has measured and used up is not known, and it can neither go on nor be ended.
     """
 
     job: Job
@@ -51,12 +62,23 @@ class Present:
     wish: Wish | None = None
     waiting: bool = False
     refused: str = ""
+    unread: bool = False
 
     @property
     def interrupted(self) -> str:
         """What is to be done with it, in words, while it does not sit."""
+        if self.unread:
+            return f"interrupted by the daemon's end, and what it has used up is not known: {self.refused}"
         why = f"; it was not taken up: {self.refused}" if self.refused else ""
         return f"interrupted by the daemon's end; resume it, or end it with stop or abort{why}"
+
+
+def interrupted(job: Job, path: Path) -> Present:
+    """What the daemon's end has interrupted, as its journal tells it; `Present.unread` if that cannot be trusted."""
+    try:
+        return Present(job, run_state(path), live=False)
+    except JournalError as error:
+        return Present(job, RunState(), live=False, refused=str(error), unread=True)
 
 
 def root_trip(run: RunState) -> Mapping[str, Any]:

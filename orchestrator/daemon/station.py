@@ -11,23 +11,21 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.config import LoadedCampaign, parse_campaign
-from orchestrator.daemon.bench import Assignment, Bench, Finished
+from orchestrator.daemon.assigning import assignment
+from orchestrator.daemon.bench import Bench, Finished
 from orchestrator.daemon.commands import Actor, Outcome
 from orchestrator.daemon.ears import Ears
 from orchestrator.daemon.facade import StationState
 from orchestrator.daemon.ledger import Job, Ledger
-from orchestrator.daemon.present import Place, Present, bad_end, lost_journal, root_trip, run_state, trip_words
+from orchestrator.daemon.present import Place, Present, bad_end, interrupted, lost_journal, root_trip, trip_words
 from orchestrator.daemon.rig_journal import RigJournal
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
 from orchestrator.fold import advance
 from orchestrator.guardian.diary import rescues_since
-from orchestrator.header import Overrides, loaded_from
-from orchestrator.journal import Journal
 from orchestrator.journal_store import Event
 from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
@@ -80,14 +78,14 @@ class Station:
             await self._write("rescued", flushed)
         present = self.ledger.present
         if present is not None:
-            run = await asyncio.get_running_loop().run_in_executor(None, run_state, self.journal_of(present.job))
-            self._sitting = Present(present, run, live=False)
+            self._sitting = await self._read(present)
+            run = self._sitting.run
             if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
                 await self._latch(root_trip(run))
             if run.ended:
                 await self._settle(present.job, run, run.stop_detail)
             else:
-                _log.warning("%s: %s was interrupted; it waits to be resumed", self.place.name, present.job)
+                _log.warning("%s: %s waits to be resumed: %s", self.place.name, present.job, self._sitting.interrupted)
         if paused and self._sitting is None and not self.ledger.waits:
             await self._enter(Actor("guardian", "guardian"), {"verb": "pause", "rig": self.place.name}, _after_death)
         self._bench.start()
@@ -162,10 +160,6 @@ class Station:
             return "paused", "nothing begins until it is resumed"
         return "idle", ""
 
-    def journal_of(self, job: str) -> Path:
-        """Where a run's journal is."""
-        return self.place.runs / f"{job}.sqlite"
-
     # -- commands -----------------------------------------------------------------------------------------------
 
     async def enter(self, actor: Actor, command: Data, act: Callable[[Station], Verdict]) -> Outcome:
@@ -187,7 +181,8 @@ class Station:
             await verdict.then()
         self.changed()
         present = self._sitting
-        if command["verb"] == "resume" and verdict.accepted and present is not None and not present.live:
+        takes_up = verdict.accepted and command["verb"] in ("resume", "stop", "abort")
+        if takes_up and present is not None and present.job.job == verdict.job and not present.live:
             return Outcome(accepted=False, detail=f"{verdict.job} is not taken up: {present.refused}", job=verdict.job)
         return Outcome(accepted=verdict.accepted, detail=verdict.detail, job=verdict.job)
 
@@ -229,13 +224,23 @@ class Station:
         sitting = self._sitting
         if sitting is None or sitting.live:
             return
+        if sitting.unread:  # a person may have put a recovered journal in its place
+            self._sitting = sitting = await self._read(sitting.job)
+            if sitting.unread:
+                _log.error("%s: %s is not taken up: %s", self.place.name, sitting.job.job, sitting.refused)
+                return
         self._sitting = Present(sitting.job, sitting.run, live=True, wish=first)
-        await self._hand_over(sitting.job, resume=self.journal_of(sitting.job.job).exists(), first=first)
+        await self._hand_over(sitting.job, resume=self.place.journal_of(sitting.job.job).exists(), first=first)
+
+    async def _read(self, job: Job) -> Present:
+        return await asyncio.get_running_loop().run_in_executor(None, interrupted, job, self.place.journal_of(job.job))
 
     async def _hand_over(self, job: Job, *, resume: bool, first: Wish | None) -> None:
         loop = asyncio.get_running_loop()
         try:
-            assignment = await loop.run_in_executor(None, self._assignment, job, resume, first)
+            missing = dict(self.ledger.missing_ul)
+            taken = partial(assignment, self.place, job, missing, resume=resume, first=first)
+            handed, seen = await loop.run_in_executor(None, taken)
         except LumiflowError as error:
             begun = self._sitting
             if resume and begun is not None and first is None:  # what it has used up and measured waits with it
@@ -249,30 +254,9 @@ class Station:
         if sitting is None or self._closing:
             self._sitting = None if sitting is None else replace(sitting, live=False)
             return
-        sitting.seen = assignment[1]
-        self._bench.begin(assignment[0])
+        sitting.seen = seen
+        self._bench.begin(handed)
         self.changed()
-
-    def _assignment(self, job: Job, resume: bool, first: Wish | None) -> tuple[Assignment, int]:
-        seen, head, path = 0, None, self.journal_of(job.job)
-        overrides = Overrides(**job.overrides)
-        if resume:
-            with Journal.open(path, readonly=True) as journal:
-                head = next(journal.events(), None)
-                seen = journal.seq
-            if head is None:
-                path.unlink()  # killed between the file's making and its first event: it holds nothing
-        resume = head is not None
-        if first is None or not resume:  # what is only to be ended need not fit the rig of today
-            put = overrides.repeated if resume else overrides.applied
-            loaded = put(self.parsed(job.text, job.file))
-        if head is not None:
-            loaded = loaded_from(head.data)
-        return Assignment(job.job, loaded, path, resume, overrides, dict(self.ledger.missing_ul), first), seen
-
-    def parsed(self, text: str, file: str) -> LoadedCampaign:
-        """A campaign's text on this rig. Raises ConfigError."""
-        return parse_campaign(text, file, self.place.text, self.place.file.name)
 
     async def _settle(self, job: str, run: RunState, detail: str, *, reason: str | None = None) -> None:
         """The run is over: write that down, with what it has used up and whether it left the rig safe."""

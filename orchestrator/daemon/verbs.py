@@ -69,7 +69,7 @@ def _checked(rig: Station, command: Submit) -> str:
     """The campaign's own name. Raises LumiflowError for one that this rig cannot run."""
     given = command.overrides
     overrides = Overrides(given.seed, given.target, given.strategy)
-    loaded = overrides.applied(rig.parsed(command.campaign, command.file))
+    loaded = overrides.applied(rig.place.parsed(command.campaign, command.file))
     problems = preflight(loaded).problems
     if problems:
         raise PreflightError(problems)

@@ -12,6 +12,9 @@ from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.facade import RigState
 from orchestrator.daemon.feed import Notice
 from orchestrator.daemon.service import Daemon
+from orchestrator.fold import fold
+from orchestrator.journal import Journal
+from orchestrator.run_state import RunState
 from orchestrator.virtual_time import run_real
 from tests.orchestrator.rehearsal import CONFIGS
 
@@ -43,6 +46,11 @@ def daemon_file(folder: Path, *rigs: str, rig_edits: dict[str, str] | None = Non
     names = "".join(f"  {name}: {{file: rig.yaml}}\n" for name in rigs or ("bench",))
     path.write_text(f"kind: daemon\nrigs:\n{names}")
     return path
+
+
+def run_of(folder: Path, job: str) -> RunState:
+    with Journal.open(folder / "runs" / f"{job}.sqlite", readonly=True) as journal:
+        return fold(journal.events())
 
 
 class Desk:

@@ -11,17 +11,10 @@ import pytest
 from orchestrator import virtual_time
 from orchestrator.daemon.ledger import fold_rig
 from orchestrator.errors import JournalError, UnknownRun
-from orchestrator.fold import fold
 from orchestrator.guardian.diary import Diary
 from orchestrator.journal import Event, Journal
-from orchestrator.run_state import RunState
 from orchestrator.virtual_time import run_real
-from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life
-
-
-def run_of(folder: Path, job: str) -> RunState:
-    with Journal.open(folder / "runs" / f"{job}.sqlite", readonly=True) as journal:
-        return fold(journal.events())
+from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life, run_of
 
 
 def rig_events(folder: Path, rig: str = "bench") -> tuple[Event, ...]:
@@ -188,116 +181,6 @@ def test_a_full_queue_takes_no_more_and_says_so(tmp_path: Path) -> None:
         assert (await desk.ask("submit", campaign=campaign_text(1))).accepted
 
     life(path, story)
-
-
-def test_a_daemon_that_went_down_takes_its_queue_and_its_campaign_up_again(tmp_path: Path) -> None:
-    path = daemon_file(tmp_path)
-
-    async def first(desk: Desk) -> None:
-        await desk.submit(3)
-        await desk.submit(1)
-        await desk.event("dosing", 2)
-
-    async def second(desk: Desk) -> None:
-        rig = await desk.rig()
-        assert (rig.state, rig.job) == ("paused", "quickstart-0001")
-        assert "interrupted" in rig.detail
-        assert [job.job for job in rig.queue] == ["quickstart-0002"]
-        assert rig.told >= 1
-        assert (await desk.ask("resume")).accepted
-        await desk.until("idle")
-
-    async def whole(desk: Desk) -> None:
-        await desk.submit(3)
-        await desk.until("idle")
-
-    life(path, first)
-    life(path, second)
-    (tmp_path / "other").mkdir()
-    life(daemon_file(tmp_path / "other"), whole)
-    with (
-        Journal.open(tmp_path / "runs" / "quickstart-0001.sqlite", readonly=True) as interrupted,
-        Journal.open(tmp_path / "other" / "runs" / "quickstart-0001.sqlite", readonly=True) as uninterrupted,
-    ):
-        assert interrupted.dump() == uninterrupted.dump()
-    assert run_of(tmp_path, "quickstart-0002").ended
-
-
-@pytest.mark.parametrize("verb", ["stop", "abort"])
-def test_what_was_interrupted_can_be_ended_without_going_on(tmp_path: Path, verb: str) -> None:
-    path = daemon_file(tmp_path)
-
-    async def first(desk: Desk) -> None:
-        await desk.submit(25)
-        await desk.event("told", 1)
-
-    async def second(desk: Desk) -> None:
-        assert (await desk.ask(verb)).accepted
-        await desk.until("idle")
-
-    life(path, first)
-    life(path, second)
-    run = run_of(tmp_path, "quickstart-0001")
-    assert run.ended
-    assert run.stop_reason == "operator"
-    assert len(run.told) < 25
-
-
-def test_a_campaign_that_no_longer_fits_its_rig_waits_with_all_that_it_used_until_it_does_or_is_ended(
-    tmp_path: Path,
-) -> None:
-    path, rig = daemon_file(tmp_path), tmp_path / "rig.yaml"
-    left: list[float] = []
-
-    async def first(desk: Desk) -> None:
-        await desk.submit(25)
-        await desk.event("told", 1)
-
-    async def refused(desk: Desk) -> None:
-        left.append((await desk.rig()).syringes["cs"].left_ul)
-        outcome = await desk.ask("resume")
-        assert not outcome.accepted
-        assert "quickstart-0001 is not taken up" in outcome.detail
-        state = await desk.rig()
-        assert (state.state, state.job) == ("paused", "quickstart-0001")
-        assert "it was not taken up" in state.detail
-        left.append(state.syringes["cs"].left_ul)
-
-    async def ended(desk: Desk) -> None:
-        assert (await desk.ask("abort")).accepted
-        left.append((await desk.until("idle")).syringes["cs"].left_ul)
-
-    life(path, first)
-    text = rig.read_text()
-    rig.write_text(text.replace("{Cs:", "{Rb:"))
-    life(path, refused)
-    life(path, ended)
-    assert left[0] == left[1] < 50_000.0
-    assert left[2] <= left[0]
-    assert run_of(tmp_path, "quickstart-0001").stop_detail == "aborted by ada"
-
-
-def test_after_a_death_nothing_begins_until_a_person_says_so(tmp_path: Path) -> None:
-    path = daemon_file(tmp_path)
-
-    async def first(desk: Desk) -> None:
-        await desk.ask("pause")
-        await desk.submit(1)
-        await desk.ask("resume")
-        await desk.until("idle")
-        await desk.ask("pause")
-        await desk.submit(1)
-
-    async def second(desk: Desk) -> None:
-        rig = await desk.rig()
-        assert rig.state == "paused"
-        assert len(rig.queue) == 1
-        assert (await desk.ask("resume")).accepted
-        await desk.until("idle")
-
-    life(path, first)
-    life(path, second, paused=True)
-    assert run_of(tmp_path, "quickstart-0002").ended
 
 
 def test_syringes_are_counted_across_campaigns_until_they_are_refilled(tmp_path: Path) -> None:

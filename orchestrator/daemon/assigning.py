@@ -1,0 +1,38 @@
+"""What a job becomes for the bench: its campaign read against the rig of today, and where it goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.daemon.bench import Assignment
+from orchestrator.header import Overrides, loaded_from
+from orchestrator.journal import Journal
+
+if TYPE_CHECKING:
+    from orchestrator.daemon.ledger import Job, Volumes
+    from orchestrator.daemon.present import Place
+    from orchestrator.steering import Wish
+
+
+def assignment(
+    place: Place, job: Job, missing_ul: Volumes, *, resume: bool, first: Wish | None
+) -> tuple[Assignment, int]:
+    """The sitting that a job is, and how many of its events have been heard already.
+
+    ``first``: a wish to end it before it goes on. Raises ConfigError, JournalError.
+    """
+    seen, head, path = 0, None, place.journal_of(job.job)
+    overrides = Overrides(**job.overrides)
+    if resume:
+        with Journal.open(path, readonly=True) as journal:
+            head = next(journal.events(), None)
+            seen = journal.seq
+        if head is None:
+            path.unlink()  # killed between the file's making and its first event: it holds nothing
+    resume = head is not None
+    if first is None or not resume:  # what is only to be ended need not fit the rig of today
+        put = overrides.repeated if resume else overrides.applied
+        loaded = put(place.parsed(job.text, job.file))
+    if head is not None:
+        loaded = loaded_from(head.data)
+    return Assignment(job.job, loaded, path, resume, overrides, missing_ul, first), seen

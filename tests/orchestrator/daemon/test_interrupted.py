@@ -1,0 +1,163 @@
+"""What the daemon's end has interrupted: it waits, goes on where it was, or is ended; nothing that it used is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.journal import Journal, recover
+from tests.orchestrator.daemon.desk import Desk, daemon_file, life, run_of
+
+
+def test_a_daemon_that_went_down_takes_its_queue_and_its_campaign_up_again(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(3)
+        await desk.submit(1)
+        await desk.event("dosing", 2)
+
+    async def second(desk: Desk) -> None:
+        rig = await desk.rig()
+        assert (rig.state, rig.job) == ("paused", "quickstart-0001")
+        assert "interrupted" in rig.detail
+        assert [job.job for job in rig.queue] == ["quickstart-0002"]
+        assert rig.told >= 1
+        assert (await desk.ask("resume")).accepted
+        await desk.until("idle")
+
+    async def whole(desk: Desk) -> None:
+        await desk.submit(3)
+        await desk.until("idle")
+
+    life(path, first)
+    life(path, second)
+    (tmp_path / "other").mkdir()
+    life(daemon_file(tmp_path / "other"), whole)
+    with (
+        Journal.open(tmp_path / "runs" / "quickstart-0001.sqlite", readonly=True) as interrupted,
+        Journal.open(tmp_path / "other" / "runs" / "quickstart-0001.sqlite", readonly=True) as uninterrupted,
+    ):
+        assert interrupted.dump() == uninterrupted.dump()
+    assert run_of(tmp_path, "quickstart-0002").ended
+
+
+@pytest.mark.parametrize("verb", ["stop", "abort"])
+def test_what_was_interrupted_can_be_ended_without_going_on(tmp_path: Path, verb: str) -> None:
+    path = daemon_file(tmp_path)
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(25)
+        await desk.event("told", 1)
+
+    async def second(desk: Desk) -> None:
+        assert (await desk.ask(verb)).accepted
+        await desk.until("idle")
+
+    life(path, first)
+    life(path, second)
+    run = run_of(tmp_path, "quickstart-0001")
+    assert run.ended
+    assert run.stop_reason == "operator"
+    assert len(run.told) < 25
+
+
+def test_a_campaign_that_no_longer_fits_its_rig_waits_with_all_that_it_used_until_it_does_or_is_ended(
+    tmp_path: Path,
+) -> None:
+    path, rig = daemon_file(tmp_path), tmp_path / "rig.yaml"
+    left: list[float] = []
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(25)
+        await desk.event("told", 1)
+
+    async def refused(desk: Desk) -> None:
+        left.append((await desk.rig()).syringes["cs"].left_ul)
+        outcome = await desk.ask("resume")
+        assert not outcome.accepted
+        assert "quickstart-0001 is not taken up" in outcome.detail
+        state = await desk.rig()
+        assert (state.state, state.job) == ("paused", "quickstart-0001")
+        assert "it was not taken up" in state.detail
+        left.append(state.syringes["cs"].left_ul)
+
+    async def ended(desk: Desk) -> None:
+        assert (await desk.ask("abort")).accepted
+        left.append((await desk.until("idle")).syringes["cs"].left_ul)
+
+    life(path, first)
+    text = rig.read_text()
+    rig.write_text(text.replace("{Cs:", "{Rb:"))
+    life(path, refused)
+    life(path, ended)
+    assert left[0] == left[1] < 50_000.0
+    assert left[2] <= left[0]
+    assert run_of(tmp_path, "quickstart-0001").stop_detail == "aborted by ada"
+
+
+def test_after_a_death_nothing_begins_until_a_person_says_so(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+
+    async def first(desk: Desk) -> None:
+        await desk.ask("pause")
+        await desk.submit(1)
+        await desk.ask("resume")
+        await desk.until("idle")
+        await desk.ask("pause")
+        await desk.submit(1)
+
+    async def second(desk: Desk) -> None:
+        rig = await desk.rig()
+        assert rig.state == "paused"
+        assert len(rig.queue) == 1
+        assert (await desk.ask("resume")).accepted
+        await desk.until("idle")
+
+    life(path, first)
+    life(path, second, paused=True)
+    assert run_of(tmp_path, "quickstart-0002").ended
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
+def test_a_run_whose_journal_is_damaged_waits_until_it_is_recovered_and_the_other_rig_works(
+    tmp_path: Path, damage: str
+) -> None:
+    path = daemon_file(tmp_path, "bench", "other")
+    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
+    left: list[float] = []
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(3)
+        await desk.event("told", 1)
+
+    async def damaged(desk: Desk) -> None:
+        rig = await desk.rig()
+        assert (rig.state, rig.job) == ("paused", "quickstart-0001")
+        assert "what it has used up is not known" in rig.detail
+        assert "lumiflow recover" in rig.detail
+        for verb in ("resume", "stop", "abort"):
+            outcome = await desk.ask(verb)
+            assert not outcome.accepted
+            assert "quickstart-0001 is not taken up" in outcome.detail
+        assert (await desk.rig()).job == "quickstart-0001"
+        other = await desk.submit(1, rig="other")
+        await desk.until("idle", rig="other")
+        assert run_of(tmp_path, other).ended
+        assert recover(journal).kept > 0
+        assert (await desk.ask("resume")).accepted
+        left.append((await desk.until("idle")).syringes["cs"].left_ul)
+
+    life(path, first)
+    content = bytearray(journal.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) * 2 // 3]
+    else:
+        at = content.rindex(b"dosing")
+        content[at] ^= 1
+    journal.write_bytes(content)
+    life(path, damaged)
+    assert run_of(tmp_path, "quickstart-0001").ended
+    assert len(run_of(tmp_path, "quickstart-0001").told) == 3
+    assert left[0] < 50_000.0
