@@ -110,7 +110,7 @@ class Steel:
         entry = self._rig.ports[port]
         if not isinstance(entry, SerialPort):
             raise RigFault(f"port {port} is no serial line")
-        return SerialTransport(entry.url, entry.baud_rate, entry.data_bits, _PARITIES[entry.parity])
+        return SerialTransport(entry.url, entry.baud_rate, entry.data_bits, _PARITIES[entry.parity], entry.stop_bits)
 
     def modbus_connect(self, port: str) -> Connect | None:
         return None
@@ -159,7 +159,7 @@ class Bench:
             if isinstance(entry, ModbusTcpPort):
                 link: RtuLink | TcpLink = TcpLink(entry.host, entry.tcp_port)
             elif isinstance(entry, ModbusRtuPort):
-                link = RtuLink(entry.url, entry.baud_rate)
+                link = RtuLink(entry.url, entry.baud_rate, _PARITIES[entry.parity], entry.stop_bits)
             else:
                 raise RigFault(f"port {port} is no Modbus bus")
             self._buses[port] = ModbusBus(link, connect=self._wires.modbus_connect(port))

@@ -40,6 +40,9 @@ from orchestrator.config.quantities import (
 # Ports
 
 
+Parity = Literal["none", "even", "odd"]
+
+
 class SerialPort(Section):
     """A serial line as pyserial names it: ``/dev/ttyUSB0``, ``COM3``, ``socket://host:4001``."""
 
@@ -47,15 +50,18 @@ class SerialPort(Section):
     url: Line
     baud_rate: int = Field(default=19200, ge=300, le=4_000_000)
     data_bits: Literal[7, 8] = 8
-    parity: Literal["none", "even", "odd"] = "none"
+    parity: Parity = "none"
+    stop_bits: Literal[1, 2] = 1
 
 
 class ModbusRtuPort(Section):
-    """A Modbus RTU bus on a serial line."""
+    """A Modbus RTU bus on a serial line. Parity and stop bits are those that its devices are set to."""
 
     kind: Literal["modbus_rtu"]
     url: Line
     baud_rate: int = Field(default=9600, ge=300, le=4_000_000)
+    parity: Parity = "none"
+    stop_bits: Literal[1, 2] = 1
 
 
 class ModbusTcpPort(Section):
