@@ -123,8 +123,7 @@ class Journal:
         """
         if readonly:
             return cls(path, clock, readonly=True, lock=None)
-        if not path.is_file():
-            raise JournalError(f"{path}: there is no such journal")
+        connect(path, readonly=True).close()  # before a lock is left beside what is none
         lock = _locked(path)
         try:
             return cls(path, clock, readonly=False, lock=lock)

@@ -218,13 +218,14 @@ def test_overwritten_pages_are_an_error_of_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to be read as one" * 100])
-def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_journal_is_refused_and_nothing_is_left_beside_it(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.journal").write_bytes(content)
     for readonly in (True, False):
         with pytest.raises(JournalError, match="not a journal"):
             Journal.open(tmp_path / "run.journal", readonly=readonly)
     with pytest.raises(JournalError, match="no such journal"):
         Journal.open(tmp_path / "absent.journal")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.journal"]
 
 
 def test_a_journal_on_a_read_only_medium_can_be_read(tmp_path: Path) -> None:
