@@ -78,14 +78,7 @@ class Station:
             await self._write("rescued", flushed)
         present = self.ledger.present
         if present is not None:
-            self._sitting = await self._read(present)
-            run = self._sitting.run
-            if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
-                await self._latch(root_trip(run))
-            if run.ended:
-                await self._settle(present.job, run, run.stop_detail)
-            else:
-                _log.warning("%s: %s waits to be resumed: %s", self.place.name, present.job, self._sitting.interrupted)
+            await self._take_in(present)
         if paused and self._sitting is None and not self.ledger.waits:
             await self._enter(Actor("guardian", "guardian"), {"verb": "pause", "rig": self.place.name}, _after_death)
         self._bench.start()
@@ -225,15 +218,28 @@ class Station:
         if sitting is None or sitting.live:
             return
         if sitting.unread:  # a person may have put a recovered journal in its place
-            self._sitting = sitting = await self._read(sitting.job)
-            if sitting.unread:
-                _log.error("%s: %s is not taken up: %s", self.place.name, sitting.job.job, sitting.refused)
+            found = await self._take_in(sitting.job)
+            if found is None or found.unread:
                 return
+            if self.ledger.trip is not None:  # it says that it tripped: that comes first, as it would have at the start
+                self._sitting = replace(found, refused=trip_words(self.ledger.trip))
+                return
+            sitting = found
         self._sitting = Present(sitting.job, sitting.run, live=True, wish=first)
         await self._hand_over(sitting.job, resume=self.place.journal_of(sitting.job.job).exists(), first=first)
 
-    async def _read(self, job: Job) -> Present:
-        return await asyncio.get_running_loop().run_in_executor(None, interrupted, job, self.place.journal_of(job.job))
+    async def _take_in(self, job: Job) -> Present | None:
+        """What was interrupted, as its journal tells it now. None if it had come to its end: that is written down."""
+        path = self.place.journal_of(job.job)
+        self._sitting = found = await asyncio.get_running_loop().run_in_executor(None, interrupted, job, path)
+        run = found.run
+        if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
+            await self._latch(root_trip(run))
+        if run.ended:
+            await self._settle(job.job, run, run.stop_detail)
+            return None
+        _log.warning("%s: %s waits to be resumed: %s", self.place.name, job.job, found.interrupted)
+        return found
 
     async def _hand_over(self, job: Job, *, resume: bool, first: Wish | None) -> None:
         loop = asyncio.get_running_loop()

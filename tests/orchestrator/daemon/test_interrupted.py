@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.daemon.station import Station
 from orchestrator.journal import Journal, recover
 from tests.orchestrator.daemon.desk import Desk, daemon_file, life, run_of
 
@@ -120,6 +121,13 @@ def test_after_a_death_nothing_begins_until_a_person_says_so(tmp_path: Path) -> 
     assert run_of(tmp_path, "quickstart-0002").ended
 
 
+def flip(journal: Path, words: bytes) -> None:
+    """Alter the last place where a file says this."""
+    content = bytearray(journal.read_bytes())
+    content[content.rindex(words)] ^= 1
+    journal.write_bytes(content)
+
+
 @pytest.mark.parametrize("damage", ["flipped", "cut"])
 def test_a_run_whose_journal_is_damaged_waits_until_it_is_recovered_and_the_other_rig_works(
     tmp_path: Path, damage: str
@@ -150,14 +158,39 @@ def test_a_run_whose_journal_is_damaged_waits_until_it_is_recovered_and_the_othe
         left.append((await desk.until("idle")).syringes["cs"].left_ul)
 
     life(path, first)
-    content = bytearray(journal.read_bytes())
     if damage == "cut":
-        content = content[: len(content) * 2 // 3]
+        journal.write_bytes(journal.read_bytes()[: journal.stat().st_size * 2 // 3])
     else:
-        at = content.rindex(b"dosing")
-        content[at] ^= 1
-    journal.write_bytes(content)
+        flip(journal, b"dosing")
     life(path, damaged)
     assert run_of(tmp_path, "quickstart-0001").ended
     assert len(run_of(tmp_path, "quickstart-0001").told) == 3
     assert left[0] < 50_000.0
+
+
+def test_a_recovered_run_that_had_come_to_its_end_is_counted_and_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = daemon_file(tmp_path)
+    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(1)
+        await desk.event("ended")
+
+    async def second(desk: Desk) -> None:
+        assert "what it has used up is not known" in (await desk.rig()).detail
+        journal.write_bytes(sound)
+        assert (await desk.ask("resume")).accepted
+        assert (await desk.until("idle")).syringes["cs"].left_ul < 50_000.0
+
+    async def unwritten(*_: object, **__: object) -> None:
+        """Killed before the rig's journal says that the run is over."""
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Station, "_settle", unwritten)
+        life(path, first)
+    sound = journal.read_bytes()
+    flip(journal, b"dosing")
+    life(path, second)
+    assert journal.read_bytes() == sound
