@@ -194,3 +194,45 @@ def test_a_recovered_run_that_had_come_to_its_end_is_counted_and_not_run_again(
     flip(journal, b"dosing")
     life(path, second)
     assert journal.read_bytes() == sound
+
+
+def test_a_recovered_run_that_had_tripped_latches_its_trip_and_goes_on_only_when_that_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"
+    path = daemon_file(tmp_path, rig_edits={"twin:": fault})
+    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(5)
+        await desk.event("ended")
+
+    async def second(desk: Desk) -> None:
+        rig = await desk.rig()
+        assert (rig.state, rig.trip) == ("paused", None)
+        assert recover(journal).kept > 0
+        refused = await desk.ask("resume")
+        assert not refused.accepted
+        assert "quickstart-0001 is not taken up" in refused.detail
+        rig = await desk.rig()
+        assert rig.state == "tripped"
+        assert rig.trip is not None
+        assert rig.trip.interlock in refused.detail
+        assert (await desk.ask("clear")).accepted
+        assert (await desk.rig()).state == "paused"
+        assert (await desk.ask("resume")).accepted
+        await desk.until("idle", "tripped")
+
+    async def unwritten(*_: object, **__: object) -> None:
+        """Killed before the rig's journal says that it tripped and that the run is over."""
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Station, "_settle", unwritten)
+        killed.setattr(Station, "_latch", unwritten)
+        life(path, first)
+    with Journal.open(journal, readonly=True) as written:
+        kinds = [event.kind for event in written.events()]
+    assert kinds[-1] == "ended"
+    flip(journal, b"safe_done")
+    life(path, second)
+    assert run_of(tmp_path, "quickstart-0001").ended
