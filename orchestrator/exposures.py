@@ -39,10 +39,19 @@ def spectrum_s(campaign: CampaignConfig, rig: RigConfig, waited_s: float = 0.0) 
 
 def looking_s(campaign: CampaignConfig, rig: RigConfig) -> float:
     """What the looks take, with the waits between them, as expected."""
-    settle = campaign.settle
+    return _looks_s(campaign, rig, campaign.settle.looks)
+
+
+def undecided_s(campaign: CampaignConfig, rig: RigConfig) -> float:
+    """When the last look is at the earliest decided on: all others are over, as expected. By then time must not be
+    up."""
+    return _looks_s(campaign, rig, campaign.settle.looks - 1)
+
+
+def _looks_s(campaign: CampaignConfig, rig: RigConfig, looks: int) -> float:
     first = 1 if _fixed(rig) else 2 + campaign.measure.discard
-    later_s = spectrum_s(campaign, rig, settle.look_interval_s)
-    return first * spectrum_s(campaign, rig) + (settle.looks - 1) * later_s
+    later_s = spectrum_s(campaign, rig, campaign.settle.look_interval_s)
+    return first * spectrum_s(campaign, rig) + (looks - 1) * later_s
 
 
 def measuring_s(campaign: CampaignConfig, rig: RigConfig) -> float:

@@ -23,7 +23,7 @@ from orchestrator.config.planner_rules import check_installed
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
-from orchestrator.exposures import BLANK_SHARE, blank_s, reference_s
+from orchestrator.exposures import BLANK_SHARE, blank_s, reference_s, undecided_s
 from orchestrator.heating import too_hot_for_twins
 from orchestrator.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.plumbing import (
@@ -382,7 +382,10 @@ class _Preflight:
                 ("budget", "reactor_time"),
                 f"{count} experiments take about {wanted:.1f} h, and {given:g} h are allowed",
             )
-        looks_s = (settle.looks - 1) * settle.look_interval_s
-        if looks_s > settle.timeout_s:
-            message = f"{settle.looks} looks take {looks_s:g} s, so that every experiment would time out"
+        looks_s = undecided_s(self._campaign, self._rig)
+        if looks_s >= settle.timeout_s:
+            message = (
+                f"{settle.looks - 1} of the {settle.looks} looks take {looks_s:.3g} s, so that every experiment would "
+                "time out before the last"
+            )
             self._warn(("settle", "timeout"), message)

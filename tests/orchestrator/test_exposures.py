@@ -78,6 +78,27 @@ def test_an_experiment_takes_as_long_as_it_was_expected_to_where_files_come_at_t
     assert experiment.reagent_ul["cs"] == pytest.approx(experiment.expected_ul["cs"], rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("edits", "interval", "too_late"),
+    [
+        ({}, "890 s", False),
+        ({}, "900 s", True),
+        (SLOW_FILES, "700 s", False),
+        (SLOW_FILES, "850 s", True),
+    ],
+)
+def test_looks_that_outlast_the_time_out_are_a_warning_and_only_those(
+    edits: dict[str, str], interval: str, too_late: bool, tmp_path: Path
+) -> None:
+    wide = {"drift: 1 meV": "drift: 500 meV", "look_interval: 20 s": f"look_interval: {interval}"}
+    one = {"experiments: 25": "experiments: 1", "initial: 8 ": "initial: 1 "}
+    loaded = on("cavro-julabo" if edits else "perovskite-bench", **edits, **wide, **one)
+    warned = any("would time out" in warning.message for warning in preflight(loaded).warnings)
+    settled = [event.data for event in rehearse(loaded, tmp_path / "run.sqlite").events if event.kind == "settled"]
+    assert warned == too_late
+    assert [each["outcome"] for each in settled] == ["timeout" if too_late else "steady"]
+
+
 def test_a_syringe_that_slow_spectra_would_empty_is_said_before_anything_runs() -> None:
     small_syringe = {"volume: 50 ml": "volume: 8 ml"}
     assert preflight(on("cavro-julabo", **small_syringe)).ok

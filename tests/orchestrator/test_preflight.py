@@ -187,11 +187,6 @@ def test_too_little_reactor_time_is_a_warning() -> None:
     assert "25 experiments take about 3.9 h, and 2 h are allowed" in warnings_of(report)
 
 
-def test_a_time_out_shorter_than_the_looks_is_a_warning() -> None:
-    report = preflight(changed(campaign=("timeout: 15 min", "timeout: 30 s")))
-    assert "would time out" in warnings_of(report)
-
-
 def test_a_transmitter_that_cannot_see_the_pressure_limit_is_a_problem_of_the_rig() -> None:
     with pytest.raises(ConfigError) as caught:
         changed(rig=("range: [0 kPa, 1000 kPa]", "range: [0 kPa, 100 kPa]"))
