@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from orchestrator.config import references, rules
 from orchestrator.config.campaign import CampaignConfig
-from orchestrator.config.messages import closest, problems_of
+from orchestrator.config.messages import closest, of_another_kind, problems_of
 from orchestrator.config.quantities import Section
 from orchestrator.config.rig import RigConfig
 from orchestrator.config.schema import Kind, json_schema
@@ -124,10 +124,8 @@ def _own_problems(
     check: Callable[[Document], list[Problem]] | None = None,
 ) -> list[Problem]:
     """What is wrong with a file by its model, and by a further check of the file as read."""
-    declared = document.root.get("kind")
-    if declared is not None and declared.value in ("rig", "campaign", "pool", "daemon") and declared.value != kind:
-        message = f"this is a {declared.value} file, and a {kind} file is wanted here"
-        return [document.problem(("kind",), message)]
+    if (other := of_another_kind(document, kind)) is not None:
+        return [other]
     problems: list[Problem] = []
     try:
         model.model_validate(document.root.plain())

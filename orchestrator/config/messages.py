@@ -17,6 +17,9 @@ from orchestrator.yaml_source import Document
 
 JsonSchema = Mapping[str, Any]
 
+KINDS = ("rig", "campaign", "pool", "daemon")
+"""What a file may say that it is."""
+
 _WANTED: Mapping[str, str] = {
     "int_type": "a whole number is wanted here",
     "int_from_float": "a whole number is wanted here",
@@ -41,6 +44,14 @@ def closest(text: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     near = get_close_matches(text.lower(), by_lower, n=1, cutoff=0.5)
     return by_lower[near[0]] if near else ""
+
+
+def of_another_kind(document: Document, wanted: str) -> Problem | None:
+    """The one problem of a file that says it is another of our kinds: what it says besides is not held against it."""
+    declared = document.root.get("kind")
+    if declared is None or declared.value == wanted or declared.value not in KINDS:
+        return None
+    return document.problem(("kind",), f"this is a {declared.value} file, and a {wanted} file is wanted here")
 
 
 def problems_of(error: ValidationError, document: Document, schema: JsonSchema) -> list[Problem]:

@@ -22,7 +22,7 @@ from orchestrator.config import (
     UsbPort,
     load_rig,
 )
-from orchestrator.config.messages import problems_of
+from orchestrator.config.messages import of_another_kind, problems_of
 from orchestrator.config.quantities import Line, Name, Quantity, Section
 from orchestrator.daemon.edges.config import Mqtt, NotifyConfig
 from orchestrator.errors import ConfigError, Problem
@@ -119,6 +119,8 @@ def load_daemon(path: str | Path) -> LoadedDaemon:
     """Read a daemon's file and the rig files that it names. Raises ConfigError with everything that is wrong."""
     place = Path(path).absolute()
     document = parse(read_text(Path(path)), str(path))
+    if (other := of_another_kind(document, "daemon")) is not None:
+        raise ConfigError([other])
     try:
         config = DaemonConfig.model_validate(document.root.plain())
     except ValidationError as error:

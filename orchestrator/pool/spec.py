@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from orchestrator.config import json_schema
-from orchestrator.config.messages import closest, problems_of
+from orchestrator.config.messages import closest, of_another_kind, problems_of
 from orchestrator.config.pool import Amount, InputColumn, OutputColumn, PoolSpec
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.amounts import LARGEST, TOO_LARGE, amount_at
@@ -34,6 +34,8 @@ class LoadedSpec:
 def load_spec(path: Path) -> LoadedSpec:
     """Read a pool file. Raises ConfigError with everything that is wrong with it, by line and column."""
     document = parse(read_text(path), str(path))
+    if (other := of_another_kind(document, "pool")) is not None:
+        raise ConfigError([other])
     try:
         config = PoolSpec.model_validate(document.root.plain())
     except ValidationError as error:

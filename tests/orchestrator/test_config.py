@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,13 +24,23 @@ from orchestrator.config import (
     load_rig,
     parse_campaign,
 )
+from orchestrator.daemon.config import load_daemon
 from orchestrator.errors import EXIT_REFUSED, ConfigError
+from orchestrator.pool.spec import load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMPAIGNS = sorted((ROOT / "configs" / "campaigns").glob("*.yaml"))
 RIGS = sorted((ROOT / "configs" / "rigs").glob("*.yaml"))
 BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
 EXPECTED = re.compile(r"^# expect line (\d+): ?(.*)$", re.MULTILINE)
+
+
+LOADERS: dict[str, Callable[[Path], object]] = {
+    "rig": load_rig,
+    "campaign": load_campaign,
+    "pool": load_spec,
+    "daemon": load_daemon,
+}
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +244,27 @@ def test_loading_a_campaign_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(CAMPAIGNS[0])], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("wanted", LOADERS)
+@pytest.mark.parametrize(
+    ("file", "its"),
+    [
+        ("rigs/perovskite-bench.yaml", "rig"),
+        ("campaigns/quickstart.yaml", "campaign"),
+        ("pools/alkox.yaml", "pool"),
+        ("daemon.yaml", "daemon"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_one_line(wanted: str, file: str, its: str, tmp_path: Path) -> None:
+    path = ROOT / "configs" / file
+    if its == "daemon":
+        path = tmp_path / file
+        path.write_text(f"kind: daemon\nrigs:\n  bench: {{file: {RIGS[0]}}}\n")
+    if its == wanted:
+        LOADERS[wanted](path)
+        return
+    with pytest.raises(ConfigError) as caught:
+        LOADERS[wanted](path)
+    (problem,) = caught.value.problems
+    assert problem.message == f"this is a {its} file, and a {wanted} file is wanted here"
