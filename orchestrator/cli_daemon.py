@@ -93,16 +93,24 @@ def submit(
     name: NameOption = "operator",
     as_json: JsonFlag = False,
 ) -> None:
-    """Put a campaign into a rig's queue. It runs on the daemon's rig file, whatever rig the campaign file names."""
+    """Put a campaign into a rig's queue. It runs on the daemon's rig file, whatever rig the campaign file names.
+
+    The target spectrum and the archives that it names go along; the daemon opens no file for it.
+    """
+    from orchestrator.archives import gather_for
     from orchestrator.config.target_file import carried
 
+    client, chosen = _reached(rig, daemon, name, as_json)
     try:
+        archives = gather_for(campaign, client.loaded.rig_paths[chosen])
         text = carried(campaign)
     except LumiflowError as error:
         _refuse(error, as_json)
     overrides = {"seed": seed, "target": target, "strategy": strategy}
-    more = {"campaign": text, "file": _file_name(campaign), "overrides": overrides}
-    _command("submit", rig, daemon, name, as_json, more)
+    more: dict[str, Any] = {"campaign": text, "file": _file_name(campaign), "overrides": overrides}
+    if archives:
+        more["archives"] = [{key: archive[key] for key in archive if key != "rows_sha256"} for archive in archives]
+    _ask(client, {"verb": "submit", "rig": chosen, **more}, as_json)
 
 
 def _file_name(campaign: Path) -> str:
@@ -228,10 +236,22 @@ def daemon_status(daemon: Path, name: str, as_json: bool) -> None:
 def _command(
     verb: str, rig: str | None, daemon: Path, name: str, as_json: bool, more: dict[str, Any] | None = None
 ) -> None:
+    client, chosen = _reached(rig, daemon, name, as_json)
+    _ask(client, {"verb": verb, "rig": chosen, **(more or {})}, as_json)
+
+
+def _reached(rig: str | None, daemon: Path, name: str, as_json: bool) -> tuple[Client, str]:
+    """The daemon, and its rig that is meant."""
     try:
         client = _client(daemon, name)
-        chosen = _rig_of(list(client.loaded.rigs), rig)
-        outcome = client.command({"verb": verb, "rig": chosen, **(more or {})})
+        return client, _rig_of(list(client.loaded.rigs), rig)
+    except LumiflowError as error:
+        _refuse(error, as_json)
+
+
+def _ask(client: Client, command: dict[str, Any], as_json: bool) -> None:
+    try:
+        outcome = client.command(command)
     except LumiflowError as error:
         _refuse(error, as_json)
     if as_json:

@@ -178,3 +178,11 @@ def loaded_from(data: Mapping[str, Any]) -> LoadedCampaign:
     spectrum = data.get("target_spectrum", {}).get("text")
     loaded = parse_campaign(data["campaign_text"], data["campaign_file"], data["rig_text"], data["rig_file"], spectrum)
     return Overrides(**data.get("overrides", {})).repeated(loaded)
+
+
+def brief(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The first event's data for those who listen: without the texts of the files and the rows of the archives."""
+    kept = {key: value for key, value in header.items() if key not in ("campaign_text", "rig_text")}
+    if "archives" in kept:
+        kept["archives"] = [{key: archive[key] for key in archive if key != "rows"} for archive in kept["archives"]]
+    return kept

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.archives import left_out
 from orchestrator.config import LoadedCampaign, load_campaign
 from orchestrator.errors import (
     EXIT_FAULT,
@@ -24,7 +25,7 @@ from orchestrator.errors import (
 from orchestrator.fold import fold, summary
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.interrupts import interrupted_by, never_suspended
-from orchestrator.journal import Journal, JournalLocked, RecordDiffers
+from orchestrator.journal import Event, Journal, JournalLocked, RecordDiffers
 from orchestrator.paced_time import check_pace
 from orchestrator.preflight import preflight
 from orchestrator.run_state import RunState
@@ -147,10 +148,19 @@ def _sit(
         start_s=start_s,
         overrides=options.overrides,
     )
-    company = Company(on_event=show.event, operator=partial(_operator, show, hardware=options.hardware))
+    heard = show.event if resume else partial(_begins, loaded, show)
+    company = Company(on_event=heard, operator=partial(_operator, show, hardware=options.hardware))
     if options.hardware:
         return run_real(sit(sitting, company), pace=loaded.rig.pace)
     return run_virtual(sit(sitting, company), speed=options.speed, start_s=start_s)
+
+
+def _begins(loaded: LoadedCampaign, show: Show, event: Event) -> None:
+    """Hear of an event of a run that began now, and first of all of what its planner is not told of."""
+    if event.kind == "run_started":
+        for note in left_out(loaded, event.data.get("archives", ())):
+            show.say(f"note: {note.summary()}")
+    show.event(event)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -39,6 +39,7 @@ class Sitting:
 
     ``resume``: the journal exists. ``exactly``: twins live through it again from its beginning; else the run goes on at
     ``start_s``, with what was under way in doubt. ``missing_ul``: what the syringes lacked when the campaign began.
+    ``archives``: those that came with a campaign that begins; None reads the files that it names.
     """
 
     loaded: LoadedCampaign
@@ -49,6 +50,7 @@ class Sitting:
     start_s: float = 0.0
     overrides: Overrides = field(default_factory=Overrides)
     missing_ul: Mapping[str, float] = field(default_factory=dict)
+    archives: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
     clock = UtcClock(loop, start_s=sitting.start_s)
     began = clock.wall()
     path, loaded = sitting.journal, sitting.loaded
-    archives: list[dict[str, Any]] = []
-    if loaded.config.archives and not sitting.resume:
+    archives: Sequence[Mapping[str, Any]] = sitting.archives or ()
+    if sitting.archives is None and loaded.config.archives and not sitting.resume:
         archives = await asyncio.to_thread(gather, loaded)
     with Journal.open(path, clock) if sitting.resume else Journal.create(path, clock) as journal:
         recorded = tuple(journal.events())

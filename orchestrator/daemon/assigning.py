@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.archives import taken_along
 from orchestrator.daemon.bench import Assignment
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal
@@ -35,4 +36,5 @@ def assignment(
         loaded = put(place.parsed(job.text, job.file))
     if head is not None:
         loaded = loaded_from(head.data)
-    return Assignment(job.job, loaded, path, resume, overrides, missing_ul, first), seen
+    archives = () if resume else tuple(taken_along(loaded, job.archives))
+    return Assignment(job.job, loaded, path, resume, overrides, missing_ul, first, archives), seen

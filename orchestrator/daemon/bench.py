@@ -36,7 +36,10 @@ Data = dict[str, Any]
 
 @dataclass(frozen=True)
 class Assignment:
-    """One sitting that a bench is to hold. ``first``: what the operator wants before it has even begun."""
+    """One sitting that a bench is to hold. ``first``: what the operator wants before it has even begun.
+
+    ``archives``: of a campaign that begins, as its journal is to keep them.
+    """
 
     job: str
     loaded: LoadedCampaign
@@ -45,6 +48,7 @@ class Assignment:
     overrides: Overrides = field(default_factory=Overrides)
     missing_ul: Mapping[str, float] = field(default_factory=dict)
     first: Wish | None = None
+    archives: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,7 @@ def sitting_of(assignment: Assignment, *, hardware: bool, exactly: bool, start_s
         start_s=start_s,
         overrides=assignment.overrides,
         missing_ul=assignment.missing_ul,
+        archives=assignment.archives,
     )
 
 

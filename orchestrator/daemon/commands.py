@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from orchestrator.archives import MAX_ROWS
 from orchestrator.config.quantities import NAME
 
 Via = Literal["cli", "http", "mqtt", "signal", "guardian"]
@@ -14,6 +15,7 @@ Via = Literal["cli", "http", "mqtt", "signal", "guardian"]
 RigName = Annotated[str, StringConstraints(pattern=NAME.pattern)]
 JobId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,120}$")]
 Words = Annotated[str, StringConstraints(max_length=500)]
+ArchiveRow = Annotated[tuple[float | bool | None, ...], Field(strict=False, max_length=200)]
 CampaignText = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
 
 
@@ -37,14 +39,33 @@ class OverridesIn(_Command):
     strategy: Words | None = None
 
 
+class ArchiveIn(_Command):
+    """Earlier experiments under a name that the campaign's ``archives`` have, instead of the files that they are in.
+
+    ``rows``: the inputs in the campaign's order and in base units, then peak_ev, fwhm_ev, quantum_yield, peak_sd_ev,
+    failed. ``files``: where they came from, to be said again. ``outside``, ``off_steps``: how many were left out for
+    lying outside of the inputs' ranges, or off their steps.
+    """
+
+    name: RigName
+    rows: Annotated[tuple[ArchiveRow, ...], Field(strict=False, max_length=MAX_ROWS)]
+    files: Annotated[tuple[Words, ...], Field(strict=False, max_length=100)] = ()
+    outside: int = Field(default=0, ge=0, le=10_000_000)
+    off_steps: int = Field(default=0, ge=0, le=10_000_000)
+
+
 class Submit(_Command):
-    """Put a campaign at the end of a rig's queue. ``campaign``: the file's text; the rig is the daemon's own."""
+    """Put a campaign at the end of a rig's queue. ``campaign``: the file's text; the rig is the daemon's own.
+
+    ``archives``: the experiments of the archives that it names; the daemon opens no file for it.
+    """
 
     verb: Literal["submit"]
     rig: RigName
     campaign: CampaignText
     file: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]{1,120}$")] = "campaign.yaml"
     overrides: OverridesIn = OverridesIn()
+    archives: Annotated[tuple[ArchiveIn, ...], Field(strict=False, max_length=100)] = ()
 
 
 class Pause(_Command):

@@ -17,7 +17,10 @@ Volumes = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Job:
-    """One campaign that was submitted. `job`: its name, which is also its run's. `text`: "" once it is over."""
+    """One campaign that was submitted. `job`: its name, which is also its run's. `archives`: those that came with it.
+
+    Once it is over, `text` is "" and `archives` are gone.
+    """
 
     job: str
     campaign: str
@@ -26,6 +29,7 @@ class Job:
     overrides: Mapping[str, Any]
     by: str
     submitted_utc: str
+    archives: tuple[Data, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def _submit(ledger: Ledger, data: Data, utc: str) -> Ledger:
         overrides={name: value for name, value in data["overrides"].items() if value is not None},
         by=data["actor"]["name"],
         submitted_utc=utc,
+        archives=tuple(data.get("archives", ())),
     )
     return replace(ledger, queue=(*ledger.queue, job), jobs={**ledger.jobs, job.job: job})
 
@@ -141,7 +146,7 @@ def _ended(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 def _without_text(ledger: Ledger, job: str) -> Ledger:
     """The job is over: its text stands in the journals, and a daemon that has had thousands keeps none of them."""
-    return replace(ledger, jobs={**ledger.jobs, job: replace(ledger.jobs[job], text="")})
+    return replace(ledger, jobs={**ledger.jobs, job: replace(ledger.jobs[job], text="", archives=())})
 
 
 def _trip(ledger: Ledger, data: Data, utc: str) -> Ledger:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.daemon.facade import RunDetail, RunInfo, RunPhase
 from orchestrator.errors import JournalError, UnknownRun
 from orchestrator.fold import advance, summary
+from orchestrator.header import brief
 from orchestrator.journal import Journal
 from orchestrator.run_state import RunState
 
@@ -99,14 +100,9 @@ class Shelf:
         run = folded.run
         entry = jobs.get(name)
         phase: RunPhase = "ended" if run.ended else "interrupted" if entry is None else entry[2]
-        header = {key: value for key, value in run.header.items() if key not in ("campaign_text", "rig_text")}
-        if "archives" in header:
-            header["archives"] = [
-                {key: value for key, value in archive.items() if key != "rows"} for archive in header["archives"]
-            ]
         return RunDetail(
             info=_info(name, None if entry is None else entry[0], run, phase, folded.began_utc),
-            header=header,
+            header=brief(run.header),
             experiments=tuple(_plain(asdict(experiment)) for experiment in run.experiments),
             recommendation=None if run.recommendation is None else _plain(asdict(run.recommendation)),
             trips=tuple(dict(trip) for trip in run.trips),

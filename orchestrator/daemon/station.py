@@ -26,6 +26,7 @@ from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
 from orchestrator.fold import advance
 from orchestrator.guardian.diary import rescues_since
+from orchestrator.header import brief
 from orchestrator.journal_store import Event
 from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
@@ -292,7 +293,7 @@ class Station:
         sitting.run, sitting.stage = advance(sitting.run if event.seq > 1 else RunState(), event), event.kind
         if event.seq <= sitting.seen:
             return  # lived through again
-        data = {key: value for key, value in event.data.items() if key not in ("campaign_text", "rig_text")}
+        data = brief(event.data) if event.kind == "run_started" else dict(event.data)
         said = {"run": job, "seq": event.seq, "kind": event.kind, "data": data}
         self._feed.publish(self.place.name, "event", said, t_s=event.t_s, utc=event.utc)
         if event.kind == "trip":

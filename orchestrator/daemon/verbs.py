@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from orchestrator.archives import left_out, taken_along
 from orchestrator.daemon.commands import (
     Abort,
     Actor,
@@ -33,11 +34,11 @@ async def carry_out(station: Station, actor: Actor, command: Command) -> Outcome
     data = command.model_dump()
     if isinstance(command, Submit):
         try:
-            name = await asyncio.get_running_loop().run_in_executor(None, _checked, station, command)
+            name, notes = await asyncio.get_running_loop().run_in_executor(None, _checked, station, command)
         except LumiflowError as error:
             refusal = Verdict(False, str(error))
             return await station.enter(actor, data, lambda _: refusal)
-        return await station.enter(actor, data, lambda rig: _submit(rig, command, name))
+        return await station.enter(actor, data, lambda rig: _submit(rig, command, name, notes))
     return await station.enter(actor, data, lambda rig: _decide(rig, actor, command))
 
 
@@ -65,18 +66,20 @@ def _decide(rig: Station, actor: Actor, command: Command) -> Verdict:
             raise AssertionError("a submission is checked first")
 
 
-def _checked(rig: Station, command: Submit) -> str:
-    """The campaign's own name. Raises LumiflowError for one that this rig cannot run."""
+def _checked(rig: Station, command: Submit) -> tuple[str, str]:
+    """The campaign's own name, and what of its archives is left out. Raises LumiflowError for one that cannot run."""
     given = command.overrides
     overrides = Overrides(given.seed, given.target, given.strategy)
     loaded = overrides.applied(rig.place.parsed(command.campaign, command.file))
     problems = preflight(loaded).problems
     if problems:
         raise PreflightError(problems)
-    return loaded.config.name
+    found = taken_along(loaded, [archive.model_dump() for archive in command.archives])
+    notes = "; ".join(f"{note.path}: {note.message}" for note in left_out(loaded, found))
+    return loaded.config.name, notes
 
 
-def _submit(rig: Station, command: Submit, name: str) -> Verdict:
+def _submit(rig: Station, command: Submit, name: str, notes: str) -> Verdict:
     place = len(rig.ledger.queue) + 1
     if place > rig.place.queue:
         full = f"the queue of {command.rig} is full: {rig.place.queue} campaigns wait"
@@ -86,6 +89,8 @@ def _submit(rig: Station, command: Submit, name: str) -> Verdict:
     words = f"{job} is number {place} in the queue of {command.rig}"
     if state not in ("idle", "running"):
         words += f", which is {state}" + (f": {detail}" if detail else "")
+    if notes:
+        words += f" (note: {notes})"
     return Verdict(True, words, job, {"name": name}, rig.advance)
 
 

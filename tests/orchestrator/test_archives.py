@@ -282,7 +282,9 @@ def test_a_record_from_before_archives_alone_were_enough_still_replays(
     assert replay_run(tmp_path / "run.sqlite", Show(as_json=True)).same
 
 
-def test_a_run_keeps_its_archives_and_goes_on_without_the_files(tmp_path: Path) -> None:
+def test_a_run_says_what_it_leaves_out_of_its_archives_keeps_the_rest_and_goes_on_without_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
     loaded = campaign(tmp_path, TABLE)
     short = loaded.campaign_text.replace("experiments: 25", "experiments: 1").replace("initial: 8", "initial: 1")
@@ -294,7 +296,10 @@ def test_a_run_keeps_its_archives_and_goes_on_without_the_files(tmp_path: Path) 
         journal=tmp_path / "run.sqlite",
         report=False,
     )
-    run_campaign(options, Show(as_json=True), ask=None)
+    run_campaign(options, Show(as_json=False), ask=None)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("left out of its 3 experiments: 1 outside of the ranges") == 1
+    assert said.count("the strategy 'sobol' takes no notice of archives") == 1
     (tmp_path / "earlier.csv").unlink()
     with Journal.open(tmp_path / "run.sqlite", readonly=True) as journal:
         state = fold(tuple(journal.events()))

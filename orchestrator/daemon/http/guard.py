@@ -27,7 +27,8 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_HEADER_BYTES = 16 * 1024
-MAX_BODY_BYTES = 2 * 1024 * 1024  # a campaign text of the largest size with every other character escaped
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""A campaign text of the largest size with every other character escaped, and the most archived experiments."""
 BODY_LIMIT_S = 10.0
 OPEN_PATHS = frozenset({"/api/health"})
 READING_POSTS = frozenset({"/api/validate", "/api/explain"})

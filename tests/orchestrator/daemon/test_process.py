@@ -19,6 +19,18 @@ from tests.orchestrator.daemon.desk import campaign_text, daemon_file
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 120.0
+ARCHIVE = """
+archives:
+  notebook:
+    kind: table
+    file: earlier.csv
+    inputs:
+      iodide_fraction: {column: x}
+      cs_to_pb: {column: ratio}
+      residence_time: {column: t, unit: s}
+      temperature: {column: T, unit: degC}
+    peak: {column: peak, unit: nm}
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -89,6 +101,16 @@ def test_the_command_line_speaks_to_the_daemon_and_sigterm_leaves_what_runs_to_b
             (tmp_path / odd).write_text(campaign_text(1))
             waits = daemon.command("submit", str(tmp_path / odd))
             assert waits.returncode == 0, waits.stderr
+        (tmp_path / "learns").mkdir()
+        (tmp_path / "learns" / "second.yaml").write_text(campaign_text(1) + ARCHIVE)
+        (tmp_path / "learns" / "earlier.csv").write_text("x,ratio,t,T,peak\n0.5,1.3,60,120,551\n0.5,9.9,60,120,551\n")
+        learns = daemon.command("submit", str(tmp_path / "learns" / "second.yaml"))
+        assert learns.returncode == 0, learns.stderr
+        assert "left out of its 2 experiments: 1 outside" in learns.stdout
+        (tmp_path / "learns" / "earlier.csv").unlink()
+        missing = daemon.command("submit", str(tmp_path / "learns" / "second.yaml"))
+        assert missing.returncode == 2
+        assert "the table cannot be read" in missing.stderr
         state = json.loads(daemon.command("status", "--json").stdout)["rigs"]["bench"]
         assert state["job"] == "quickstart-0001"
         assert state["state"] == "running"
