@@ -152,10 +152,16 @@ def stop(
 
 
 def abort(
-    rig: RigArgument = None, daemon: DaemonFile = DEFAULT_FILE, name: NameOption = "operator", as_json: JsonFlag = False
+    rig: RigArgument = None,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="One whose journal cannot be read: its syringes then count as empty.")
+    ] = False,
+    daemon: DaemonFile = DEFAULT_FILE,
+    name: NameOption = "operator",
+    as_json: JsonFlag = False,
 ) -> None:
     """End the campaign now: the safe sequence without its flushes."""
-    _command("abort", rig, daemon, name, as_json)
+    _command("abort", rig, daemon, name, as_json, {"give_up": True} if give_up else None)
 
 
 def clear(

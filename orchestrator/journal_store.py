@@ -155,6 +155,9 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
     """Make an empty journal. It appears under its name complete or not at all. Raises JournalError if that exists."""
     if path.exists():
         raise JournalError(f"{path} exists already; a journal is never overwritten")
+    log = path.with_name(path.name + "-wal")
+    if log.exists():  # SQLite would take it for the new journal's own
+        raise JournalError(f"{log} is left of another journal: put that back beside it, or move both away")
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     try:
@@ -193,8 +196,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     try:
         connection = _open(f"{path.resolve().as_uri()}?{mode}")
     except UNREADABLE as error:
-        torn = is_journal(path) and not isinstance(error, sqlite3.OperationalError)
-        hint = "; 'lumiflow recover' keeps what is sound" if torn else ""
+        hint = "; 'lumiflow recover' keeps what is sound" if _holds_records(path, error) else ""
         raise JournalError(f"{path}: is not a journal that can be opened: {error}{hint}") from error
     version = file_version(connection)
     if 1 <= version <= SCHEMA_VERSION:
@@ -206,6 +208,18 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
             f"{SCHEMA_VERSION}): open it with that one"
         )
     raise JournalError(f"{path}: is not a journal of any known format ({version})")
+
+
+def _holds_records(path: Path, error: Exception) -> bool:
+    """Whether there is something to recover in a file that SQLite does not open."""
+    from orchestrator.journal_pages import look_through  # here: it is made of this module
+
+    if isinstance(error, sqlite3.OperationalError):
+        return False
+    try:
+        return look_through(path) is not None
+    except OSError:
+        return False
 
 
 def file_version(connection: sqlite3.Connection) -> int:

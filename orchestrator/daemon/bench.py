@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.daemon.telemetry import FREE_PERIOD_S, PACED_PERIOD_S, Reading, Tap
 from orchestrator.errors import JournalError, JournalLost
 from orchestrator.header import Overrides
-from orchestrator.journal import RecordDiffers
+from orchestrator.journal import JournalLocked, RecordDiffers
 from orchestrator.run_state import RunState
 from orchestrator.sitting import Company, Sitting, sit, start_of
 from orchestrator.steering import Steering, Wish
@@ -53,7 +53,10 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a sitting ended. ``state`` is None when it never came to one; ``left``: it is to be resumed later."""
+    """How a sitting ended. ``state`` is None when it never came to one; ``left``: it is to be resumed later.
+
+    ``lost``: its journal could not be written.
+    """
 
     job: str
     state: RunState | None
@@ -225,7 +228,9 @@ def failure(assignment: Assignment, error: BaseException) -> Finished:
     if isinstance(error, JournalLost):
         return Finished(assignment.job, None, True, str(error), lost=True)
     if isinstance(error, JournalError):
-        return Finished(assignment.job, None, False, str(error), lost=True)
+        # What exists waits as it did; while somebody else holds it, nothing has moved here.
+        held = assignment.resume and isinstance(error, JournalLocked)
+        return Finished(assignment.job, None, assignment.resume, str(error), lost=not held)
     return Finished(assignment.job, None, False, f"{type(error).__name__}: {error}", lost=True)
 
 

@@ -149,7 +149,7 @@ def words_of(state: Mapping[str, Any]) -> str:
         low = [
             f"{pump} {syringe['left_ul'] / 1000:.1f} mL"
             for pump, syringe in rig["syringes"].items()
-            if syringe["left_ul"] < 0.2 * syringe["volume_ul"]
+            if syringe["left_ul"] is not None and syringe["left_ul"] < 0.2 * syringe["volume_ul"]
         ]
         if low:
             lines.append(f"  running low: {', '.join(low)}")

@@ -101,10 +101,15 @@ class Stop(_Command):
 
 
 class Abort(_Command):
-    """End the campaign now: the safe sequence without its flushes."""
+    """End the campaign now: the safe sequence without its flushes.
+
+    ``give_up``: one that was interrupted and whose journal cannot be read any more. Every syringe of the rig then
+    counts as empty until it is refilled.
+    """
 
     verb: Literal["abort"]
     rig: RigName
+    give_up: bool = False
 
 
 class Cancel(_Command):

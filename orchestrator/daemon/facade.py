@@ -35,11 +35,11 @@ class ReadingState(_Fact):
 
 
 class SyringeState(_Fact):
-    """What is left in a syringe, by the rig's own record."""
+    """What is left in a syringe, by the rig's own record; None while a campaign waits whose journal cannot be read."""
 
     stock: str
     volume_ul: float
-    left_ul: float
+    left_ul: float | None
 
 
 class JobState(_Fact):

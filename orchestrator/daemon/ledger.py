@@ -37,7 +37,8 @@ class Ledger:
     """A rig as its journal tells it.
 
     `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `waits`: a
-    person wants nothing to begin. `ended`: job to the data of its end; `cancelled`: jobs taken out of the queue.
+    person wants nothing to begin. `cleared`: how many trips of `present` a person has cleared. `ended`: job to the data
+    of its end; `cancelled`: jobs taken out of the queue.
     `rescued_utc`, `rescued_mark`: of the newest rescue by the guardian whose flush has been entered, "" before any.
     """
 
@@ -49,6 +50,7 @@ class Ledger:
     trip: Data | None = None
     missing_ul: Volumes = field(default_factory=dict)
     waits: bool = False
+    cleared: int = 0
     boots: int = 0
     rescued_utc: str = ""
     rescued_mark: str = ""
@@ -113,15 +115,15 @@ def _move(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _pause(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, waits=ledger.present is None)
+    return replace(ledger, waits=data.get("waits", ledger.present is None))
 
 
 def _resume(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, waits=False)
+    return replace(ledger, waits=data.get("waits", False))
 
 
 def _clear(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, trip=None)
+    return replace(ledger, trip=None, cleared=data.get("trips", ledger.cleared))
 
 
 def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:
@@ -135,13 +137,14 @@ def _rescued(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 def _begun(ledger: Ledger, data: Data, utc: str) -> Ledger:
     job = ledger.jobs[data["job"]]
-    return replace(ledger, queue=tuple(entry for entry in ledger.queue if entry.job != job.job), present=job)
+    return replace(ledger, queue=tuple(entry for entry in ledger.queue if entry.job != job.job), present=job, cleared=0)
 
 
 def _ended(ledger: Ledger, data: Data, utc: str) -> Ledger:
     missing = {name: value for name, value in added(ledger.missing_ul, data["spent_ul"]).items() if value}
     over = _without_text(ledger, data["job"])
-    return replace(over, present=None, ended={**ledger.ended, data["job"]: data}, missing_ul=missing)
+    waits = data.get("waits", ledger.waits)
+    return replace(over, present=None, ended={**ledger.ended, data["job"]: data}, missing_ul=missing, waits=waits)
 
 
 def _without_text(ledger: Ledger, job: str) -> Ledger:

@@ -96,12 +96,12 @@ def _age_on_wall_s(reading: Reading, clock: UtcClock) -> float:
 
 def _syringes(station: Station, run: RunState | None) -> dict[str, SyringeState]:
     missing = station.ledger.missing_ul
-    spent = {} if run is None else run.spent_ul
+    spent = {} if run is None else run.spent_ul if station.sits else run.drawn_ul
     gone = added(missing, spent)
     states: dict[str, SyringeState] = {}
     for name, pump in station.place.rig.pumps.items():
         full_ul = pump.holds_ul
         stock = pump.stock if run is None else str(run.header.get("stocks", {}).get(name, {}).get("stock", pump.stock))
-        left_ul = max(full_ul - gone.get(name, 0.0), 0.0)
+        left_ul = None if station.unread else max(full_ul - gone.get(name, 0.0), 0.0)
         states[name] = SyringeState(stock=stock, volume_ul=full_ul, left_ul=left_ul)
     return states

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config import parse_campaign
 from orchestrator.daemon.ledger import Job
 from orchestrator.errors import JournalError
+from orchestrator.file_lock import read_note
 from orchestrator.fold import fold
 from orchestrator.journal import Journal
+from orchestrator.journal_seal import Mark
 from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
 
 if TYPE_CHECKING:
     from orchestrator.config import LoadedCampaign, RigConfig
+    from orchestrator.daemon.bench import Assignment
 
 Data = Mapping[str, Any]
 
@@ -51,7 +54,9 @@ class Present:
     """The campaign that sits, or that the daemon's end has interrupted (``live`` False).
 
     ``refused``: why it could not be taken up when somebody last asked for that. ``unread``: its journal cannot be
-    trusted; what it has measured and used up is not known, and it can neither go on nor be ended.
+    trusted; what it has measured and used up is not known, and it can neither go on nor be ended, only be given up.
+    ``doubted``: it was so once; what lay behind the damage may be missing, also of what the syringes have given.
+    ``ready``: what the bench is to be given next, and how many of its events have been heard.
     """
 
     job: Job
@@ -63,12 +68,15 @@ class Present:
     waiting: bool = False
     refused: str = ""
     unread: bool = False
+    doubted: bool = False
+    ready: tuple[Assignment, int] | None = None
 
     @property
     def interrupted(self) -> str:
         """What is to be done with it, in words, while it does not sit."""
         if self.unread:
-            return f"interrupted by the daemon's end, and what it has used up is not known: {self.refused}"
+            gone = f"interrupted by the daemon's end, and what it has used up is not known: {self.refused}"
+            return f"{gone}; resume it once its journal can be read, or give it up (abort --give-up)"
         why = f"; it was not taken up: {self.refused}" if self.refused else ""
         return f"interrupted by the daemon's end; resume it, or end it with stop or abort{why}"
 
@@ -76,9 +84,16 @@ class Present:
 def interrupted(job: Job, path: Path) -> Present:
     """What the daemon's end has interrupted, as its journal tells it; `Present.unread` if that cannot be trusted."""
     try:
+        if not path.is_file() and Mark.parse(read_note(path)) is not None:
+            raise JournalError(f"{path} is gone, and the lock beside it says that it held records: put it back")
         return Present(job, run_state(path), live=False)
     except JournalError as error:
-        return Present(job, RunState(), live=False, refused=str(error), unread=True)
+        return unreadable(job, error)
+
+
+def unreadable(job: Job, error: JournalError) -> Present:
+    """A campaign that waits for its journal."""
+    return Present(job, RunState(), live=False, refused=str(error), unread=True, doubted=True)
 
 
 def root_trip(run: RunState) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ class Shelf:
                 run: RunState | None = None
                 if station.present is not None and station.present.job == job.job:
                     phase = "running" if station.sits else "interrupted"
-                    run = station.run
+                    run = None if station.unread else station.run
                 elif ledger.queued(job.job) is not None:
                     phase = "queued"
                 elif job.job in ledger.cancelled:

@@ -9,19 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.daemon.assigning import assignment
-from orchestrator.daemon.bench import Bench, Finished
+from orchestrator.daemon.bench import Assignment, Bench, Finished
 from orchestrator.daemon.commands import Actor, Outcome
 from orchestrator.daemon.ears import Ears
-from orchestrator.daemon.facade import StationState
-from orchestrator.daemon.ledger import Job, Ledger
-from orchestrator.daemon.present import Place, Present, bad_end, interrupted, lost_journal, root_trip, trip_words
-from orchestrator.daemon.rig_journal import RigJournal
+from orchestrator.daemon.ledger import Job, Volumes
+from orchestrator.daemon.present import (
+    Place,
+    Present,
+    bad_end,
+    interrupted,
+    lost_journal,
+    root_trip,
+    unreadable,
+)
+from orchestrator.daemon.standing import Standing
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
 from orchestrator.fold import advance
@@ -32,7 +38,7 @@ from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
 
 if TYPE_CHECKING:
-    from orchestrator.daemon.feed import Feed, Topic
+    from orchestrator.daemon.feed import Feed
     from orchestrator.daemon.telemetry import Reading
     from orchestrator.guardian.diary import Rescue
 
@@ -41,7 +47,7 @@ Data = Mapping[str, Any]
 _log = logging.getLogger("lumiflow.station")
 
 
-class Station:
+class Station(Standing):
     """One rig. ``make_bench`` builds its bench for a listener; ``next_id`` gives a campaign's name its job's."""
 
     def __init__(
@@ -52,17 +58,12 @@ class Station:
         next_id: Callable[[str], str],
         now: Callable[[], tuple[float, str]],
     ) -> None:
-        self.place = place
+        super().__init__(place, feed, now)
         self.readings: dict[str, Reading] = {}
-        self._feed = feed
-        self._now = now
         self._next_id = next_id
         self._bench = make_bench(Ears(self, asyncio.get_running_loop()))
-        self._journal = RigJournal(place.journal)
-        self._sitting: Present | None = None
-        self._fault: str | None = "the rig is not connected yet" if place.hardware else None
-        self._lost = False
         self._commands = asyncio.Lock()
+        self._started = False
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,12 +78,13 @@ class Station:
         for rescue in rescues_since(rescues, self.ledger.rescued_mark, self.ledger.rescued_utc):
             flushed = {"utc": rescue.utc, "infused_ul": dict(rescue.infused_ul), "mark": rescue.mark}
             await self._write("rescued", flushed)
+        if paused and not self.ledger.waits:
+            await self._enter(Actor("guardian", "guardian"), {"verb": "pause", "rig": self.place.name}, _after_death)
         present = self.ledger.present
         if present is not None:
             await self._take_in(present)
-        if paused and self._sitting is None and not self.ledger.waits:
-            await self._enter(Actor("guardian", "guardian"), {"verb": "pause", "rig": self.place.name}, _after_death)
         self._bench.start()
+        self._started = True
         await self.advance()
 
     async def close(self) -> None:
@@ -103,62 +105,22 @@ class Station:
         """The operator has asked a second time for the end: no flushes."""
         self._bench.ask(Wish("suspend" if self.place.hardware else "cut", "the daemon"))
 
-    # -- what it says of itself -----------------------------------------------------------------------------------
-
-    @property
-    def ledger(self) -> Ledger:
-        """What the rig's journal says."""
-        return self._journal.ledger
-
-    @property
-    def run(self) -> RunState | None:
-        """The present campaign as its journal says, sitting or interrupted."""
-        return None if self._sitting is None else self._sitting.run
-
-    @property
-    def sits(self) -> bool:
-        """Whether a campaign sits at the bench now."""
-        return self._sitting is not None and self._sitting.live
-
-    @property
-    def stage(self) -> str:
-        """Kind of the present campaign's last event."""
-        return "" if self._sitting is None else self._sitting.stage
-
-    @property
-    def present(self) -> Job | None:
-        """The present campaign."""
-        return None if self._sitting is None else self._sitting.job
-
-    def standing(self) -> tuple[StationState, str]:
-        """The state and why, in words."""
-        sitting, trip = self._sitting, self.ledger.trip
-        if sitting is not None and sitting.live:
-            if sitting.run.stop_reason is not None:
-                return "ending", sitting.run.stop_detail
-            wish = sitting.wish
-            if wish is not None and wish.verb in ("stop", "abort", "suspend", "cut"):
-                return "ending", f"{wish.verb} by {wish.by}"
-            if sitting.waiting:
-                return ("held" if sitting.run.waiting == "held" else "paused"), "waits to be resumed"
-            if wish is not None and wish.verb in ("pause", "hold"):
-                return "pausing", f"{wish.verb} by {wish.by}"
-            return "running", ""
-        if trip is not None:
-            return "tripped", trip_words(trip)
-        if self._fault is not None:
-            return "fault", self._fault
-        if sitting is not None:
-            return "paused", sitting.interrupted
-        if self.ledger.waits:
-            return "paused", "nothing begins until it is resumed"
-        return "idle", ""
-
     # -- commands -----------------------------------------------------------------------------------------------
 
-    async def enter(self, actor: Actor, command: Data, act: Callable[[Station], Verdict]) -> Outcome:
-        """Decide on a command, write it down with its actor, then do it. Raises JournalError; then nothing is done."""
+    async def enter(
+        self,
+        actor: Actor,
+        command: Data,
+        act: Callable[[Station], Verdict],
+        before: Callable[[Station], Awaitable[None]] | None = None,
+    ) -> Outcome:
+        """Decide on a command, write it down with its actor, then do it. Raises JournalError; then nothing is done.
+
+        ``before``: what is to be looked at before it is decided.
+        """
         async with self._commands:
+            if before is not None and not self._closing:
+                await before(self)
             return await self._enter(actor, command, act)
 
     async def _enter(self, actor: Actor, command: Data, act: Callable[[Station], Verdict]) -> Outcome:
@@ -174,10 +136,6 @@ class Station:
         if verdict.then is not None:
             await verdict.then()
         self.changed()
-        present = self._sitting
-        takes_up = verdict.accepted and command["verb"] in ("resume", "stop", "abort")
-        if takes_up and present is not None and present.job.job == verdict.job and not present.live:
-            return Outcome(accepted=False, detail=f"{verdict.job} is not taken up: {present.refused}", job=verdict.job)
         return Outcome(accepted=verdict.accepted, detail=verdict.detail, job=verdict.job)
 
     def wish(self, wish: Wish) -> None:
@@ -201,7 +159,7 @@ class Station:
         """Begin the next campaign if nothing stands in its way. Called after whatever could have changed that."""
         ledger = self.ledger
         busy = self._sitting is not None or self._fault is not None or ledger.waits or ledger.trip is not None
-        if self._closing or busy or not ledger.queue:
+        if not self._started or self._closing or busy or not ledger.queue:
             return
         job = ledger.queue[0]
         self._sitting = Present(job, RunState(), live=True)  # before anything is awaited: one at a time
@@ -211,30 +169,56 @@ class Station:
             self._sitting = None
             self._lose(error)
             return
-        await self._hand_over(job, resume=False, first=None)
+        await self._hand_over(job)
+
+    async def look_again(self, first: Wish | None) -> None:
+        """Look anew at what the daemon's end has interrupted, since somebody wants to go on with it or to end it.
+
+        What keeps it from being taken up is then its `Present.refused`. ``first``: the wish to end it.
+        """
+        sitting = self._sitting
+        if sitting is None or sitting.live or self._fault is not None or self.ledger.trip is not None:
+            return
+        found = await self._take_in(sitting.job)
+        if found is None or found.unread or self.ledger.trip is not None:
+            return
+        resume = self.place.journal_of(found.job.job).exists()
+        try:
+            found.ready = await self._assigned(found.job, resume=resume, first=first)
+        except JournalError as error:
+            self._sitting = unreadable(found.job, error)
+        except LumiflowError as error:
+            _log.error("%s: %s is not taken up: %s", self.place.name, found.job.job, error)
+            if resume and first is None:  # what it has used up and measured waits with it
+                found.refused = str(error)
+            else:
+                await self._settle(found.job.job, found.run, str(error), reason="refused")
 
     async def take_up(self, first: Wish | None) -> None:
-        """Go on with what the daemon's end has interrupted; ``first``: with a wish to end it."""
+        """Go on with what the daemon's end has interrupted, as was looked at; ``first``: with a wish to end it."""
         sitting = self._sitting
-        if sitting is None or sitting.live:
+        if sitting is None or sitting.live or sitting.ready is None:
             return
-        if sitting.unread:  # a person may have put a recovered journal in its place
-            found = await self._take_in(sitting.job)
-            if found is None or found.unread:
-                return
-            if self.ledger.trip is not None:  # it says that it tripped: that comes first, as it would have at the start
-                self._sitting = replace(found, refused=trip_words(self.ledger.trip))
-                return
-            sitting = found
-        self._sitting = Present(sitting.job, sitting.run, live=True, wish=first)
-        await self._hand_over(sitting.job, resume=self.place.journal_of(sitting.job.job).exists(), first=first)
+        self._sitting = Present(sitting.job, sitting.run, live=True, wish=first, doubted=sitting.doubted)
+        self._begin(sitting.ready)
+
+    async def give_up(self, by: str) -> None:
+        """End an interrupted campaign whose journal cannot be read: the syringes may hold nothing any more."""
+        sitting = self._sitting
+        if sitting is None or not sitting.unread:
+            return
+        left = {name: pump.holds_ul for name, pump in self.place.rig.pumps.items()}
+        spent = {name: max(left_ul - self.ledger.missing_ul.get(name, 0.0), 0.0) for name, left_ul in left.items()}
+        words = f"given up by {by}: {sitting.refused}"
+        await self._settle(sitting.job.job, sitting.run, words, reason="operator", spent_ul=spent)
 
     async def _take_in(self, job: Job) -> Present | None:
         """What was interrupted, as its journal tells it now. None if it had come to its end: that is written down."""
-        path = self.place.journal_of(job.job)
-        self._sitting = found = await asyncio.get_running_loop().run_in_executor(None, interrupted, job, path)
-        run = found.run
-        if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
+        path, before = self.place.journal_of(job.job), self._sitting
+        found = await asyncio.get_running_loop().run_in_executor(None, interrupted, job, path)
+        found.doubted = found.unread or (before is not None and before.doubted)
+        self._sitting, run = found, found.run
+        if len(run.trips) > self.ledger.cleared and run.stop_reason == "fault" and self.ledger.trip is None:
             await self._latch(root_trip(run))
         if run.ended:
             await self._settle(job.job, run, run.stop_detail)
@@ -242,45 +226,47 @@ class Station:
         _log.warning("%s: %s waits to be resumed: %s", self.place.name, job.job, found.interrupted)
         return found
 
-    async def _hand_over(self, job: Job, *, resume: bool, first: Wish | None) -> None:
-        loop = asyncio.get_running_loop()
+    async def _hand_over(self, job: Job) -> None:
+        """Give the bench a campaign that begins."""
         try:
-            missing = dict(self.ledger.missing_ul)
-            taken = partial(assignment, self.place, job, missing, resume=resume, first=first)
-            handed, seen = await loop.run_in_executor(None, taken)
+            ready = await self._assigned(job, resume=False, first=None)
         except LumiflowError as error:
-            begun = self._sitting
-            if resume and begun is not None and first is None:  # what it has used up and measured waits with it
-                self._sitting = replace(begun, live=False, refused=str(error))
-                _log.error("%s: %s is not taken up: %s", self.place.name, job.job, error)
-            else:
-                run = RunState() if begun is None else begun.run
-                await self._settle(job.job, run, str(error), reason="refused")
+            await self._settle(job.job, RunState(), str(error), reason="refused")
             return
+        self._begin(ready)
+
+    async def _assigned(self, job: Job, *, resume: bool, first: Wish | None) -> tuple[Assignment, int]:
+        """Raises ConfigError, JournalError."""
+        taken = partial(assignment, self.place, job, dict(self.ledger.missing_ul), resume=resume, first=first)
+        return await asyncio.get_running_loop().run_in_executor(None, taken)
+
+    def _begin(self, ready: tuple[Assignment, int]) -> None:
         sitting = self._sitting
         if sitting is None or self._closing:
             self._sitting = None if sitting is None else replace(sitting, live=False)
             return
-        sitting.seen = seen
+        handed, sitting.seen = ready
         self._bench.begin(handed)
         self.changed()
 
-    async def _settle(self, job: str, run: RunState, detail: str, *, reason: str | None = None) -> None:
-        """The run is over: write that down, with what it has used up and whether it left the rig safe."""
-        why = reason or run.stop_reason or "fault"
-        data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(run.spent_ul)}
+    async def _settle(
+        self, job: str, run: RunState, detail: str, *, reason: str | None = None, spent_ul: Volumes | None = None
+    ) -> None:
+        """The run is over: write that down, with what it has used up and whether it left the rig safe.
+
+        ``spent_ul``: what it counts as having used up; None: all that may have left the syringes by its own record.
+        """
+        why, sitting = reason or run.stop_reason or "fault", self._sitting
+        spent_ul = run.drawn_ul if spent_ul is None else spent_ul
+        data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(spent_ul)}
+        if sitting is not None and sitting.doubted:  # a person looks at the syringes before the next one counts on them
+            data["waits"] = True
         await self._write("ended", data)
         if (why == "fault" or run.safe is False) and self.ledger.trip is None:
             await self._latch(bad_end(run, detail))
         _log.info("%s: %s ended: %s", self.place.name, job, why, extra={"rig": self.place.name, "job": job})
         self._sitting = None
         await self.advance()
-        self.changed()
-
-    async def _latch(self, trip: Data) -> None:
-        await self._write("trip", trip)
-        self._publish("alarm", {"trip": dict(trip)})
-        _log.error("%s: tripped: %s", self.place.name, trip_words(trip))
         self.changed()
 
     # -- what the bench says, in the daemon's loop ------------------------------------------------------------------
@@ -342,7 +328,8 @@ class Station:
         if sitting is None or sitting.job.job != finished.job:
             return
         if finished.left or (finished.lost and self._closing):
-            self._sitting = replace(sitting, live=False, wish=None, waiting=False)
+            refused = finished.detail if finished.left and finished.state is None else ""
+            self._sitting = replace(sitting, live=False, wish=None, waiting=False, refused=refused)
             if finished.lost:
                 _log.error("%s: %s", self.place.name, finished.detail)
                 await self._latch(lost_journal(finished.detail))
@@ -350,29 +337,6 @@ class Station:
             return
         run = finished.state or sitting.run
         await self._settle(finished.job, run, finished.detail, reason="fault" if finished.state is None else None)
-
-    # -- small things -------------------------------------------------------------------------------------------
-
-    def changed(self) -> None:
-        """Tell whoever listens how the rig stands."""
-        state, detail = self.standing()
-        job = self.present
-        self._publish("state", {"state": state, "detail": detail, "job": None if job is None else job.job})
-
-    def _publish(self, topic: Topic, data: Data) -> None:
-        t_s, utc = self._now()
-        self._feed.publish(self.place.name, topic, data, t_s=t_s, utc=utc)
-
-    async def _write(self, kind: str, data: Data) -> None:
-        written: Future[Event] = self._journal.append(kind, data)
-        await asyncio.wrap_future(written)
-
-    def _lose(self, error: JournalError) -> None:
-        """The rig's own journal is lost: nothing new begins, and what sits ends for the same reason or goes on."""
-        self._lost = True
-        self._fault = f"the rig's journal cannot be written: {error}"
-        _log.critical("%s: %s", self.place.name, self._fault)
-        self.changed()
 
     def _later(self, coroutine: Awaitable[None]) -> None:
         async def guarded() -> None:
@@ -387,4 +351,5 @@ class Station:
 
 
 def _after_death(station: Station) -> Verdict:
-    return Verdict(True, "started again after the daemon's death: nothing begins until it is resumed")
+    words = "started again after the daemon's death: nothing begins until it is resumed"
+    return Verdict(True, words, more={"waits": True})

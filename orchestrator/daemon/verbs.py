@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from orchestrator.archives import left_out, taken_along
 from orchestrator.daemon.commands import (
@@ -39,10 +40,18 @@ async def carry_out(station: Station, actor: Actor, command: Command) -> Outcome
             refusal = Verdict(False, str(error))
             return await station.enter(actor, data, lambda _: refusal)
         return await station.enter(actor, data, lambda rig: _submit(rig, command, name, notes))
-    return await station.enter(actor, data, lambda rig: _decide(rig, actor, command))
+    before = None
+    if isinstance(command, Resume | Stop | Abort):
+        first = None if isinstance(command, Resume) else Wish(command.verb, actor.name)
+        before = partial(Station.look_again, first=first)
+    job = _job(station)
+    return await station.enter(actor, data, lambda rig: _decide(rig, actor, command, job), before)
 
 
-def _decide(rig: Station, actor: Actor, command: Command) -> Verdict:
+def _decide(rig: Station, actor: Actor, command: Command, before: str | None) -> Verdict:
+    """``before``: the campaign that was there before it was looked at anew."""
+    if isinstance(command, Resume | Stop | Abort) and before is not None and before in rig.ledger.ended:
+        return _came_to_its_end(rig, before)
     match command:
         case Pause():
             return _pause(rig, actor)
@@ -53,7 +62,7 @@ def _decide(rig: Station, actor: Actor, command: Command) -> Verdict:
         case Stop():
             return _end(rig, actor, "stop")
         case Abort():
-            return _end(rig, actor, "abort")
+            return _give_up(rig, actor) if command.give_up else _end(rig, actor, "abort")
         case Cancel():
             return _cancel(rig, command)
         case Move():
@@ -97,14 +106,22 @@ def _submit(rig: Station, command: Submit, name: str, notes: str) -> Verdict:
 def _pause(rig: Station, actor: Actor) -> Verdict:
     state, detail = rig.standing()
     job = _job(rig)
-    if state in ("pausing", "paused", "held"):
+    if state in ("pausing", "paused", "held") and (rig.sits or rig.ledger.waits):
         return Verdict(True, f"is {state} already" + (f" ({detail})" if detail else ""), job)
     if state == "ending":
         return Verdict(False, f"{job} is ending: {detail}", job)
     if state == "running":
         words = f"{job} pauses when its present experiment is finished"
         return Verdict(True, words, job, then=_asking(rig, Wish("pause", actor.name)))
-    return Verdict(True, "nothing begins until it is resumed")
+    words = "nothing begins until it is resumed"
+    return Verdict(True, words if job is None else f"{job} waits as it is, and {words}", job, {"waits": True})
+
+
+def _came_to_its_end(rig: Station, job: str) -> Verdict:
+    """It had ended, as its journal says now, or there was nothing to be taken up: that has been entered."""
+    ended, waits = rig.ledger.ended[job], rig.ledger.waits
+    words = f"{job} is over: {ended['detail'] or ended['stop_reason']}"
+    return Verdict(True, f"{words}; nothing begins until it is resumed" if waits else words, job, {"waits": waits})
 
 
 def _resume(rig: Station, actor: Actor) -> Verdict:
@@ -120,11 +137,15 @@ def _resume(rig: Station, actor: Actor) -> Verdict:
         return Verdict(True, "the queue goes on", then=rig.advance)
     if rig.sits:
         return Verdict(True, f"{job} goes on", job, then=_asking(rig, Wish("continue", actor.name)))
+    if rig.refused:
+        return Verdict(False, f"{job} is not taken up: {rig.refused}", job)
 
     async def take_up() -> None:
         await rig.take_up(None)
 
-    return Verdict(True, f"{job} is taken up where it was interrupted", job, then=take_up)
+    recorded = bool(rig.run.header)
+    words = f"{job} is taken up where it was interrupted" if recorded else f"{job} begins: nothing of it is recorded"
+    return Verdict(True, words, job, then=take_up)
 
 
 def _hold(rig: Station, actor: Actor, command: Hold) -> Verdict:
@@ -152,6 +173,8 @@ def _end(rig: Station, actor: Actor, verb: Verb) -> Verdict:
     if not rig.sits:
         if state in ("tripped", "fault"):
             return Verdict(False, f"cannot take {job} up to end it: {state} ({detail})", job)
+        if rig.refused:
+            return Verdict(False, f"{job} is not taken up: {rig.refused}", job)
 
         async def take_up() -> None:
             await rig.take_up(wish)
@@ -163,6 +186,18 @@ def _end(rig: Station, actor: Actor, verb: Verb) -> Verdict:
         f"{job} ends when its present experiment is finished" if verb == "stop" else f"{job} ends now, without flushes"
     )
     return Verdict(True, words, job, then=_asking(rig, wish))
+
+
+def _give_up(rig: Station, actor: Actor) -> Verdict:
+    job = _job(rig)
+    if not rig.unread:
+        return Verdict(False, "only a campaign whose journal cannot be read is given up: stop or abort any other", job)
+
+    async def give_up() -> None:
+        await rig.give_up(actor.name)
+
+    words = f"{job} is given up; every syringe counts as empty until it is refilled, and nothing begins until then"
+    return Verdict(True, words, job, then=give_up)
 
 
 def _cancel(rig: Station, command: Cancel) -> Verdict:
@@ -184,7 +219,8 @@ def _clear(rig: Station) -> Verdict:
         return Verdict(False, "no interlock has tripped")
     if rig.sits:
         return Verdict(False, "the campaign is still being brought to its safe end", _job(rig))
-    return Verdict(True, f"{trip['interlock']} on {trip['device']} is cleared", then=rig.clear_bench)
+    more = {} if rig.run is None else {"trips": len(rig.run.trips)}
+    return Verdict(True, f"{trip['interlock']} on {trip['device']} is cleared", more=more, then=rig.clear_bench)
 
 
 def _refill(rig: Station, command: Refill) -> Verdict:

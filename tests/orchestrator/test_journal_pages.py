@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from orchestrator.errors import JournalError
 from orchestrator.journal import Journal, JournalDamaged, recover
 from orchestrator.journal_pages import NotARecord, Pages, look_through
 from orchestrator.journal_store import JournalNewer
+from orchestrator.virtual_time import UtcClock, run_virtual
 from tests.crash.bit_flips import Said, journal, said
 from tests.crash.power_loss import NAME
 
@@ -68,6 +70,8 @@ def test_a_damaged_first_page_costs_no_record(
 ) -> None:
     truth, content, _ = closed
     path = laid_out(tmp_path, content, damage)
+    with pytest.raises(JournalError, match="'lumiflow recover' keeps what is sound"):
+        Journal.open(path, readonly=True)
     with pytest.raises(JournalError):
         Journal.open(path)
     saved = recover(path)
@@ -158,3 +162,28 @@ def test_a_newer_journal_and_a_file_that_is_none_are_left_alone(
     with pytest.raises(JournalError, match="is not a journal"):
         recover(letter)
     assert letter.read_bytes() == b"dear reader, " * 1000
+
+
+def test_a_database_without_records_is_not_said_to_be_recoverable(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 3 * PAGE)
+    with pytest.raises(JournalError) as refused:
+        Journal.open(path, readonly=True)
+    assert "recover" not in str(refused.value)
+    with pytest.raises(JournalError):
+        recover(path)
+
+
+def test_a_new_journal_does_not_take_over_the_log_that_another_left(
+    closed: tuple[Said, bytes, dict[str, bytes]], tmp_path: Path
+) -> None:
+    for name, content in closed[2].items():
+        if name.endswith("-wal"):
+            (tmp_path / name).write_bytes(content)
+
+    async def begin() -> None:
+        with pytest.raises(JournalError, match="-wal is left of another journal"):
+            Journal.create(tmp_path / NAME, UtcClock(asyncio.get_running_loop()))
+
+    run_virtual(begin())
+    assert (tmp_path / f"{NAME}-wal").exists()

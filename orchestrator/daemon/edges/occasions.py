@@ -78,6 +78,8 @@ class Occasions:
     def _lows(self, name: str, rig: RigState, utc: str) -> list[Notification]:
         found = []
         for pump, syringe in rig.syringes.items():
+            if syringe.left_ul is None:
+                continue
             share = syringe.left_ul / syringe.volume_ul if syringe.volume_ul > 0.0 else 0.0
             key = (name, pump)
             if share > self._reagent_low:

@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator.daemon.commands import COMMAND, Actor, Outcome
 from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.facade import RigState
 from orchestrator.daemon.feed import Notice
 from orchestrator.daemon.service import Daemon
+from orchestrator.daemon.station import Station
 from orchestrator.fold import fold
 from orchestrator.journal import Journal
 from orchestrator.run_state import RunState
@@ -71,6 +74,13 @@ class Desk:
     async def rig(self, name: str = "bench") -> RigState:
         return (await self.daemon.state()).rigs[name]
 
+    async def left_ul(self, pump: str, rig: str = "bench", *, until: str = "") -> float:
+        """What is left in a syringe, now or when the rig has come to a state."""
+        state = await self.until(until, rig=rig) if until else await self.rig(rig)
+        left_ul = state.syringes[pump].left_ul
+        assert left_ul is not None
+        return left_ul
+
     async def until(self, *states: str, rig: str = "bench") -> RigState:
         """Wait until the rig is in one of these states."""
         async with asyncio.timeout(PATIENCE_S):
@@ -112,3 +122,14 @@ def life(path: Path, story: Callable[[Desk], Awaitable[None]], *, paused: bool =
             await daemon.close()
 
     run_real(live())
+
+
+def killed(monkeypatch: pytest.MonkeyPatch, *verbs: str) -> pytest.MonkeyPatch:
+    """A daemon that dies before the rig's journal says this."""
+
+    async def unwritten(*_: object, **__: object) -> None:
+        """Nothing."""
+
+    for verb in verbs:
+        monkeypatch.setattr(Station, verb, unwritten)
+    return monkeypatch

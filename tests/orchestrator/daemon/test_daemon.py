@@ -191,15 +191,15 @@ def test_syringes_are_counted_across_campaigns_until_they_are_refilled(tmp_path:
         for _ in range(2):
             await desk.submit(1)
             await desk.until("idle")
-            left.append((await desk.rig()).syringes["pb"].left_ul)
+            left.append(await desk.left_ul("pb"))
 
     async def second(desk: Desk) -> None:
-        left.append((await desk.rig()).syringes["pb"].left_ul)
+        left.append(await desk.left_ul("pb"))
         assert "at the most" in (await desk.ask("refill", pump="pb", volume_ul=60_000.0)).detail
         assert (await desk.ask("refill", pump="pb", volume_ul=45_000.0)).accepted
-        left.append((await desk.rig()).syringes["pb"].left_ul)
+        left.append(await desk.left_ul("pb"))
         await desk.ask("refill", pump="pb")
-        left.append((await desk.rig()).syringes["pb"].left_ul)
+        left.append(await desk.left_ul("pb"))
 
     life(path, first)
     life(path, second)
@@ -213,8 +213,8 @@ def test_what_the_guardian_flushed_while_the_daemon_was_dead_is_missing_from_the
     left: list[float] = []
 
     async def look(desk: Desk) -> None:
-        left.append((await desk.rig()).syringes["solvent"].left_ul)
-        assert (await desk.rig("other")).syringes["solvent"].left_ul == 100_000.0
+        left.append(await desk.left_ul("solvent"))
+        assert await desk.left_ul("solvent", "other") == 100_000.0
 
     async def guard(infused_ul: float) -> None:
         diary = Diary(tmp_path / "runs" / "guardian")
@@ -244,7 +244,7 @@ def test_a_clock_that_was_set_back_hides_no_flush_of_the_guardian(
             return super().now(tz) - set_back
 
     async def look(desk: Desk) -> None:
-        left.append((await desk.rig()).syringes["solvent"].left_ul)
+        left.append(await desk.left_ul("solvent"))
 
     async def guard(infused_ul: float) -> None:
         diary = Diary(tmp_path / "runs" / "guardian")

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.daemon.station import Station
-from orchestrator.journal import Journal, recover
-from tests.orchestrator.daemon.desk import Desk, daemon_file, life, run_of
+from orchestrator.journal import Journal
+from tests.orchestrator.daemon.desk import Desk, daemon_file, killed, life, run_of
 
 
 def test_a_daemon_that_went_down_takes_its_queue_and_its_campaign_up_again(tmp_path: Path) -> None:
@@ -75,18 +74,18 @@ def test_a_campaign_that_no_longer_fits_its_rig_waits_with_all_that_it_used_unti
         await desk.event("told", 1)
 
     async def refused(desk: Desk) -> None:
-        left.append((await desk.rig()).syringes["cs"].left_ul)
+        left.append(await desk.left_ul("cs"))
         outcome = await desk.ask("resume")
         assert not outcome.accepted
         assert "quickstart-0001 is not taken up" in outcome.detail
         state = await desk.rig()
         assert (state.state, state.job) == ("paused", "quickstart-0001")
         assert "it was not taken up" in state.detail
-        left.append(state.syringes["cs"].left_ul)
+        left.append(await desk.left_ul("cs"))
 
     async def ended(desk: Desk) -> None:
         assert (await desk.ask("abort")).accepted
-        left.append((await desk.until("idle")).syringes["cs"].left_ul)
+        left.append(await desk.left_ul("cs", until="idle"))
 
     life(path, first)
     text = rig.read_text()
@@ -121,118 +120,70 @@ def test_after_a_death_nothing_begins_until_a_person_says_so(tmp_path: Path) -> 
     assert run_of(tmp_path, "quickstart-0002").ended
 
 
-def flip(journal: Path, words: bytes) -> None:
-    """Alter the last place where a file says this."""
-    content = bytearray(journal.read_bytes())
-    content[content.rindex(words)] ^= 1
-    journal.write_bytes(content)
-
-
-@pytest.mark.parametrize("damage", ["flipped", "cut"])
-def test_a_run_whose_journal_is_damaged_waits_until_it_is_recovered_and_the_other_rig_works(
-    tmp_path: Path, damage: str
+@pytest.mark.parametrize("verb", ["stop", "abort"])
+def test_what_was_under_way_when_the_daemon_died_counts_as_drawn_also_if_the_run_is_then_ended(
+    tmp_path: Path, verb: str
 ) -> None:
-    path = daemon_file(tmp_path, "bench", "other")
-    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
+    path = daemon_file(tmp_path)
     left: list[float] = []
 
     async def first(desk: Desk) -> None:
         await desk.submit(3)
-        await desk.event("told", 1)
+        await desk.event("dosing", 2)
 
-    async def damaged(desk: Desk) -> None:
-        rig = await desk.rig()
-        assert (rig.state, rig.job) == ("paused", "quickstart-0001")
-        assert "what it has used up is not known" in rig.detail
-        assert "lumiflow recover" in rig.detail
-        for verb in ("resume", "stop", "abort"):
-            outcome = await desk.ask(verb)
-            assert not outcome.accepted
-            assert "quickstart-0001 is not taken up" in outcome.detail
-        assert (await desk.rig()).job == "quickstart-0001"
-        other = await desk.submit(1, rig="other")
-        await desk.until("idle", rig="other")
-        assert run_of(tmp_path, other).ended
-        assert recover(journal).kept > 0
-        assert (await desk.ask("resume")).accepted
-        left.append((await desk.until("idle")).syringes["cs"].left_ul)
+    async def second(desk: Desk) -> None:
+        left.append(await desk.left_ul("cs"))
+        assert (await desk.ask(verb)).accepted
+        left.append(await desk.left_ul("cs", until="idle"))
 
     life(path, first)
-    if damage == "cut":
-        journal.write_bytes(journal.read_bytes()[: journal.stat().st_size * 2 // 3])
-    else:
-        flip(journal, b"dosing")
-    life(path, damaged)
-    assert run_of(tmp_path, "quickstart-0001").ended
-    assert len(run_of(tmp_path, "quickstart-0001").told) == 3
-    assert left[0] < 50_000.0
+    before = run_of(tmp_path, "quickstart-0001")
+    assert before.drawn_ul["cs"] > before.spent_ul["cs"]
+    life(path, second)
+    assert left[0] == 50_000.0 - before.drawn_ul["cs"]
+    assert left[1] <= left[0]
 
 
-def test_a_recovered_run_that_had_come_to_its_end_is_counted_and_not_run_again(
+def test_after_a_death_nothing_begins_although_the_run_that_sat_had_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = daemon_file(tmp_path)
-    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
 
     async def first(desk: Desk) -> None:
+        await desk.submit(1)
         await desk.submit(1)
         await desk.event("ended")
 
     async def second(desk: Desk) -> None:
-        assert "what it has used up is not known" in (await desk.rig()).detail
-        journal.write_bytes(sound)
+        rig = await desk.until("paused")
+        assert (rig.job, [job.job for job in rig.queue]) == (None, ["quickstart-0002"])
         assert (await desk.ask("resume")).accepted
-        assert (await desk.until("idle")).syringes["cs"].left_ul < 50_000.0
+        await desk.until("idle")
 
-    async def unwritten(*_: object, **__: object) -> None:
-        """Killed before the rig's journal says that the run is over."""
-
-    with monkeypatch.context() as killed:
-        killed.setattr(Station, "_settle", unwritten)
+    with monkeypatch.context() as death:
+        killed(death, "_settle")
         life(path, first)
-    sound = journal.read_bytes()
-    flip(journal, b"dosing")
-    life(path, second)
-    assert journal.read_bytes() == sound
+    life(path, second, paused=True)
+    assert run_of(tmp_path, "quickstart-0002").ended
 
 
-def test_a_recovered_run_that_had_tripped_latches_its_trip_and_goes_on_only_when_that_is_cleared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fault = "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"
-    path = daemon_file(tmp_path, rig_edits={"twin:": fault})
-    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
+def test_what_waits_can_be_paused_so_that_nothing_begins_after_it(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
 
     async def first(desk: Desk) -> None:
-        await desk.submit(5)
-        await desk.event("ended")
+        await desk.submit(2)
+        await desk.submit(1)
+        await desk.event("told", 1)
 
     async def second(desk: Desk) -> None:
-        rig = await desk.rig()
-        assert (rig.state, rig.trip) == ("paused", None)
-        assert recover(journal).kept > 0
-        refused = await desk.ask("resume")
-        assert not refused.accepted
-        assert "quickstart-0001 is not taken up" in refused.detail
-        rig = await desk.rig()
-        assert rig.state == "tripped"
-        assert rig.trip is not None
-        assert rig.trip.interlock in refused.detail
-        assert (await desk.ask("clear")).accepted
-        assert (await desk.rig()).state == "paused"
+        assert (await desk.ask("pause")).accepted
+        assert (await desk.ask("abort")).accepted
+        await desk.event("ended")
+        assert [job.job for job in (await desk.until("paused")).queue] == ["quickstart-0002"]
+        assert (await desk.ask("refill", pump="cs")).accepted
         assert (await desk.ask("resume")).accepted
-        await desk.until("idle", "tripped")
+        await desk.until("idle")
 
-    async def unwritten(*_: object, **__: object) -> None:
-        """Killed before the rig's journal says that it tripped and that the run is over."""
-
-    with monkeypatch.context() as killed:
-        killed.setattr(Station, "_settle", unwritten)
-        killed.setattr(Station, "_latch", unwritten)
-        life(path, first)
-    with Journal.open(journal, readonly=True) as written:
-        kinds = [event.kind for event in written.events()]
-    assert kinds[-1] == "ended"
-    flip(journal, b"safe_done")
+    life(path, first)
     life(path, second)
-    assert run_of(tmp_path, "quickstart-0001").ended
+    assert run_of(tmp_path, "quickstart-0002").ended

@@ -1,0 +1,123 @@
+"""How a rig in the daemon stands: its journal, its present campaign, what keeps it from working; and telling of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.daemon.facade import StationState
+from orchestrator.daemon.ledger import Job, Ledger
+from orchestrator.daemon.present import Place, Present, trip_words
+from orchestrator.daemon.rig_journal import RigJournal
+from orchestrator.errors import JournalError
+from orchestrator.journal_store import Event
+from orchestrator.run_state import RunState
+
+if TYPE_CHECKING:
+    from orchestrator.daemon.feed import Feed, Topic
+
+Data = Mapping[str, Any]
+
+_log = logging.getLogger("lumiflow.station")
+
+
+class Standing:
+    """What is true of a rig now. What changes it is written to its journal first."""
+
+    def __init__(self, place: Place, feed: Feed, now: Callable[[], tuple[float, str]]) -> None:
+        self.place = place
+        self._feed = feed
+        self._now = now
+        self._journal = RigJournal(place.journal)
+        self._sitting: Present | None = None
+        self._fault: str | None = "the rig is not connected yet" if place.hardware else None
+        self._lost = False
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the rig's journal says."""
+        return self._journal.ledger
+
+    @property
+    def run(self) -> RunState | None:
+        """The present campaign as its journal says, sitting or interrupted."""
+        return None if self._sitting is None else self._sitting.run
+
+    @property
+    def sits(self) -> bool:
+        """Whether a campaign sits at the bench now."""
+        return self._sitting is not None and self._sitting.live
+
+    @property
+    def stage(self) -> str:
+        """Kind of the present campaign's last event."""
+        return "" if self._sitting is None else self._sitting.stage
+
+    @property
+    def present(self) -> Job | None:
+        """The present campaign."""
+        return None if self._sitting is None else self._sitting.job
+
+    @property
+    def unread(self) -> bool:
+        """Whether the present campaign waits for a journal that cannot be read."""
+        return self._sitting is not None and self._sitting.unread
+
+    @property
+    def refused(self) -> str:
+        """Why the present campaign could not be taken up when somebody last asked for that."""
+        return "" if self._sitting is None else self._sitting.refused
+
+    def standing(self) -> tuple[StationState, str]:
+        """The state and why, in words."""
+        sitting, trip = self._sitting, self.ledger.trip
+        if sitting is not None and sitting.live:
+            if sitting.run.stop_reason is not None:
+                return "ending", sitting.run.stop_detail
+            wish = sitting.wish
+            if wish is not None and wish.verb in ("stop", "abort", "suspend", "cut"):
+                return "ending", f"{wish.verb} by {wish.by}"
+            if sitting.waiting:
+                return ("held" if sitting.run.waiting == "held" else "paused"), "waits to be resumed"
+            if wish is not None and wish.verb in ("pause", "hold"):
+                return "pausing", f"{wish.verb} by {wish.by}"
+            return "running", ""
+        if trip is not None:
+            return "tripped", trip_words(trip)
+        if self._fault is not None:
+            return "fault", self._fault
+        if sitting is not None:
+            return "paused", sitting.interrupted
+        if self.ledger.waits:
+            return "paused", "nothing begins until it is resumed"
+        return "idle", ""
+
+    def changed(self) -> None:
+        """Tell whoever listens how the rig stands."""
+        state, detail = self.standing()
+        job = self.present
+        self._publish("state", {"state": state, "detail": detail, "job": None if job is None else job.job})
+
+    def _publish(self, topic: Topic, data: Data) -> None:
+        t_s, utc = self._now()
+        self._feed.publish(self.place.name, topic, data, t_s=t_s, utc=utc)
+
+    async def _write(self, kind: str, data: Data) -> None:
+        written: Future[Event] = self._journal.append(kind, data)
+        await asyncio.wrap_future(written)
+
+    def _lose(self, error: JournalError) -> None:
+        """The rig's own journal is lost: nothing new begins, and what sits ends for the same reason or goes on."""
+        self._lost = True
+        self._fault = f"the rig's journal cannot be written: {error}"
+        _log.critical("%s: %s", self.place.name, self._fault)
+        self.changed()
+
+    async def _latch(self, trip: Data) -> None:
+        await self._write("trip", trip)
+        self._publish("alarm", {"trip": dict(trip)})
+        _log.error("%s: tripped: %s", self.place.name, trip_words(trip))
+        self.changed()
