@@ -177,6 +177,12 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a journal that holds nothing. What is killed meanwhile leaves it whole, or gone."""
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def is_journal(path: Path) -> bool:
     """Whether a file is a journal rather than a text."""
     try:

@@ -8,6 +8,7 @@ from orchestrator.archives import taken_along
 from orchestrator.daemon.bench import Assignment
 from orchestrator.header import Overrides, loaded_from
 from orchestrator.journal import Journal
+from orchestrator.journal_store import remove
 
 if TYPE_CHECKING:
     from orchestrator.daemon.ledger import Job, Volumes
@@ -29,7 +30,7 @@ def assignment(
             head = next(journal.events(), None)
             seen = journal.seq
         if head is None:
-            path.unlink()  # killed between the file's making and its first event: it holds nothing
+            remove(path)  # killed between the file's making and its first event: it holds nothing
     resume = head is not None
     if first is None or not resume:  # what is only to be ended need not fit the rig of today
         put = overrides.repeated if resume else overrides.applied
