@@ -142,7 +142,7 @@ def _problem(detail: ErrorDetails, document: Document, root: JsonSchema) -> Prob
     if kind == "literal_error":
         choices = [str(choice) for choice in place.schema.get("enum", [place.schema.get("const")])]
         near = closest(text, choices)
-        message = "not one of the choices"
+        message = "a number is wanted here, without quotes" if near == text else "not one of the choices"
         return document.problem(path, message, offending=text, allowed=", ".join(choices), suggestion=near)
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         return document.problem(path, _length(kind, context), at_key=place.at_key, offending=text)

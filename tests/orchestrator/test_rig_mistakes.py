@@ -72,6 +72,11 @@ def told(rig: str, *edits: tuple[str, str]) -> list[str]:
         ),
         (
             "perovskite-bench",
+            [("baud_rate: 19200\n", 'baud_rate: 19200\n    stop_bits: "2"\n')],
+            r"ports\.pumps\.stop_bits: a number is wanted here, without quotes .*allowed: 1, 2; did you mean 2\?",
+        ),
+        (
+            "perovskite-bench",
             [("port: optics", "port: pumps")],
             r"devices\.spectrometer\.port: an ocean_optics device cannot hang on a serial port",
         ),
