@@ -120,7 +120,11 @@ class Station(Standing):
         """
         async with self._commands:
             if before is not None and not self._closing:
-                await before(self)
+                try:
+                    await before(self)
+                except JournalError as error:
+                    self._lose(error)
+                    raise
             return await self._enter(actor, command, act)
 
     async def _enter(self, actor: Actor, command: Data, act: Callable[[Station], Verdict]) -> Outcome:
