@@ -75,7 +75,7 @@ def taken_along(loaded: LoadedCampaign, sent: Sequence[Mapping[str, Any]]) -> li
                 "reads them and sends them with it"
             )
             raise wrong_archive(loaded, name, message, offending="")
-        rows = [list(row) for row in archive["rows"]]
+        rows: list[Row] = [list(row) for row in archive["rows"]]
         strange = next((place for place, row in enumerate(rows, 1) if not _is_row(row, loaded.config)), None)
         if strange is not None:
             wanted = f"{len(loaded.config.inputs)} inputs, then peak_ev, fwhm_ev, quantum_yield, peak_sd_ev, failed"
@@ -87,12 +87,20 @@ def taken_along(loaded: LoadedCampaign, sent: Sequence[Mapping[str, Any]]) -> li
 
 def _is_row(row: Row, config: CampaignConfig) -> bool:
     recipe, readings = row[: len(config.inputs)], row[len(config.inputs) :]
-    numbers = [*recipe, *(reading for reading in readings[:-1] if reading is not None)]
+    if len(readings) != len(OUTPUTS) + 1 or not all(map(_is_number, recipe)):
+        return False
+    *numbers, failed = readings
+    # A yield that a rig has read is what it is: only a table's is held to what a yield can be.
+    held = [(number, output) for number, output in zip(numbers, OUTPUTS, strict=True) if output.key != "yield"]
     return (
-        len(readings) == len(OUTPUTS) + 1
-        and all(isinstance(number, float) and math.isfinite(number) for number in numbers)
-        and isinstance(readings[-1], bool)
+        all(number is None or _is_number(number) for number in numbers)
+        and all(number is None or output.possible(number) for number, output in held)
+        and failed is (numbers[0] is None)
     )
+
+
+def _is_number(cell: float | bool | None) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
 
 
 def _kept(

@@ -131,6 +131,11 @@ class Journal:
             lock.release()
             raise
 
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raises JournalLocked when another process writes to an existing journal now."""
+        _locked(path).release()
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     @property

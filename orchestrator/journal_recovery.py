@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import itertools
 import shutil
 import sqlite3
@@ -59,6 +60,11 @@ def recover(path: Path) -> Recovery:
         raise JournalError(f"{path}: cannot be recovered: {in_words(error)}") from error
     finally:
         lock.release()
+
+
+def was_recovered(path: Path) -> bool:
+    """Whether a damaged file stays beside this journal, from which it was recovered."""
+    return any(path.parent.glob(f"{glob.escape(path.name)}.damaged*"))
 
 
 def _refuse_what_is_none(path: Path) -> None:

@@ -29,6 +29,7 @@ def assignment(
         with Journal.open(path, readonly=True) as journal:
             head = next(journal.events(), None)
             seen = journal.seq
+        Journal.check_free(path)
         if head is None:
             remove(path)  # killed between the file's making and its first event: it holds nothing
     resume = head is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter
 
 from orchestrator.archives import MAX_ROWS
 from orchestrator.config.quantities import NAME
@@ -15,7 +15,8 @@ Via = Literal["cli", "http", "mqtt", "signal", "guardian"]
 RigName = Annotated[str, StringConstraints(pattern=NAME.pattern)]
 JobId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,120}$")]
 Words = Annotated[str, StringConstraints(max_length=500)]
-ArchiveRow = Annotated[tuple[float | bool | None, ...], Field(strict=False, max_length=200)]
+ArchiveRow = Annotated[tuple[float | bool | None, ...], Field(strict=False, max_length=100), FailFast()]
+"""One cell that is none is enough to refuse it: millions of wrong ones are not told one by one."""
 CampaignText = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
 
 
@@ -48,8 +49,8 @@ class ArchiveIn(_Command):
     """
 
     name: RigName
-    rows: Annotated[tuple[ArchiveRow, ...], Field(strict=False, max_length=MAX_ROWS)]
-    files: Annotated[tuple[Words, ...], Field(strict=False, max_length=100)] = ()
+    rows: Annotated[tuple[ArchiveRow, ...], Field(strict=False, max_length=MAX_ROWS), FailFast()]
+    files: Annotated[tuple[Words, ...], Field(strict=False, max_length=100), FailFast()] = ()
     outside: int = Field(default=0, ge=0, le=10_000_000)
     off_steps: int = Field(default=0, ge=0, le=10_000_000)
 
@@ -65,7 +66,7 @@ class Submit(_Command):
     campaign: CampaignText
     file: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]{1,120}$")] = "campaign.yaml"
     overrides: OverridesIn = OverridesIn()
-    archives: Annotated[tuple[ArchiveIn, ...], Field(strict=False, max_length=100)] = ()
+    archives: Annotated[tuple[ArchiveIn, ...], Field(strict=False, max_length=100), FailFast()] = ()
 
 
 class Pause(_Command):

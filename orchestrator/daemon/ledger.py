@@ -37,7 +37,7 @@ class Ledger:
     """A rig as its journal tells it.
 
     `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `waits`: a
-    person wants nothing to begin. `cleared`: how many trips of `present` a person has cleared. `ended`: job to the data
+    person wants nothing to begin. `cleared`: the trip that a person cleared last. `ended`: job to the data
     of its end; `cancelled`: jobs taken out of the queue.
     `rescued_utc`, `rescued_mark`: of the newest rescue by the guardian whose flush has been entered, "" before any.
     """
@@ -50,7 +50,7 @@ class Ledger:
     trip: Data | None = None
     missing_ul: Volumes = field(default_factory=dict)
     waits: bool = False
-    cleared: int = 0
+    cleared: Data | None = None
     boots: int = 0
     rescued_utc: str = ""
     rescued_mark: str = ""
@@ -115,7 +115,7 @@ def _move(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _pause(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, waits=data.get("waits", ledger.present is None))
+    return replace(ledger, waits=data.get("waits", ledger.waits or ledger.present is None))
 
 
 def _resume(ledger: Ledger, data: Data, utc: str) -> Ledger:
@@ -123,7 +123,7 @@ def _resume(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _clear(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, trip=None, cleared=data.get("trips", ledger.cleared))
+    return replace(ledger, trip=None, cleared=ledger.trip)
 
 
 def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:
@@ -137,7 +137,8 @@ def _rescued(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 def _begun(ledger: Ledger, data: Data, utc: str) -> Ledger:
     job = ledger.jobs[data["job"]]
-    return replace(ledger, queue=tuple(entry for entry in ledger.queue if entry.job != job.job), present=job, cleared=0)
+    queue = tuple(entry for entry in ledger.queue if entry.job != job.job)
+    return replace(ledger, queue=queue, present=job, cleared=None)
 
 
 def _ended(ledger: Ledger, data: Data, utc: str) -> Ledger:

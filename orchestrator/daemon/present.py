@@ -13,6 +13,7 @@ from orchestrator.errors import JournalError
 from orchestrator.file_lock import read_note
 from orchestrator.fold import fold
 from orchestrator.journal import Journal
+from orchestrator.journal_recovery import was_recovered
 from orchestrator.journal_seal import Mark
 from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from orchestrator.daemon.bench import Assignment
 
 Data = Mapping[str, Any]
+
+_TRIP = ("interlock", "device", "value", "limit", "unit")
+"""What makes a trip that one; the journals of rig and run time it differently."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Present:
 
     ``refused``: why it could not be taken up when somebody last asked for that. ``unread``: its journal cannot be
     trusted; what it has measured and used up is not known, and it can neither go on nor be ended, only be given up.
-    ``doubted``: it was so once; what lay behind the damage may be missing, also of what the syringes have given.
+    ``doubted``: it was recovered; what lay behind the damage is missing, also of what the syringes have given.
     ``ready``: what the bench is to be given next, and how many of its events have been heard.
     """
 
@@ -86,7 +90,7 @@ def interrupted(job: Job, path: Path) -> Present:
     try:
         if not path.is_file() and Mark.parse(read_note(path)) is not None:
             raise JournalError(f"{path} is gone, and the lock beside it says that it held records: put it back")
-        return Present(job, run_state(path), live=False)
+        return Present(job, run_state(path), live=False, doubted=was_recovered(path))
     except JournalError as error:
         return unreadable(job, error)
 
@@ -107,6 +111,11 @@ def run_state(path: Path) -> RunState:
         return RunState()
     with Journal.open(path, readonly=True) as journal:
         return fold(journal.events())
+
+
+def was_cleared(trip: Data, cleared: Data | None) -> bool:
+    """Whether this is the trip that a person cleared last."""
+    return cleared is not None and all(trip[key] == cleared[key] for key in _TRIP)
 
 
 def trip_words(trip: Data) -> str:

@@ -26,6 +26,7 @@ from orchestrator.daemon.present import (
     lost_journal,
     root_trip,
     unreadable,
+    was_cleared,
 )
 from orchestrator.daemon.standing import Standing
 from orchestrator.daemon.verdict import Verdict
@@ -33,6 +34,7 @@ from orchestrator.errors import JournalError, LumiflowError
 from orchestrator.fold import advance
 from orchestrator.guardian.diary import rescues_since
 from orchestrator.header import brief
+from orchestrator.journal import JournalLocked
 from orchestrator.journal_store import Event
 from orchestrator.run_state import RunState
 from orchestrator.steering import Wish
@@ -65,6 +67,7 @@ class Station(Standing):
         self._commands = asyncio.Lock()
         self._started = False
         self._closing = False
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -95,7 +98,9 @@ class Station(Standing):
             await asyncio.sleep(0)
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.get_running_loop().run_in_executor(None, self._journal.close)
+        async with self._commands:  # what was decided meanwhile is written down
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(None, self._journal.close)
 
     def let_go(self) -> None:
         """Close the journal of a station that was never started."""
@@ -119,6 +124,8 @@ class Station(Standing):
         ``before``: what is to be looked at before it is decided.
         """
         async with self._commands:
+            if self._closed:
+                return Outcome(accepted=False, detail="the daemon is down")
             if before is not None and not self._closing:
                 try:
                     await before(self)
@@ -181,14 +188,16 @@ class Station(Standing):
         What keeps it from being taken up is then its `Present.refused`. ``first``: the wish to end it.
         """
         sitting = self._sitting
-        if sitting is None or sitting.live or self._fault is not None or self.ledger.trip is not None:
+        if sitting is None or sitting.live:
             return
         found = await self._take_in(sitting.job)
-        if found is None or found.unread or self.ledger.trip is not None:
+        if found is None or found.unread or self._fault is not None or self.ledger.trip is not None:
             return
         resume = self.place.journal_of(found.job.job).exists()
         try:
             found.ready = await self._assigned(found.job, resume=resume, first=first)
+        except JournalLocked as error:
+            found.refused = str(error)
         except JournalError as error:
             self._sitting = unreadable(found.job, error)
         except LumiflowError as error:
@@ -218,12 +227,13 @@ class Station(Standing):
 
     async def _take_in(self, job: Job) -> Present | None:
         """What was interrupted, as its journal tells it now. None if it had come to its end: that is written down."""
-        path, before = self.place.journal_of(job.job), self._sitting
+        path = self.place.journal_of(job.job)
         found = await asyncio.get_running_loop().run_in_executor(None, interrupted, job, path)
-        found.doubted = found.unread or (before is not None and before.doubted)
         self._sitting, run = found, found.run
-        if len(run.trips) > self.ledger.cleared and run.stop_reason == "fault" and self.ledger.trip is None:
-            await self._latch(root_trip(run))
+        if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
+            trip = root_trip(run)
+            if not was_cleared(trip, self.ledger.cleared):
+                await self._latch(trip)
         if run.ended:
             await self._settle(job.job, run, run.stop_detail)
             return None
@@ -251,6 +261,8 @@ class Station(Standing):
             return
         handed, sitting.seen = ready
         self._bench.begin(handed)
+        if sitting.wish is not None and sitting.wish != handed.first:  # somebody asked before there was a bench to ask
+            self._bench.ask(sitting.wish)
         self.changed()
 
     async def _settle(
@@ -266,7 +278,8 @@ class Station(Standing):
         if sitting is not None and sitting.doubted:  # a person looks at the syringes before the next one counts on them
             data["waits"] = True
         await self._write("ended", data)
-        if (why == "fault" or run.safe is False) and self.ledger.trip is None:
+        seen = bool(run.trips) and run.safe is not False and was_cleared(root_trip(run), self.ledger.cleared)
+        if (why == "fault" or run.safe is False) and self.ledger.trip is None and not seen:
             await self._latch(bad_end(run, detail))
         _log.info("%s: %s ended: %s", self.place.name, job, why, extra={"rig": self.place.name, "job": job})
         self._sitting = None

@@ -107,7 +107,8 @@ def _pause(rig: Station, actor: Actor) -> Verdict:
     state, detail = rig.standing()
     job = _job(rig)
     if state in ("pausing", "paused", "held") and (rig.sits or rig.ledger.waits):
-        return Verdict(True, f"is {state} already" + (f" ({detail})" if detail else ""), job)
+        waits = {} if rig.sits else {"waits": True}
+        return Verdict(True, f"is {state} already" + (f" ({detail})" if detail else ""), job, waits)
     if state == "ending":
         return Verdict(False, f"{job} is ending: {detail}", job)
     if state == "running":
@@ -219,8 +220,7 @@ def _clear(rig: Station) -> Verdict:
         return Verdict(False, "no interlock has tripped")
     if rig.sits:
         return Verdict(False, "the campaign is still being brought to its safe end", _job(rig))
-    more = {} if rig.run is None else {"trips": len(rig.run.trips)}
-    return Verdict(True, f"{trip['interlock']} on {trip['device']} is cleared", more=more, then=rig.clear_bench)
+    return Verdict(True, f"{trip['interlock']} on {trip['device']} is cleared", then=rig.clear_bench)
 
 
 def _refill(rig: Station, command: Refill) -> Verdict:

@@ -17,7 +17,7 @@ FOREST = {"strategy: sobol": "strategy: forest"}
 SECOND = "\narchives:\n  before:\n    kind: runs\n    files: [{file}]\n"
 ROWS: list[list[float | bool | None]] = [
     [0.1, 1.0, 60.0, 100.0, 2.3, 0.09, 0.5, 0.001, False],
-    [0.5, 1.5, 90.0, 120.0, 2.2, 0.09, None, None, False],
+    [0.5, 1.5, 90, 120, 2.2, 0.09, None, None, False],
     [0.9, 2.0, 30.0, 110.0, None, None, None, None, True],
     [0.9, 9.0, 30.0, 110.0, 2.0, 0.09, None, None, False],
 ]
@@ -82,6 +82,9 @@ def test_what_lies_outside_is_left_out_again_and_told_to_who_submits(tmp_path: P
         ([before(rows=[ROWS[0], [*ROWS[0][:-1], 0.0]])], "archives.before: row 2 is no experiment"),
         ([before(rows=[[None, *ROWS[0][1:]]])], "archives.before: row 1 is no experiment"),
         ([before(rows=[[True, *ROWS[0][1:]]])], "archives.before: row 1 is no experiment"),
+        ([before(rows=[[*ROWS[0][:4], -2.0, *ROWS[0][5:]]])], "archives.before: row 1 is no experiment"),
+        ([before(rows=[[*ROWS[0][:5], 1e300, *ROWS[0][6:]]])], "archives.before: row 1 is no experiment"),
+        ([before(rows=[[*ROWS[0][:-1], True]])], "archives.before: row 1 is no experiment"),
         ([before(rows=[])], "archives.before: none of its 0 experiments lies within"),
         ([before(rows=[ROWS[3]])], "archives.before: none of its 1 experiments lies within"),
     ],
@@ -118,6 +121,13 @@ def test_archives_that_are_not_those_of_the_campaign_are_refused_and_the_rig_sta
 def test_what_is_no_archive_at_all_is_no_command(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         COMMAND.validate_python({"verb": "submit", "rig": "bench", "campaign": second(), "archives": [before(**wrong)]})
+
+
+def test_a_million_wrong_cells_are_told_as_one() -> None:
+    asked = {"verb": "submit", "rig": "bench", "campaign": second(), "archives": [before(rows=[[""] * 100] * 5000)]}
+    with pytest.raises(ValidationError) as caught:
+        COMMAND.validate_python(asked)
+    assert caught.value.error_count() < 10
 
 
 def test_a_job_of_before_archives_came_along_is_refused_when_its_turn_comes_and_nothing_trips(

@@ -79,9 +79,7 @@ def test_a_recovered_run_that_had_come_to_its_end_is_counted_and_not_run_again(
         outcome = await desk.ask("resume")
         assert outcome.accepted
         assert "quickstart-0001 is over" in outcome.detail
-        assert await desk.left_ul("cs", until="paused") < 50_000.0
-        assert (await desk.ask("resume")).accepted
-        await desk.until("idle")
+        assert await desk.left_ul("cs", until="idle") < 50_000.0  # it is whole again: nothing is in doubt
 
     with monkeypatch.context() as death:
         killed(death, "_settle")
@@ -149,8 +147,7 @@ def test_a_journal_that_was_damaged_while_its_run_waited_keeps_it_waiting(tmp_pa
         assert "what it has used up is not known" in rig.detail
         journal.write_bytes(sound)
         assert (await desk.ask(verb)).accepted
-        await desk.event("ended")
-        await desk.until("paused")
+        await desk.until("idle")
 
     life(path, first)
     life(path, second)
@@ -165,14 +162,17 @@ def test_a_run_whose_journal_somebody_holds_waits_and_nothing_trips(tmp_path: Pa
         await desk.event("told", 1)
 
     async def second(desk: Desk) -> None:
+        assert (await desk.ask("pause")).accepted
         held = FileLock(tmp_path / "runs" / "quickstart-0001.sqlite")
-        await desk.ask(verb)
-        rig = await desk.until("paused")
-        assert (rig.job, rig.trip) == ("quickstart-0001", None)
-        assert "another process is writing this journal" in rig.detail
+        refused = await desk.ask(verb)
+        assert not refused.accepted
+        assert "another process is writing this journal" in refused.detail
+        rig = await desk.rig()
+        assert (rig.state, rig.job, rig.trip) == ("paused", "quickstart-0001", None)
+        assert desk.daemon.stations["bench"].ledger.waits
         held.release()
         assert (await desk.ask(verb)).accepted
-        await desk.until("idle")
+        await desk.event("ended")
 
     life(path, first)
     life(path, second)
@@ -252,3 +252,62 @@ def test_a_trip_that_a_person_has_cleared_is_not_latched_again(tmp_path: Path, m
     recover(journal)  # it ends in the midst of its safe sequence, as a kill leaves it
     life(path, clears)
     life(path, looks)
+
+
+def test_what_was_recovered_while_the_daemon_was_down_is_looked_at_before_the_next_campaign_begins(
+    tmp_path: Path,
+) -> None:
+    path = daemon_file(tmp_path)
+    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(2)
+        await desk.submit(1)
+        await desk.event("told", 1)
+
+    async def second(desk: Desk) -> None:
+        assert (await desk.ask("resume")).accepted
+        await desk.event("dosing", 2)
+
+    async def third(desk: Desk) -> None:
+        assert (await desk.ask("resume")).accepted
+        await desk.event("ended")
+        assert [job.job for job in (await desk.until("paused")).queue] == ["quickstart-0002"]
+
+    life(path, first)
+    flip(journal, b"dosing")
+    assert recover(journal).kept > 0
+    life(path, second)
+    life(path, third)
+
+
+def test_a_trip_that_is_cleared_while_the_journal_cannot_be_read_is_not_latched_again_but_what_it_says_besides_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"
+    path = daemon_file(tmp_path, rig_edits={"twin:": fault})
+    journal = tmp_path / "runs" / "quickstart-0001.sqlite"
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(5)
+        await desk.until("tripped", "ending")
+        await desk.event("ended")
+
+    async def second(desk: Desk) -> None:
+        assert (await desk.rig()).state == "tripped"
+        assert (await desk.ask("clear")).accepted
+        journal.write_bytes(sound)
+        outcome = await desk.ask("abort", give_up=True)
+        assert "quickstart-0001 is over" in outcome.detail
+        assert "given up" not in outcome.detail
+        rig = await desk.until("tripped")
+        assert rig.trip is not None
+        assert rig.trip.interlock == "safe sequence incomplete"  # nobody could know that before
+        assert await desk.left_ul("cs") > 0.0
+
+    with monkeypatch.context() as death:
+        killed(death, "_settle")
+        life(path, first)
+    sound = journal.read_bytes()
+    flip(journal, b"safe_done")
+    life(path, second)

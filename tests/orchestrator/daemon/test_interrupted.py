@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator.daemon.assigning import assignment
 from orchestrator.journal import Journal
 from tests.orchestrator.daemon.desk import Desk, daemon_file, killed, life, run_of
 
@@ -177,6 +181,7 @@ def test_what_waits_can_be_paused_so_that_nothing_begins_after_it(tmp_path: Path
 
     async def second(desk: Desk) -> None:
         assert (await desk.ask("pause")).accepted
+        assert (await desk.ask("pause")).accepted
         assert (await desk.ask("abort")).accepted
         await desk.event("ended")
         assert [job.job for job in (await desk.until("paused")).queue] == ["quickstart-0002"]
@@ -187,3 +192,27 @@ def test_what_waits_can_be_paused_so_that_nothing_begins_after_it(tmp_path: Path
     life(path, first)
     life(path, second)
     assert run_of(tmp_path, "quickstart-0002").ended
+
+
+def test_an_end_that_is_wished_for_while_the_next_campaign_is_handed_over_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.submit(1)
+        await desk.submit(25)
+        async with asyncio.timeout(60.0):
+            while True:
+                if (await desk.rig()).job == "quickstart-0002":
+                    break
+                await asyncio.sleep(0.0)
+        assert not (tmp_path / "runs" / "quickstart-0002.sqlite").exists()  # it is on its way to the bench
+        assert (await desk.ask("abort")).accepted
+        await desk.until("idle")
+
+    def slowly(*given: Any, **more: Any) -> Any:
+        time.sleep(0.3)
+        return assignment(*given, **more)
+
+    monkeypatch.setattr("orchestrator.daemon.station.assignment", slowly)
+    life(daemon_file(tmp_path), story)
+    assert run_of(tmp_path, "quickstart-0002").stop_reason == "operator"
