@@ -37,7 +37,8 @@ class Ledger:
     """A rig as its journal tells it.
 
     `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `waits`: a
-    person wants nothing to begin. `cleared`: the trip that a person cleared last. `ended`: job to the data
+    person wants nothing to begin. `cleared`: the trip of `present` that a person cleared last,
+    with the number of its `trips` where that was known. `ended`: job to the data
     of its end; `cancelled`: jobs taken out of the queue.
     `rescued_utc`, `rescued_mark`: of the newest rescue by the guardian whose flush has been entered, "" before any.
     """
@@ -123,7 +124,8 @@ def _resume(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _clear(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, trip=None, cleared=ledger.trip)
+    known = {"trips": data["trips"]} if "trips" in data else {}
+    return replace(ledger, trip=None, cleared=None if ledger.trip is None else {**ledger.trip, **known})
 
 
 def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:

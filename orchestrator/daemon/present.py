@@ -101,8 +101,11 @@ def unreadable(job: Job, error: JournalError) -> Present:
 
 
 def root_trip(run: RunState) -> Mapping[str, Any]:
-    """The root cause of the newest sitting's trips; what came behind it names it and is left out."""
-    return [trip for trip in run.trips if "behind" not in trip][-1]
+    """The root cause of the newest sitting's trips; what came behind it names it and is left out.
+
+    All came behind another where that one was latched before the run began to tell: then the last of them.
+    """
+    return next((trip for trip in reversed(run.trips) if "behind" not in trip), run.trips[-1])
 
 
 def run_state(path: Path) -> RunState:
@@ -113,9 +116,17 @@ def run_state(path: Path) -> RunState:
         return fold(journal.events())
 
 
-def was_cleared(trip: Data, cleared: Data | None) -> bool:
-    """Whether this is the trip that a person cleared last."""
-    return cleared is not None and all(trip[key] == cleared[key] for key in _TRIP)
+def was_cleared(run: RunState, cleared: Data | None) -> bool:
+    """Whether a person has cleared all that a run has tripped by.
+
+    Told by the number of its trips where its journal could be read when that person cleared one, else by the words.
+    """
+    if cleared is None:
+        return False
+    if "trips" in cleared:
+        return len(run.trips) <= int(cleared["trips"])
+    trip = root_trip(run)
+    return all(trip[key] == cleared[key] for key in _TRIP)
 
 
 def trip_words(trip: Data) -> str:

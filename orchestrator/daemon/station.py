@@ -230,10 +230,9 @@ class Station(Standing):
         path = self.place.journal_of(job.job)
         found = await asyncio.get_running_loop().run_in_executor(None, interrupted, job, path)
         self._sitting, run = found, found.run
-        if run.trips and run.stop_reason == "fault" and self.ledger.trip is None:
-            trip = root_trip(run)
-            if not was_cleared(trip, self.ledger.cleared):
-                await self._latch(trip)
+        tripped = bool(run.trips) and run.stop_reason == "fault" and self.ledger.trip is None
+        if tripped and not was_cleared(run, self.ledger.cleared):
+            await self._latch(root_trip(run))
         if run.ended:
             await self._settle(job.job, run, run.stop_detail)
             return None
@@ -256,8 +255,9 @@ class Station(Standing):
 
     def _begin(self, ready: tuple[Assignment, int]) -> None:
         sitting = self._sitting
-        if sitting is None or self._closing:
-            self._sitting = None if sitting is None else replace(sitting, live=False)
+        if sitting is None or self._closing or self.ledger.trip is not None:  # tripped while it was handed over
+            self._sitting = None if sitting is None else replace(sitting, live=False, wish=None)
+            self.changed()
             return
         handed, sitting.seen = ready
         self._bench.begin(handed)
@@ -277,9 +277,10 @@ class Station(Standing):
         data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(spent_ul)}
         if sitting is not None and sitting.doubted:  # a person looks at the syringes before the next one counts on them
             data["waits"] = True
+        if sitting is not None and reason == "refused" and sitting.wish is not None:  # no bench has heard of it
+            data["waits"] = data.get("waits", False) or sitting.wish.verb in ("pause", "hold") or self.ledger.waits
         await self._write("ended", data)
-        seen = bool(run.trips) and run.safe is not False and was_cleared(root_trip(run), self.ledger.cleared)
-        if (why == "fault" or run.safe is False) and self.ledger.trip is None and not seen:
+        if (why == "fault" or run.safe is False) and self.ledger.trip is None:
             await self._latch(bad_end(run, detail))
         _log.info("%s: %s ended: %s", self.place.name, job, why, extra={"rig": self.place.name, "job": job})
         self._sitting = None

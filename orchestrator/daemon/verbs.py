@@ -220,7 +220,8 @@ def _clear(rig: Station) -> Verdict:
         return Verdict(False, "no interlock has tripped")
     if rig.sits:
         return Verdict(False, "the campaign is still being brought to its safe end", _job(rig))
-    return Verdict(True, f"{trip['interlock']} on {trip['device']} is cleared", then=rig.clear_bench)
+    more = {} if rig.run is None or rig.unread else {"trips": len(rig.run.trips)}
+    return Verdict(True, f"{trip['interlock']} on {trip['device']} is cleared", more=more, then=rig.clear_bench)
 
 
 def _refill(rig: Station, command: Refill) -> Verdict:

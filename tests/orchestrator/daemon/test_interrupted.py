@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.daemon.assigning import assignment
+from orchestrator.daemon.ledger import Job
+from orchestrator.daemon.present import Place, root_trip
+from orchestrator.errors import ConfigError
 from orchestrator.journal import Journal
+from orchestrator.run_state import RunState
 from tests.orchestrator.daemon.desk import Desk, daemon_file, killed, life, run_of
 
 
@@ -216,3 +221,56 @@ def test_an_end_that_is_wished_for_while_the_next_campaign_is_handed_over_is_not
     monkeypatch.setattr("orchestrator.daemon.station.assignment", slowly)
     life(daemon_file(tmp_path), story)
     assert run_of(tmp_path, "quickstart-0002").stop_reason == "operator"
+
+
+def test_a_pause_while_the_next_campaign_is_handed_over_holds_although_that_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(desk: Desk) -> None:
+        for _ in range(3):
+            await desk.submit(1)
+        async with asyncio.timeout(60.0):
+            while True:
+                if (await desk.rig()).job == "quickstart-0002":
+                    break
+                await asyncio.sleep(0.0)
+        assert (await desk.ask("pause")).accepted
+        assert [job.job for job in (await desk.until("paused")).queue] == ["quickstart-0003"]
+
+    def refused(place: Place, job: Job, *given: Any, **more: Any) -> Any:
+        if job.job == "quickstart-0002":
+            time.sleep(0.3)
+            raise ConfigError([])
+        return assignment(place, job, *given, **more)
+
+    monkeypatch.setattr("orchestrator.daemon.station.assignment", refused)
+    life(daemon_file(tmp_path), story)
+
+
+def test_a_campaign_that_is_handed_over_while_its_rig_trips_waits_until_that_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip = {"interlock": "over-pressure", "device": "mixer_pressure", "value": 900.0, "limit": 300.0, "unit": "kPa"}
+
+    async def story(desk: Desk) -> None:
+        desk.daemon.stations["bench"].heard_trip(trip)
+        await desk.submit(1)
+        assert (await desk.until("tripped")).job in (None, "quickstart-0001")
+        await asyncio.sleep(0.5)
+        assert not (tmp_path / "runs" / "quickstart-0001.sqlite").exists()
+        assert (await desk.ask("clear")).accepted
+        await desk.ask("resume")
+        await desk.event("ended")
+
+    def slowly(*given: Any, **more: Any) -> Any:
+        time.sleep(0.3)
+        return assignment(*given, **more)
+
+    monkeypatch.setattr("orchestrator.daemon.station.assignment", slowly)
+    life(daemon_file(tmp_path), story)
+
+
+@pytest.mark.parametrize(("behind", "root"), [((False, True), "a"), ((True, True), "b"), ((False, False), "b")])
+def test_the_root_of_a_runs_trips_is_what_came_behind_none_of_them(behind: tuple[bool, bool], root: str) -> None:
+    trips = tuple({"device": name, **({"behind": "x"} if b else {})} for name, b in zip("ab", behind, strict=True))
+    assert root_trip(replace(RunState(), trips=trips))["device"] == root
