@@ -133,7 +133,7 @@ class Journal:
 
     @staticmethod
     def check_free(path: Path) -> None:
-        """Raises JournalLocked when another process writes to an existing journal now."""
+        """Raises JournalLocked when another process writes to a journal now."""
         _locked(path).release()
 
     # -- reading ------------------------------------------------------------------------------------------------

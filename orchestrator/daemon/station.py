@@ -275,10 +275,10 @@ class Station(Standing):
         why, sitting = reason or run.stop_reason or "fault", self._sitting
         spent_ul = run.drawn_ul if spent_ul is None else spent_ul
         data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(spent_ul)}
-        if sitting is not None and sitting.doubted:  # a person looks at the syringes before the next one counts on them
-            data["waits"] = True
-        if sitting is not None and reason == "refused" and sitting.wish is not None:  # no bench has heard of it
-            data["waits"] = data.get("waits", False) or sitting.wish.verb in ("pause", "hold") or self.ledger.waits
+        if sitting is not None:
+            unheard = reason == "refused" and sitting.wish is not None and sitting.wish.verb in ("pause", "hold")
+            if sitting.doubted or unheard:  # a person looks first: the syringes may hold less, or a pause was asked for
+                data["waits"] = True
         await self._write("ended", data)
         if (why == "fault" or run.safe is False) and self.ledger.trip is None:
             await self._latch(bad_end(run, detail))

@@ -10,6 +10,9 @@ from orchestrator.file_lock import FileLock
 from orchestrator.journal import Journal, recover
 from tests.orchestrator.daemon.desk import Desk, daemon_file, killed, life, run_of
 
+FALLS_SILENT = {"twin:": "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"}
+"""The pumps do not answer any more, and the rig trips."""
+
 
 def flip(journal: Path, words: bytes) -> None:
     """Alter the last place where a file says this."""
@@ -93,8 +96,7 @@ def test_a_recovered_run_that_had_come_to_its_end_is_counted_and_not_run_again(
 def test_a_recovered_run_that_had_tripped_latches_its_trip_and_goes_on_only_when_that_is_cleared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fault = "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"
-    path = daemon_file(tmp_path, rig_edits={"twin:": fault})
+    path = daemon_file(tmp_path, rig_edits=FALLS_SILENT)
     journal = tmp_path / "runs" / "quickstart-0001.sqlite"
 
     async def first(desk: Desk) -> None:
@@ -229,8 +231,7 @@ def test_a_run_whose_journal_is_beyond_recovery_can_be_given_up_and_its_syringes
 
 
 def test_a_trip_that_a_person_has_cleared_is_not_latched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault = "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"
-    path = daemon_file(tmp_path, rig_edits={"twin:": fault})
+    path = daemon_file(tmp_path, rig_edits=FALLS_SILENT)
     journal = tmp_path / "runs" / "quickstart-0001.sqlite"
 
     async def first(desk: Desk) -> None:
@@ -284,8 +285,7 @@ def test_what_was_recovered_while_the_daemon_was_down_is_looked_at_before_the_ne
 def test_a_trip_that_is_cleared_while_the_journal_cannot_be_read_is_not_latched_again_but_what_it_says_besides_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fault = "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"
-    path = daemon_file(tmp_path, rig_edits={"twin:": fault})
+    path = daemon_file(tmp_path, rig_edits=FALLS_SILENT)
     journal = tmp_path / "runs" / "quickstart-0001.sqlite"
 
     async def first(desk: Desk) -> None:

@@ -253,20 +253,23 @@ def test_a_campaign_that_is_handed_over_while_its_rig_trips_waits_until_that_is_
     trip = {"interlock": "over-pressure", "device": "mixer_pressure", "value": 900.0, "limit": 300.0, "unit": "kPa"}
 
     async def story(desk: Desk) -> None:
-        desk.daemon.stations["bench"].heard_trip(trip)
+        station, loop = desk.daemon.stations["bench"], asyncio.get_running_loop()
+
+        def tripping(*given: Any, **more: Any) -> Any:
+            if station.ledger.cleared is None and station.ledger.trip is None:
+                loop.call_soon_threadsafe(station.heard_trip, trip)
+                time.sleep(0.3)
+            return assignment(*given, **more)
+
+        monkeypatch.setattr("orchestrator.daemon.station.assignment", tripping)
         await desk.submit(1)
-        assert (await desk.until("tripped")).job in (None, "quickstart-0001")
-        await asyncio.sleep(0.5)
+        assert (await desk.until("tripped")).job == "quickstart-0001"
         assert not (tmp_path / "runs" / "quickstart-0001.sqlite").exists()
         assert (await desk.ask("clear")).accepted
-        await desk.ask("resume")
+        assert (await desk.until("paused")).job == "quickstart-0001"
+        assert (await desk.ask("resume")).accepted
         await desk.event("ended")
 
-    def slowly(*given: Any, **more: Any) -> Any:
-        time.sleep(0.3)
-        return assignment(*given, **more)
-
-    monkeypatch.setattr("orchestrator.daemon.station.assignment", slowly)
     life(daemon_file(tmp_path), story)
 
 
