@@ -1,9 +1,10 @@
-"""The four rooms have plain names; make sure that all of them are this project's."""
+"""Where the program comes from: which version it is, and whether its four rooms, of plain names, are this project's."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOMS = ("orchestrator", "drivers", "planners", "simulators")
@@ -26,3 +27,11 @@ def check_one_origin() -> None:
             "lumiflow: its four packages must come from one folder, but they come from\n"
             f"{found}\nAnother package of the same name is in the way: install Lumiflow in an environment of its own."
         )
+
+
+def installed_version(package: str) -> str:
+    """The version of an installed package, or a word that says it is not installed as one."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

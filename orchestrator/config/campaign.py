@@ -154,7 +154,7 @@ Inequality = Annotated[
     str,
     Field(min_length=1, max_length=200, examples=["residence_time * total_flow <= 2 ml", "flow(halide) >= 5 µl/min"]),
 ]
-"""Two sides with <= or >= between them, see `orchestrator.constraints`."""
+"""Two sides with <= or >= between them, see `orchestrator.recipes.constraints`."""
 
 
 class CampaignConfig(Section):

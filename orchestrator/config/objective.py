@@ -10,7 +10,7 @@ from orchestrator import units
 from orchestrator.config.quantities import Energy, EnergyDifference, Fraction, Line, Quantity, Section
 
 if TYPE_CHECKING:
-    from orchestrator.shape import TargetSpectrum
+    from orchestrator.spectra.shape import TargetSpectrum
 
 MOST_TEXT = 600_000
 """Characters of a target spectrum: some ten thousand points."""
@@ -132,7 +132,7 @@ class ShapeTarget(Section):
     @property
     def spectrum(self) -> TargetSpectrum:
         """The target. Raises NoTargetError for a text that is none, and before a file was read."""
-        from orchestrator.shape import NoTargetError, target_of
+        from orchestrator.spectra.shape import NoTargetError, target_of
 
         if self.text is None:
             raise NoTargetError("the target spectrum was not read")
@@ -163,7 +163,7 @@ class ObjectiveConfig(Section):
 
         Raises NoTargetError for an objective that has neither.
         """
-        from orchestrator.shape import NoTargetError
+        from orchestrator.spectra.shape import NoTargetError
 
         if self.peak is not None:
             return self.peak

@@ -31,7 +31,7 @@ def check_objective(document: Document, campaign: CampaignConfig, rig: RigConfig
 
 def _shape(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:
     """A target spectrum is all that is wanted, is one, and lies where the detector sees."""
-    from orchestrator.shape import MOST_OUTSIDE, NoTargetError, outside
+    from orchestrator.spectra.shape import MOST_OUTSIDE, NoTargetError, outside
 
     wanted, path = campaign.objective, ("objective", "shape")
     if wanted.shape is None:

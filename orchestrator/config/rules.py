@@ -90,7 +90,7 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
 
 def _check_limits(document: Document, rig: RigConfig) -> list[Problem]:
     """Limits that nobody would see being passed."""
-    from orchestrator.heating import untold
+    from orchestrator.safety.heating import untold
 
     problems = list(untold(document, rig))
     sensor = rig.pressure
@@ -139,8 +139,8 @@ def _served_here(port: Port) -> bool:
 def _check_drivers(document: Document, rig: RigConfig) -> tuple[list[Problem], set[str]]:
     """What the drivers themselves refuse when they are built, before any port is opened; and which devices."""
     from drivers import DriverError, OutOfRangeError
-    from orchestrator.assembling import Bench, Steel
     from orchestrator.kinds import kind_of
+    from orchestrator.rig.assembling import Bench, Steel
 
     bench = Bench(rig, Steel(rig))
     problems: list[Problem] = []
@@ -162,8 +162,8 @@ def _check_drivers(document: Document, rig: RigConfig) -> tuple[list[Problem], s
 
 def check_campaign(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
     """Scales, fractions, ranges and budgets that contradict each other; conditions that do not determine the flows."""
-    from orchestrator.constraints import check_constraints
-    from orchestrator.plumbing import concentrations_mm, system_faults
+    from orchestrator.recipes.constraints import check_constraints
+    from orchestrator.recipes.plumbing import concentrations_mm, system_faults
 
     problems: list[Problem] = []
     for name, entry in campaign.inputs.items():

@@ -84,7 +84,7 @@ def _spellings(value: str) -> tuple[str, ...]:
 
 def _read(file: str, beside: Beside) -> str:
     """The two columns of a file. Raises ValueError, in words."""
-    from orchestrator.shape import canonical
+    from orchestrator.spectra.shape import canonical
 
     if beside.text is not None:
         return beside.text

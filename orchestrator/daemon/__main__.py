@@ -16,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.clock.virtual_time import run_real
+from orchestrator.console.interrupts import ASKING, never_suspended
 from orchestrator.daemon.config import LoadedDaemon, load_daemon
 from orchestrator.daemon.edges import Edges, prepare_edges
 from orchestrator.daemon.http import prepare_http
@@ -24,8 +26,6 @@ from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon, inherited_heart
 from orchestrator.errors import EXIT_FAULT, LumiflowError
-from orchestrator.interrupts import ASKING, never_suspended
-from orchestrator.virtual_time import run_real
 
 EXIT_LEFT = 70
 """Left in the middle, because somebody asked three times."""

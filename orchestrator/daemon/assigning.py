@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.archives import taken_along
+from orchestrator.campaign.archives import taken_along
+from orchestrator.campaign.header import Overrides, loaded_from
 from orchestrator.daemon.bench import Assignment
-from orchestrator.header import Overrides, loaded_from
-from orchestrator.journal import Journal
-from orchestrator.journal_store import remove
+from orchestrator.journal.journal import Journal
+from orchestrator.journal.store import remove
 
 if TYPE_CHECKING:
+    from orchestrator.campaign.steering import Wish
     from orchestrator.daemon.ledger import Job, Volumes
     from orchestrator.daemon.present import Place
-    from orchestrator.steering import Wish
 
 
 def assignment(

@@ -13,23 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orchestrator.campaign.header import Overrides
+from orchestrator.campaign.steering import Steering, Wish
+from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.daemon.telemetry import FREE_PERIOD_S, PACED_PERIOD_S, Reading, Tap
 from orchestrator.errors import JournalError, JournalLost
-from orchestrator.header import Overrides
-from orchestrator.journal import JournalLocked, RecordDiffers
-from orchestrator.run_state import RunState
-from orchestrator.sitting import Company, Sitting, sit, start_of
-from orchestrator.steering import Steering, Wish
-from orchestrator.virtual_time import run_virtual
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import JournalLocked, RecordDiffers
+from orchestrator.sittings.sitting import Company, Sitting, sit, start_of
 
 if TYPE_CHECKING:
-    from orchestrator.campaign import Decider
+    from orchestrator.campaign.campaign import Decider
+    from orchestrator.clock.virtual_time import UtcClock
     from orchestrator.config import LoadedCampaign
-    from orchestrator.devices import Tracer
-    from orchestrator.journal import Event, Journal
-    from orchestrator.rig import Rig
-    from orchestrator.safety import Interlocks
-    from orchestrator.virtual_time import UtcClock
+    from orchestrator.journal.journal import Event, Journal
+    from orchestrator.rig.devices import Tracer
+    from orchestrator.rig.rig import Rig
+    from orchestrator.safety.interlocks import Interlocks
 
 Data = dict[str, Any]
 

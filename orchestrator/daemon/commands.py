@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter
 
-from orchestrator.archives import MAX_ROWS
+from orchestrator.campaign.archives import MAX_ROWS
 from orchestrator.config.quantities import NAME
 
 Via = Literal["cli", "http", "mqtt", "signal", "guardian"]

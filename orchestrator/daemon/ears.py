@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchestrator.daemon.bench import Finished
     from orchestrator.daemon.station import Station
     from orchestrator.daemon.telemetry import Reading
-    from orchestrator.journal_store import Event
+    from orchestrator.journal.store import Event
 
 Data = Mapping[str, Any]
 

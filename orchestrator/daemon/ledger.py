@@ -8,8 +8,8 @@ from functools import reduce
 from typing import Any
 
 from orchestrator.errors import JournalError
-from orchestrator.journal_store import Event
-from orchestrator.run_state import added
+from orchestrator.history.run_state import added
+from orchestrator.journal.store import Event
 
 Data = Mapping[str, Any]
 Volumes = Mapping[str, float]

@@ -11,12 +11,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.campaign.planning import read_or_archived
 from orchestrator.errors import LumiflowError
-from orchestrator.planning import read_or_archived
 
 if TYPE_CHECKING:
     from orchestrator.config import LoadedCampaign
-    from orchestrator.run_state import RunState
+    from orchestrator.history.run_state import RunState
 
 Data = dict[str, Any]
 
@@ -28,7 +28,7 @@ class PlannerFailed(LumiflowError):  # noqa: N818 - what happened
 
 
 class ProcessDecider:
-    """Asks the planner in another process; see `orchestrator.planning_worker`."""
+    """Asks the planner in another process; see `orchestrator.campaign.planning_worker`."""
 
     def __init__(self, processes: PlannerProcesses, journal: Path) -> None:
         self._processes = processes
@@ -98,7 +98,7 @@ class PlannerProcesses:
                 raise PlannerFailed("the daemon is going down")
             if self._idle:
                 return self._idle.pop()
-            words = [sys.executable, "-m", "orchestrator.planning_worker"]
+            words = [sys.executable, "-m", "orchestrator.campaign.planning_worker"]
             worker = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
             self._all.append(worker)
             return worker

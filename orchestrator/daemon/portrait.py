@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.clock.virtual_time import UtcClock
 from orchestrator.daemon.facade import (
     ExperimentState,
     JobState,
@@ -13,8 +14,7 @@ from orchestrator.daemon.facade import (
 )
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.telemetry import Reading
-from orchestrator.run_state import RunState, added
-from orchestrator.virtual_time import UtcClock
+from orchestrator.history.run_state import RunState, added
 
 FRESH_S = 15.0
 """A device that has said nothing for longer is stale: every one is asked at least each ten seconds."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.campaign.steering import Wish
 from orchestrator.config import parse_campaign
 from orchestrator.daemon.ledger import Job
 from orchestrator.errors import JournalError
 from orchestrator.file_lock import read_note
-from orchestrator.fold import fold
-from orchestrator.journal import Journal
-from orchestrator.journal_recovery import was_recovered
-from orchestrator.journal_seal import Mark
-from orchestrator.run_state import RunState
-from orchestrator.steering import Wish
+from orchestrator.history.fold import fold
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import Journal
+from orchestrator.journal.recovery import was_recovered
+from orchestrator.journal.seal import Mark
 
 if TYPE_CHECKING:
     from orchestrator.config import LoadedCampaign, RigConfig

@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from orchestrator.clock.virtual_time import UtcClock, run_real
 from orchestrator.daemon.ledger import Ledger, entered, fold_rig
 from orchestrator.errors import JournalError
-from orchestrator.journal import Event, Journal
-from orchestrator.sitting import start_of
-from orchestrator.virtual_time import UtcClock, run_real
+from orchestrator.journal.journal import Event, Journal
+from orchestrator.sittings.sitting import start_of
 
 
 class RigJournal:

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.campaign.header import brief
 from orchestrator.daemon.facade import RunDetail, RunInfo, RunPhase
 from orchestrator.errors import JournalError, UnknownRun
-from orchestrator.fold import advance, summary
-from orchestrator.header import brief
-from orchestrator.journal import Journal
-from orchestrator.run_state import RunState
+from orchestrator.history.fold import advance, summary
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import Journal
 
 if TYPE_CHECKING:
     from orchestrator.daemon.ledger import Job

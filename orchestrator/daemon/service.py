@@ -12,6 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from orchestrator.clock.virtual_time import UtcClock, run_real
 from orchestrator.config.messages import closest
 from orchestrator.daemon.bench import Bench, MakeDecider, MakeInterlocks, TwinBench
 from orchestrator.daemon.commands import Actor, Command, Outcome
@@ -27,8 +28,7 @@ from orchestrator.daemon.verbs import carry_out
 from orchestrator.errors import JournalError, UnknownRun, UsageRefused, in_words
 from orchestrator.guardian import Heart
 from orchestrator.guardian.diary import FILE, Rescue, rescues
-from orchestrator.sitting import installed_version
-from orchestrator.virtual_time import UtcClock, run_real
+from orchestrator.origin import installed_version
 
 _log = logging.getLogger("lumiflow.daemon")
 
@@ -168,8 +168,8 @@ class Daemon:
 
         def bench(ears: Ears) -> Bench:
             if config.hardware:
-                from orchestrator.build import steel_rig
                 from orchestrator.daemon.steel import SteelBench
+                from orchestrator.rig.build import steel_rig
 
                 build, run = partial(steel_rig, place.rig), partial(run_real, pace=place.rig.pace)
                 return SteelBench(name, build, ears, self._heart, decider=self._decider, run=run)

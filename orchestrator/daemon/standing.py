@@ -13,8 +13,8 @@ from orchestrator.daemon.ledger import Job, Ledger
 from orchestrator.daemon.present import Place, Present, trip_words
 from orchestrator.daemon.rig_journal import RigJournal
 from orchestrator.errors import JournalError
-from orchestrator.journal_store import Event
-from orchestrator.run_state import RunState
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.store import Event
 
 if TYPE_CHECKING:
     from orchestrator.daemon.feed import Feed, Topic

@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.campaign.header import brief
+from orchestrator.campaign.steering import Wish
 from orchestrator.daemon.assigning import assignment
 from orchestrator.daemon.bench import Assignment, Bench, Finished
 from orchestrator.daemon.commands import Actor, Outcome
@@ -31,13 +33,11 @@ from orchestrator.daemon.present import (
 from orchestrator.daemon.standing import Standing
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import JournalError, LumiflowError
-from orchestrator.fold import advance
 from orchestrator.guardian.diary import rescues_since
-from orchestrator.header import brief
-from orchestrator.journal import JournalLocked
-from orchestrator.journal_store import Event
-from orchestrator.run_state import RunState
-from orchestrator.steering import Wish
+from orchestrator.history.fold import advance
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import JournalLocked
+from orchestrator.journal.store import Event
 
 if TYPE_CHECKING:
     from orchestrator.daemon.feed import Feed

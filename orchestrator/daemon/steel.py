@@ -10,23 +10,23 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.campaign.steering import Steering, Wish
+from orchestrator.clock.virtual_time import UtcClock, run_real
 from orchestrator.daemon.bench import Assignment, Finished, Listener, MakeDecider, outcome_of, sitting_of, stamp
 from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
 from orchestrator.guardian.rescue import Unrecorded
-from orchestrator.rig import make_safe
-from orchestrator.safety import Interlocks
-from orchestrator.sitting import Company, sit, start_of
-from orchestrator.steering import Steering, Wish
-from orchestrator.trips import Trip, behind
-from orchestrator.virtual_time import UtcClock, run_real
+from orchestrator.rig.rig import make_safe
+from orchestrator.safety.interlocks import Interlocks
+from orchestrator.safety.trips import Trip, behind
+from orchestrator.sittings.sitting import Company, sit, start_of
 
 if TYPE_CHECKING:
-    from orchestrator.devices import Tracer
     from orchestrator.guardian import Heart
-    from orchestrator.journal import Journal
-    from orchestrator.rig import Rig
-    from orchestrator.run_state import RunState
+    from orchestrator.history.run_state import RunState
+    from orchestrator.journal.journal import Journal
+    from orchestrator.rig.devices import Tracer
+    from orchestrator.rig.rig import Rig
 
 RETRY_S = 10.0
 """Between tries to connect a rig that does not answer."""

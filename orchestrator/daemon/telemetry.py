@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.devices import Tracer
+    from orchestrator.rig.devices import Tracer
 
 JSON = Any
 

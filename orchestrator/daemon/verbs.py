@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from orchestrator.archives import left_out, taken_along
+from orchestrator.campaign.archives import left_out, taken_along
+from orchestrator.campaign.header import Overrides
+from orchestrator.campaign.steering import Verb, Wish
 from orchestrator.daemon.commands import (
     Abort,
     Actor,
@@ -25,9 +27,7 @@ from orchestrator.daemon.commands import (
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import LumiflowError, PreflightError
-from orchestrator.header import Overrides
-from orchestrator.preflight import preflight
-from orchestrator.steering import Verb, Wish
+from orchestrator.preflight.findings import preflight
 
 
 async def carry_out(station: Station, actor: Actor, command: Command) -> Outcome:

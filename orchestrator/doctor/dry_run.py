@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.build import steel_rig
+from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.config import RigConfig
 from orchestrator.doctor.verdict import Check
-from orchestrator.rig import make_safe
-from orchestrator.tracing import Action
-from orchestrator.virtual_time import run_virtual
+from orchestrator.rig.build import steel_rig
+from orchestrator.rig.rig import make_safe
+from orchestrator.rig.tracing import Action
 
 COOLING_K_S = 0.5
 """The reactor that is imagined: it loses so much from the rig's upper limit down to the ambient temperature."""

@@ -97,7 +97,7 @@ def _check_rig_journal(name: str, path: Path) -> list[Check]:
     """What has been kept about the rig can be trusted."""
     if not path.exists():
         return []
-    from orchestrator.journal import Journal
+    from orchestrator.journal.journal import Journal
 
     try:
         with Journal.open(path, readonly=True) as journal:

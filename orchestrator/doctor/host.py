@@ -10,9 +10,9 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from orchestrator.clock.virtual_time import UtcClock, run_real
 from orchestrator.doctor.verdict import Check
 from orchestrator.errors import JournalError, LumiflowError
-from orchestrator.virtual_time import UtcClock, run_real
 
 SCARCE_BYTES = 100 * 1024**2
 LITTLE_BYTES = 2 * 1024**3
@@ -39,7 +39,7 @@ def check_disk(folder: Path) -> list[Check]:
 
 
 def _check_journal(place: Path) -> Check:
-    from orchestrator.journal import Journal
+    from orchestrator.journal.journal import Journal
 
     async def commit(path: Path) -> float:
         loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.build import steel_rig
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import EXIT_FAULT, EXIT_REFUSED, EXIT_TARGET_REACHED, LumiflowError
 from orchestrator.guardian.beat import SILENCE_LIMIT_S
@@ -23,7 +23,7 @@ from orchestrator.guardian.pulse import RESTARTS, Restarts
 from orchestrator.guardian.rescue import Report, Rescued, Unrecorded, rescue
 from orchestrator.guardian.service import ServiceManager
 from orchestrator.guardian.watcher import STOP_WITHIN_S, Guardian, Orders
-from orchestrator.virtual_time import run_real
+from orchestrator.rig.build import steel_rig
 
 _log = logging.getLogger("lumiflow.guardian")
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.clock.virtual_time import UtcClock
 from orchestrator.errors import JournalError
-from orchestrator.journal import Event, Journal, JournalLocked
-from orchestrator.virtual_time import UtcClock
+from orchestrator.journal.journal import Event, Journal, JournalLocked
 
 FILE: Final = "guardian.sqlite"
 _LAST_WORDS_S: Final = 5.0

@@ -11,10 +11,10 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.devices import JSON, RigHeater
-from orchestrator.rig import Rig, make_safe
-from orchestrator.safety import Interlocks
-from orchestrator.trips import Trip
+from orchestrator.rig.devices import JSON, RigHeater
+from orchestrator.rig.rig import Rig, make_safe
+from orchestrator.safety.interlocks import Interlocks
+from orchestrator.safety.trips import Trip
 
 Report = Callable[[str, bool, str], None]
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from orchestrator.console.interrupts import ASKING, interrupted_by, never_suspended
 from orchestrator.errors import EXIT_FAULT, EXIT_REFUSED
 from orchestrator.guardian.beat import HERE_PERIOD_S, SILENCE_LIMIT_S, Messages, message
 from orchestrator.guardian.child import Child
@@ -17,7 +18,6 @@ from orchestrator.guardian.diary import Diary, unsafe_rigs
 from orchestrator.guardian.pulse import Pulse, Restarts
 from orchestrator.guardian.rescue import Report, Rescued
 from orchestrator.guardian.service import ServiceManager
-from orchestrator.interrupts import ASKING, interrupted_by, never_suspended
 
 LOOK_S: Final = 0.05
 DEATH_S: Final = 3.0

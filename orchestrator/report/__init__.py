@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageRefused
-from orchestrator.journal_store import is_journal
+from orchestrator.journal.store import is_journal
 
 __all__ = ["render_report", "write_report"]
 
@@ -38,9 +38,9 @@ def write_report(journal_path: Path, out_html: Path) -> Path:
 def render_report(journal_path: Path, explained: Mapping[str, Any] | None = None) -> str:
     """The report as HTML text. Raises JournalError.
 
-    `explained`: what `orchestrator.explaining` says of the run, where somebody has worked it out already.
+    `explained`: what `orchestrator.report.explaining` says of the run, where somebody has worked it out already.
     """
-    from orchestrator.explaining import explain_run
+    from orchestrator.report.explaining import explain_run
     from orchestrator.report.gather import gather
     from orchestrator.report.page import render
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.absorption import MOST_ABSORBANCE
 from orchestrator.errors import JournalError
-from orchestrator.fold import fold
-from orchestrator.journal import Event, Journal
-from orchestrator.run_state import Blank, Experiment, RunState
+from orchestrator.history.fold import fold
+from orchestrator.history.run_state import Blank, Experiment, RunState
+from orchestrator.journal.journal import Event, Journal
+from orchestrator.spectra.absorption import MOST_ABSORBANCE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from orchestrator.fold import summary
+from orchestrator.campaign.targets import OUTCOME_WORDS, all_tried
+from orchestrator.history.fold import summary
+from orchestrator.history.run_state import Experiment, RunState
 from orchestrator.report import figures, tradeoffs, wanted, why
 from orchestrator.report.colour import HC_EV_NM, emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
-from orchestrator.run_state import Experiment, RunState
-from orchestrator.targets import OUTCOME_WORDS, all_tried
 
 VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "target_reproduced": ("good", "Target reached and reproduced"),
@@ -33,7 +33,7 @@ VERDICTS: Mapping[str | None, tuple[str, str]] = {
 
 
 def render(material: Material, explained: Mapping[str, Any] | None = None) -> str:
-    """The whole page as HTML text. `explained`: see `orchestrator.explaining`; None leaves its section out."""
+    """The whole page as HTML text. `explained`: see `orchestrator.report.explaining`; None leaves its section out."""
     state = material.state
     result = summary(state)
     tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))

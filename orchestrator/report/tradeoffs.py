@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.run_state import RunState
-from orchestrator.stopping import Group, groups
+from orchestrator.campaign.stopping import Group, groups
+from orchestrator.history.run_state import RunState
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from orchestrator import goal
+from orchestrator.campaign import goal
 from orchestrator.errors import LumiflowError
+from orchestrator.history.run_state import Experiment, RunState
 from orchestrator.report.colour import emission_colour
 from orchestrator.report.figures import WIDTH, counted, described
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import Plot, linear_ticks, number
-from orchestrator.run_state import Experiment, RunState
 
 if TYPE_CHECKING:
     from orchestrator.config import CampaignConfig
@@ -46,8 +46,8 @@ class Judged:
 
 def judged(material: Material) -> Judged | None:
     """The view of the present target's objective; None where the peak, or nothing that is understood, is wanted."""
-    from orchestrator.header import loaded_from
-    from orchestrator.targets import aimed, present
+    from orchestrator.campaign.header import loaded_from
+    from orchestrator.campaign.targets import aimed, present
 
     state = material.state
     if not state.header.get("wanted"):

@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from orchestrator.history.run_state import RunState
 from orchestrator.report.colour import emission_colour
 from orchestrator.report.figures import words
 from orchestrator.report.said import finding_sentences, output_words
 from orchestrator.report.svg import Plot, number, padded
-from orchestrator.run_state import RunState
 
 Data = Mapping[str, Any]
 

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from orchestrator.devices import HeaterReading
 from orchestrator.errors import LimitRefused
-from orchestrator.rig import Rig, make_safe
-from orchestrator.safety import PUMP_PERIOD_S, STALE_MARGIN_S, Interlocks
+from orchestrator.rig.devices import HeaterReading
+from orchestrator.rig.rig import Rig, make_safe
+from orchestrator.safety.interlocks import PUMP_PERIOD_S, STALE_MARGIN_S, Interlocks
+from orchestrator.safety.trips import Trip
 from orchestrator.safety_test.evidence import Evidence, Outcome
-from orchestrator.trips import Trip
 
 WARM_S: Final = 120.0
 SAFE_OUTPUT: Final = 0.005

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.journal import Journal
-from orchestrator.virtual_time import UtcClock, run_real
+from orchestrator.clock.virtual_time import UtcClock, run_real
+from orchestrator.journal.journal import Journal
 
 Outcome = Literal["passed", "failed", "left out"]
 

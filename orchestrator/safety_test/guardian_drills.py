@@ -17,16 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.build import steel_rig
+from orchestrator.clock.virtual_time import UtcClock
 from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import JournalError
 from orchestrator.guardian.__main__ import guardian_command
 from orchestrator.guardian.diary import FILE
 from orchestrator.guardian.rescue import Unrecorded
-from orchestrator.journal import Event, Journal
+from orchestrator.journal.journal import Event, Journal
+from orchestrator.rig.build import steel_rig
 from orchestrator.safety_test.drills import SHARE_OF_RANGE
 from orchestrator.safety_test.evidence import Evidence
-from orchestrator.virtual_time import UtcClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,12 +16,12 @@ import sys
 import threading
 from pathlib import Path
 
-from orchestrator.build import steel_rig
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.config import load_rig
 from orchestrator.guardian import Heart, keep_beating
 from orchestrator.guardian.rescue import Unrecorded
-from orchestrator.rig import Rig, make_safe
-from orchestrator.virtual_time import run_real
+from orchestrator.rig.build import steel_rig
+from orchestrator.rig.rig import Rig, make_safe
 
 READ_PERIOD_S = 0.2
 BOUND_S = 3600.0

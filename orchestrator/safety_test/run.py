@@ -14,17 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from orchestrator.build import assemble_rig, steel_rig
+from orchestrator.clock.virtual_time import blocking_clock, run_real, run_virtual
 from orchestrator.config import RigConfig, load_rig
+from orchestrator.console.interrupts import interrupted_by, never_suspended
+from orchestrator.console.outlet import tell
 from orchestrator.errors import EXIT_FAULT, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, RigFault
 from orchestrator.guardian.rescue import Unrecorded
-from orchestrator.interrupts import interrupted_by, never_suspended
-from orchestrator.outlet import tell
-from orchestrator.rig import Rig
+from orchestrator.rig.build import assemble_rig, steel_rig
+from orchestrator.rig.rig import Rig
 from orchestrator.safety_test.drills import Drill, drills, play
 from orchestrator.safety_test.evidence import Evidence, Kept
 from orchestrator.safety_test.guardian_drills import guardian_drills
-from orchestrator.virtual_time import blocking_clock, run_real, run_virtual
 
 _PATIENCE_S: Final = 60.0
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.build import build_rig
+from orchestrator.clock.virtual_time import blocking_clock
 from orchestrator.config import LoadedCampaign
-from orchestrator.rig import Rig
-from orchestrator.virtual_time import blocking_clock
+from orchestrator.rig.build import build_rig
+from orchestrator.rig.rig import Rig
 from tests.benchmarks.fault_rows import BRIGHT
 from tests.orchestrator.rehearsal import small
 

@@ -36,19 +36,19 @@ from typing import Any
 
 import aiomqtt
 
-from orchestrator.build import build_rig
-from orchestrator.campaign import Campaign
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.deciders import LiveDecider
+from orchestrator.campaign.header import Overrides, header_of
+from orchestrator.campaign.steering import Steering, Verb, Wish
+from orchestrator.clock.virtual_time import UtcClock, blocking_clock, run_virtual
 from orchestrator.daemon.edges import MqttConfig
 from orchestrator.daemon.edges.mqtt import MqttEdge
-from orchestrator.deciders import LiveDecider
 from orchestrator.errors import JournalError
-from orchestrator.fold import fold
-from orchestrator.header import Overrides, header_of
-from orchestrator.journal import Event, Journal
+from orchestrator.history.fold import fold
+from orchestrator.journal.journal import Event, Journal
 from orchestrator.processes import as_they_end
-from orchestrator.steering import Steering, Verb, Wish
-from orchestrator.tracing import RecordingTracer
-from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
+from orchestrator.rig.build import build_rig
+from orchestrator.rig.tracing import RecordingTracer
 from tests.benchmarks.dst_invariants import GRACE_S, Report, check_ledger, check_limits, check_safety
 from tests.benchmarks.dst_plans import Asked, Plan, campaign_of, plan_of
 from tests.crash.disk import FULL, IO_ERRORS, Op, disk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.rig import Rig
+from orchestrator.rig.rig import Rig
 from tests.benchmarks.dst_plans import PORT_FAULTS
 
 GRACE_S = 180.0

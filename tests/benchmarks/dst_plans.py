@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from orchestrator.campaign.steering import Verb
 from orchestrator.config import LoadedCampaign
-from orchestrator.steering import Verb
 from tests.orchestrator.rehearsal import small
 
 PUMPS = ("cs", "pb", "halide", "solvent")

@@ -12,9 +12,11 @@ from inspect import signature
 
 from drivers import Line, ModbusBus, OceanSpectrometer, RecoveryRules
 from drivers.new_era_wire import ATTEMPTS, GARBLED_ATTEMPTS
-from orchestrator import exposures, safety, symptoms
 from orchestrator.config import LoadedCampaign
-from orchestrator.plumbing import pressure_drop_kpa, sweep_s
+from orchestrator.recipes import exposures
+from orchestrator.recipes.plumbing import pressure_drop_kpa, sweep_s
+from orchestrator.safety import interlocks as safety
+from orchestrator.safety import symptoms
 from simulators.faults import NATURE, FaultKind
 from tests.orchestrator.rehearsal import small
 

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from drivers import DriverError
-from orchestrator.rig import Rig
-from orchestrator.safety import Interlocks
-from orchestrator.trips import Trip
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
+from orchestrator.rig.rig import Rig
+from orchestrator.safety.interlocks import Interlocks
+from orchestrator.safety.trips import Trip
 from simulators.faults import FaultKind
 from tests.benchmarks.bench import ROOT, Outages, bench_rig, bright, fingerprint, outages, seeded
 from tests.benchmarks.fault_rows import (

@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any, cast
 
 from drivers import DriverError, EurothermController, RecoveringHeater
+from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.config import LoadedCampaign
-from orchestrator.devices import RigPump
-from orchestrator.rig import Rig
-from orchestrator.safety import Interlocks
-from orchestrator.trips import Trip
-from orchestrator.virtual_time import run_virtual
+from orchestrator.rig.devices import RigPump
+from orchestrator.rig.rig import Rig
+from orchestrator.safety.interlocks import Interlocks
+from orchestrator.safety.trips import Trip
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_faults import WireFaults
 from tests.benchmarks.bench import Outages, bench_rig, bright, outages

@@ -51,13 +51,13 @@ class Outcome:
 
 def one_run(arm: str, target_ev: float, seed: int) -> Outcome:
     """Run one campaign and score its recommendation."""
+    from orchestrator.campaign.header import Overrides
     from orchestrator.config import load_campaign
-    from orchestrator.fold import fold
-    from orchestrator.header import Overrides
-    from orchestrator.journal import Journal
-    from orchestrator.plumbing import pump_flows
-    from orchestrator.runner import RunOptions, run_campaign
-    from orchestrator.show import Show
+    from orchestrator.history.fold import fold
+    from orchestrator.journal.journal import Journal
+    from orchestrator.recipes.plumbing import pump_flows
+    from orchestrator.sittings.runner import RunOptions, run_campaign
+    from orchestrator.sittings.show import Show
     from orchestrator.twins import truth_world
     from simulators import SteadyRecipe
 

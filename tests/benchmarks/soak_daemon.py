@@ -20,8 +20,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from orchestrator import safety
-from orchestrator.build import steel_rig
+from orchestrator.clock.virtual_time import UtcClock, run_real
 from orchestrator.config import parse_rig
 from orchestrator.daemon.bench import stamp
 from orchestrator.daemon.config import load_daemon
@@ -31,11 +30,12 @@ from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon
 from orchestrator.daemon.telemetry import Reading, Tap
-from orchestrator.devices import RigHeater, RigPressure, RigPump
 from orchestrator.guardian.rescue import Unrecorded
-from orchestrator.rig import Rig
-from orchestrator.trips import Trip
-from orchestrator.virtual_time import UtcClock, run_real
+from orchestrator.rig.build import steel_rig
+from orchestrator.rig.devices import RigHeater, RigPressure, RigPump
+from orchestrator.rig.rig import Rig
+from orchestrator.safety import interlocks as safety
+from orchestrator.safety.trips import Trip
 from tests.orchestrator.rehearsal import CONFIGS
 
 RIG_TEXT = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()

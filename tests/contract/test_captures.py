@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymodbus.framer import FramerRTU
 
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from tests.contract.captures import ANSWERED, SAID, Answered, Said
 from tests.contract.heaters import Tap
 from tests.contract.table import ENTRIES

@@ -30,7 +30,7 @@ from drivers import (
     Rung,
     WireTimeoutError,
 )
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.wire_faults import WireFaults
 from tests.contract.heaters import Tap
 from tests.contract.plants import FaultyWire

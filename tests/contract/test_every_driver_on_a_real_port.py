@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drivers import Line, ModbusBus, PortError, RtuLink, SerialTransport, TcpLink
-from orchestrator.virtual_time import run_real
+from orchestrator.clock.virtual_time import run_real
 from simulators.serve import ServedTwin, serve_pty, serve_tcp
 from tests.contract.table import ENTRIES, Entry
 from tests.contract.test_every_driver import RESTING, WANTED, check_reading, does, put, reading_of, rest

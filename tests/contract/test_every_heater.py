@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import DriverError
-from orchestrator.devices import HeaterDriver
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
+from orchestrator.rig.devices import HeaterDriver
 from tests.contract.heaters import EVERY, IKA, LineMake, ModbusMake
 from tests.contract.plants import FaultyWire, LaggingHeater
 

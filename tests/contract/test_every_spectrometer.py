@@ -22,7 +22,7 @@ from drivers import (
     RecoveryRules,
     WireTimeoutError,
 )
-from orchestrator.virtual_time import blocking_clock, run_virtual
+from orchestrator.clock.virtual_time import blocking_clock, run_virtual
 from simulators.ocean_models import MODELS
 from simulators.wire_folder import FolderTwin
 from simulators.wire_ocean import OceanTwin, usb_bus

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from drivers.folder_spectrometer import FolderSpectrometer
-from orchestrator.virtual_time import run_real
+from orchestrator.clock.virtual_time import run_real
 from simulators.wire_folder import FolderTwin
 from tests.contract.plants import LampAndPeak
 

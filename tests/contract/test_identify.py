@@ -14,7 +14,7 @@ from drivers import Line, ModbusBus, PortError, PumpState, RtuLink, TcpLink
 from drivers.identify import PortSettings, RealPorts, Scan, identify
 from drivers.identify_text import protocols
 from drivers.transport import Transport
-from orchestrator.virtual_time import run_real, run_virtual
+from orchestrator.clock.virtual_time import run_real, run_virtual
 from simulators.links import Emit, Loop, MemoryTransport, StreamTwin, memory_modbus_connect
 from simulators.serve import serve_pty, serve_tcp
 from simulators.wire_modbus import crc16

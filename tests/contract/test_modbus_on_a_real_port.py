@@ -8,7 +8,7 @@ import os
 import pytest
 
 from drivers import EurothermController, ModbusBus, PortError, PressureTransmitter, RtuLink, TcpLink
-from orchestrator.virtual_time import run_real
+from orchestrator.clock.virtual_time import run_real
 from simulators.serve import serve_pty, serve_tcp
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, RtuPort, TcpPort

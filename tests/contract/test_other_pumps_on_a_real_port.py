@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from drivers import CavroPair, CavroPump, HarvardPump, Line, PortError, PumpState, SerialTransport
-from orchestrator.virtual_time import run_real
+from orchestrator.clock.virtual_time import run_real
 from simulators.links import StreamTwin
 from simulators.serve import ServedTwin, serve_pty, serve_tcp
 from simulators.wire_cavro import CavroTwin, SharedOutlet

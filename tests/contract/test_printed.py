@@ -10,7 +10,7 @@ import pytest
 from pymodbus.framer import FramerRTU
 
 from drivers import BronkhorstController, JulaboCirculator, Line, ModbusBus, RtuLink, WatlowController
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport, memory_modbus_connect
 from simulators.wire_bronkhorst import BronkhorstTwin
 from simulators.wire_harvard import HarvardTwin

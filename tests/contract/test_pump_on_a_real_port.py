@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drivers import Line, NewEraPump, PortError, PumpState, SerialTransport
-from orchestrator.virtual_time import run_real
+from orchestrator.clock.virtual_time import run_real
 from simulators.serve import ServedTwin, serve_pty, serve_tcp
 from simulators.wire_new_era import NewEraTwin
 from tests.contract.plants import SteppingPump

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drivers import PortError
-from orchestrator.build import build_rig
+from orchestrator.clock.virtual_time import blocking_clock, run_real
 from orchestrator.config import LoadedCampaign, parse_campaign
-from orchestrator.rig import Rig
-from orchestrator.virtual_time import blocking_clock, run_real
+from orchestrator.rig.build import build_rig
+from orchestrator.rig.rig import Rig
 from simulators.serve import serve_tcp
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, TcpPort

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drivers import EurothermController, ModbusBus, PressureTransmitter, ProtocolError, ReadBackError, TcpLink
-from orchestrator.virtual_time import run_real
+from orchestrator.clock.virtual_time import run_real
 from simulators.serve import serve_pty, serve_tcp
 from simulators.wire_bronkhorst import BronkhorstTwin
 from simulators.wire_eurotherm import EurothermTwin

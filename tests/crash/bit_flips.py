@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.canonical import canonical
+from orchestrator.clock.virtual_time import UtcClock, run_virtual
 from orchestrator.errors import JournalError
 from orchestrator.file_lock import lock_path
-from orchestrator.journal import Journal, JournalDamaged, recover
-from orchestrator.journal_store import JournalNewer
-from orchestrator.virtual_time import UtcClock, run_virtual
+from orchestrator.journal.journal import Journal, JournalDamaged, recover
+from orchestrator.journal.store import JournalNewer
 from tests.crash.power_loss import NAME, scratch
 
 Said = tuple[tuple[str, ...], tuple[tuple[int, str, object], ...]]

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.campaign import Decider
+from orchestrator.campaign.campaign import Decider
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.config import LoadedCampaign
 from orchestrator.daemon import ears, rig_journal
 from orchestrator.daemon.commands import COMMAND, Actor
@@ -28,11 +29,10 @@ from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.ledger import Ledger, fold_rig
 from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.service import Daemon
-from orchestrator.fold import fold
-from orchestrator.journal import Event, Journal
-from orchestrator.journal_store import Draft
-from orchestrator.run_state import RunState
-from orchestrator.virtual_time import run_real
+from orchestrator.history.fold import fold
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import Event, Journal
+from orchestrator.journal.store import Draft
 from tests.crash.kill_sweep import campaign_file, contents, first_difference
 
 RIG = "bench"

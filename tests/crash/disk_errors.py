@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.build import build_rig
-from orchestrator.campaign import Campaign
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.deciders import LiveDecider
+from orchestrator.campaign.header import Overrides, header_of
+from orchestrator.clock.virtual_time import UtcClock, blocking_clock, run_virtual
 from orchestrator.config import LoadedCampaign
-from orchestrator.deciders import LiveDecider
 from orchestrator.errors import JournalError
-from orchestrator.header import Overrides, header_of
-from orchestrator.journal import Event, Journal
-from orchestrator.tracing import Action, RecordingTracer
-from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
+from orchestrator.journal.journal import Event, Journal
+from orchestrator.rig.build import build_rig
+from orchestrator.rig.tracing import Action, RecordingTracer
 from tests.crash.disk import FULL, IO_ERRORS, Disk, Op, disk
 from tests.crash.power_loss import scratch
 from tests.orchestrator.rehearsal import small

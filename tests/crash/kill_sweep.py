@@ -20,11 +20,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.fold import fold
-from orchestrator.header import Overrides
-from orchestrator.journal import Event, Journal
-from orchestrator.runner import RunOptions, run_campaign
-from orchestrator.show import Show
+from orchestrator.campaign.header import Overrides
+from orchestrator.history.fold import fold
+from orchestrator.journal.journal import Event, Journal
+from orchestrator.sittings.runner import RunOptions, run_campaign
+from orchestrator.sittings.show import Show
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"

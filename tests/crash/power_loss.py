@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.canonical import canonical
+from orchestrator.clock.virtual_time import UtcClock, run_virtual
 from orchestrator.file_lock import lock_path
-from orchestrator.journal import Journal
-from orchestrator.virtual_time import UtcClock, run_virtual
+from orchestrator.journal.journal import Journal
 from tests.crash.disk import Disk, Op, PowerLoss, Remains, disk
 
 NAME = "run.sqlite"

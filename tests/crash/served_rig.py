@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.clock.virtual_time import blocking_clock, run_real
 from orchestrator.config import load_rig
 from orchestrator.twins.serving import ServedRig as TwinsServed
 from orchestrator.twins.serving import rewritten_rig, serve_rig
 from orchestrator.twins.stage import Setting
-from orchestrator.virtual_time import blocking_clock, run_real
 from tests.orchestrator.rehearsal import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]

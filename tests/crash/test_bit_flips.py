@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.file_lock import lock_path
-from orchestrator.journal import Journal, JournalDamaged
+from orchestrator.journal.journal import Journal, JournalDamaged
 from tests.crash.bit_flips import journal, sweep
 from tests.crash.power_loss import NAME
 

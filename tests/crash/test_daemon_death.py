@@ -16,7 +16,7 @@ import pytest
 from orchestrator.daemon.__main__ import EXIT_LEFT
 from orchestrator.guardian.__main__ import guardian_command
 from orchestrator.guardian.diary import FILE, rescues
-from orchestrator.journal import Journal
+from orchestrator.journal.journal import Journal
 from tests.crash.death_sweep import (
     HEATERS_BAR_S,
     PUMPS_BAR_S,

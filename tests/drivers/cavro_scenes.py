@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from drivers import CavroPair, CavroPump, Line
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_cavro import CavroTwin, SharedOutlet
 from tests.contract.plants import FaultyWire, SteppingPump

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers import CavroPump, DriverError, Line
 from drivers.cavro_frames import encode_dt, encode_oem, parse_dt, parse_number, parse_oem
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_cavro import CavroTwin
 from tests.contract.plants import FaultyWire, SteppingPump

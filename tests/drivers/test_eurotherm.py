@@ -12,7 +12,7 @@ import pytest
 
 from drivers import EurothermController, ModbusBus, ReadBackError, RtuLink
 from drivers.eurotherm import LOCAL_REMOTE, LOOP_MODE
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import memory_modbus_connect
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ILLEGAL_ADDRESS, ModbusLine, ModbusRefusal, ModbusUnit, RtuPort

@@ -31,7 +31,7 @@ from drivers import (
     spectrum_files,
     vici,
 )
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 
 _NAME = re.compile(r"(parse|unwrap|decode|check|receive|answer)(_\w+)?")
 

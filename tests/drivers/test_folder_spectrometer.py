@@ -12,7 +12,7 @@ import pytest
 
 from drivers import NotConnectedError, OutOfRangeError, PortError, ProtocolError, RefusedError, WireTimeoutError
 from drivers.folder_spectrometer import FolderSpectrometer
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.wire_folder import Dialect, FolderTwin
 from tests.contract.plants import LampAndPeak
 

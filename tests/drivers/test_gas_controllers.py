@@ -37,7 +37,7 @@ from drivers.propar import (
     encode_read,
     encode_write,
 )
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport, StreamTwin
 from simulators.wire_alicat import AlicatTwin, AlicatUnit
 from simulators.wire_bronkhorst import BronkhorstTwin

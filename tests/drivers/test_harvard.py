@@ -21,7 +21,7 @@ from drivers import (
     RefusedError,
     WireTimeoutError,
 )
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_harvard import HarvardTwin
 from tests.contract.plants import FaultyWire, SteppingPump

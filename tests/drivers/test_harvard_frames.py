@@ -24,7 +24,7 @@ from drivers.harvard_frames import (
     parse_status,
     parse_volume_ul,
 )
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_harvard import HarvardTwin
 from tests.contract.plants import FaultyWire, SteppingPump

@@ -9,7 +9,7 @@ import pytest
 
 from drivers import Line, PortError, RefusedError, WireTimeoutError
 from drivers.vici import ViciSelector
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_vici import ViciActuator, ViciTwin
 from tests.contract.plants import FaultyWire

@@ -25,7 +25,7 @@ from drivers import (
     TcpLink,
     WireTimeoutError,
 )
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import StreamTwin, memory_modbus_connect
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, RtuPort, TcpPort, crc16

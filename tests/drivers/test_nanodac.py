@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drivers import DriverError, ModbusBus, NanodacController, ReadBackError, RefusedError, TcpLink
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import memory_modbus_connect
 from simulators.wire_modbus import ModbusLine, TcpPort
 from simulators.wire_nanodac import NanodacTwin

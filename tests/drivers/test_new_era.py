@@ -22,7 +22,7 @@ from drivers import (
     ReadBackError,
     WireTimeoutError,
 )
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_new_era import NewEraTwin, PumpMemory
 from tests.contract.plants import FaultyWire, SteppingPump

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drivers import DriverError, Line, NewEraPump, PumpState, RecoveringPump, RefusedError
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import Emit, Loop, MemoryTransport
 from simulators.wire_new_era import NewEraTwin
 from tests.contract.plants import FaultyWire, SteppingPump

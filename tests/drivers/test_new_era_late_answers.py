@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from drivers import Line, NewEraPump, PumpState
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_new_era import NewEraTwin
 from tests.contract.plants import FaultyWire, SteppingPump

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drivers import ModbusBus, NovusController, OutOfRangeError, ProtocolError, ReadBackError, RefusedError, RtuLink
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import memory_modbus_connect
 from simulators.wire_modbus import ModbusLine, RtuPort, crc16
 from simulators.wire_novus import NovusTwin

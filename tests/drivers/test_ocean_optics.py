@@ -25,7 +25,7 @@ from drivers import (
 )
 from drivers.ocean_models import LampLine, corrected
 from drivers.ocean_obp import SET_INTEGRATION_US, SET_LAMP_ENABLE, check_acknowledged, encode_command
-from orchestrator.virtual_time import blocking_clock, run_virtual
+from orchestrator.clock.virtual_time import blocking_clock, run_virtual
 from simulators import wire_ocean_obp as obp
 from simulators.usb_bus import UsbBus, register_usb, unregister_usb
 from simulators.wire_ocean import OceanTwin, usb_bus

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drivers import ModbusBus, OmegaController, ReadBackError, RtuLink
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import memory_modbus_connect
 from simulators.wire_modbus import ModbusLine, RtuPort, crc16
 from simulators.wire_omega import OmegaTwin

@@ -9,7 +9,7 @@ import pytest
 
 from drivers import DeviceAlarmError, ModbusBus, OutOfRangeError, PressureTransmitter, RtuLink
 from drivers.phase_sensor import Phase, PhaseSensor
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import memory_modbus_connect
 from simulators.wire_modbus import ModbusLine, RtuPort
 from simulators.wire_phase import InputModuleTwin, PhaseChannel

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from drivers import HarvardPump, Line, NewEraPump, OutOfRangeError
+from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.config import NewEraPumpConfig
 from orchestrator.config.devices import HarvardPumpConfig
-from orchestrator.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_harvard import HarvardTwin
 from simulators.wire_new_era import NewEraTwin

@@ -29,7 +29,7 @@ from drivers import (
     SupersededError,
 )
 from drivers.new_era_frames import encode_safe
-from orchestrator.virtual_time import blocking_clock, run_virtual
+from orchestrator.clock.virtual_time import blocking_clock, run_virtual
 from simulators.links import MemoryTransport, memory_modbus_connect
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_faults import WireFaults

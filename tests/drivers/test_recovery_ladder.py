@@ -16,7 +16,7 @@ from drivers import (
     WireTimeoutError,
 )
 from drivers.recovery import Ladder
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 
 RULES = RecoveryRules(bound_s=30.0)
 

@@ -24,7 +24,7 @@ from drivers.ika import parse_status as parse_plate_status
 from drivers.ika import parse_value
 from drivers.julabo import CirculatorStatus, parse_mode, parse_status, parse_temperature
 from drivers.line_heater import answer_text, parse_number
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_thermostats import IkaTwin, JulaboTwin
 from tests.contract.heaters import Tap

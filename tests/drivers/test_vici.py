@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from drivers import DeviceAlarmError, DriverError, Line, OutOfRangeError, ReadBackError, RefusedError, WireTimeoutError
 from drivers.vici import ViciSelector, parse_count, parse_position
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import MemoryTransport
 from simulators.wire_vici import ViciActuator, ViciTwin
 from tests.contract.plants import FaultyWire

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from drivers import DriverError, ModbusBus, ProtocolError, ReadBackError, RtuLink, WatlowController
 from drivers.modbus_heater import WordOrder, float_words, words_float
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import memory_modbus_connect
 from simulators.wire_modbus import ModbusLine, RtuPort, crc16
 from simulators.wire_watlow import WatlowTwin

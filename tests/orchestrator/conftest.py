@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.couplings import SPEC, write_table
+from tests.orchestrator.pool.couplings import SPEC, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

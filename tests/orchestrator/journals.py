@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.journal import Journal
-from orchestrator.virtual_time import UtcClock, run_virtual
+from orchestrator.clock.virtual_time import UtcClock, run_virtual
+from orchestrator.journal.journal import Journal
 
 TARGET_EV = 2.25
 WAVELENGTHS_NM = [340.0 + 1.0 * pixel for pixel in range(700)]

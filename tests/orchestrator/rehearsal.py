@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.build import build_rig
-from orchestrator.campaign import Campaign
+from orchestrator.campaign.campaign import Campaign
+from orchestrator.campaign.deciders import LiveDecider, ResumingDecider
+from orchestrator.campaign.header import Overrides, header_of
+from orchestrator.campaign.steering import Steering
+from orchestrator.clock.virtual_time import UtcClock, blocking_clock, run_virtual
 from orchestrator.config import LoadedCampaign, parse_campaign
-from orchestrator.deciders import LiveDecider, ResumingDecider
 from orchestrator.guardian.rescue import Unrecorded
-from orchestrator.header import Overrides, header_of
-from orchestrator.journal import Event, Journal
-from orchestrator.rig import Rig
-from orchestrator.run_state import RunState
-from orchestrator.steering import Steering
-from orchestrator.tracing import RecordingTracer
-from orchestrator.virtual_time import UtcClock, blocking_clock, run_virtual
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import Event, Journal
+from orchestrator.rig.build import build_rig
+from orchestrator.rig.rig import Rig
+from orchestrator.rig.tracing import RecordingTracer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 Watch = Callable[[Campaign, Rig, Event], None]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.journal import Journal
+from orchestrator.journal.journal import Journal
 from tests.orchestrator.daemon.http.pretend import CAMPAIGN_TEXT, WRITE
 from tests.security.threaded import in_a_thread, real_daemon
 

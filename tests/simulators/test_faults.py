@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators import SpecError, UnknownNameError, World, WorldSpec
 from simulators.faults import NATURE, STALL_KPA, Fault, FaultKind, Faults, Points
 from simulators.wire_faults import WireFaults

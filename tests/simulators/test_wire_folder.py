@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.wire_folder import FolderTwin, squeeze
 from tests.contract.plants import LampAndPeak
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.virtual_time import run_virtual
+from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import StreamTwin
 from simulators.wire_modbus import ModbusLine, ModbusUnit, RtuPort, crc16
 from simulators.wire_nanodac import NanodacTwin

@@ -23,7 +23,7 @@ class Explanations:
         self._asking = asyncio.Lock()
 
     async def of(self, path: Path) -> Data:
-        """See `orchestrator.explaining.explain_run`. Raises JournalError."""
+        """See `orchestrator.report.explaining.explain_run`. Raises JournalError."""
         told, cannot = await asyncio.to_thread(_first_look, path)
         if cannot is not None:
             return {"cannot": cannot}
@@ -43,9 +43,9 @@ class Explanations:
 
 def _first_look(path: Path) -> tuple[int, str | None]:
     """How many experiments are done, and why nothing can be said of the inputs if that is seen without a model."""
-    from orchestrator.explaining import question_of
-    from orchestrator.fold import fold
-    from orchestrator.journal import Journal
+    from orchestrator.history.fold import fold
+    from orchestrator.journal.journal import Journal
+    from orchestrator.report.explaining import question_of
 
     with Journal.open(path, readonly=True) as journal:
         state = fold(journal.events())

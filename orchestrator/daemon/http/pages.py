@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import JournalError
-from orchestrator.journal_store import Event, JournalDamaged, blob_address, chain_hash, connect
+from orchestrator.journal.store import Event, JournalDamaged, blob_address, chain_hash, connect
 
 _COLUMNS = "seq, utc, t_s, kind, data, calls, prev_hash, hash"
 

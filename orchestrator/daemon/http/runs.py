@@ -15,7 +15,7 @@ from orchestrator.daemon.http.api import Api, TheApi, answer
 from orchestrator.daemon.http.errors import COMMON, WITH_BODY, ApiError, declared
 from orchestrator.daemon.http.pages import read_blob, read_page
 from orchestrator.daemon.http.replaying import replayed
-from orchestrator.journal_store import Event
+from orchestrator.journal.store import Event
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 
@@ -228,7 +228,7 @@ def _all_of(path: FilePath, kind: str) -> list[Event]:
 
 
 def _numbers(path: FilePath, address: str | None, layout: str) -> list[float] | None:
-    from orchestrator.devices import decode_array
+    from orchestrator.rig.devices import decode_array
 
     data = None if address is None else read_blob(path, address)
     return None if data is None else [float(value) for value in decode_array(data, layout)]

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.checking import Checked, Explained
 from orchestrator.config import json_schema, parse_campaign, parse_rig
 from orchestrator.daemon.commands import CampaignText, RigName
 from orchestrator.daemon.http.api import Api, TheApi
 from orchestrator.daemon.http.errors import COMMON, WITH_BODY, ApiError, ProblemBody, declared
-from orchestrator.preflight import preflight
+from orchestrator.preflight.checking import Checked, Explained
+from orchestrator.preflight.findings import preflight
 
 router = APIRouter(prefix="/api", tags=["texts"])
 

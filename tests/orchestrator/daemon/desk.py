@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.commands import COMMAND, Actor, Outcome
 from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.facade import RigState
 from orchestrator.daemon.feed import Notice
 from orchestrator.daemon.service import Daemon
 from orchestrator.daemon.station import Station
-from orchestrator.fold import fold
-from orchestrator.journal import Journal
-from orchestrator.run_state import RunState
-from orchestrator.virtual_time import run_real
+from orchestrator.history.fold import fold
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import Journal
 from tests.orchestrator.rehearsal import CONFIGS
 
 PATIENCE_S = 120.0

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.archives import gather_for
+from orchestrator.campaign.archives import gather_for
 from orchestrator.daemon.commands import COMMAND
-from orchestrator.journal import Journal
+from orchestrator.journal.journal import Journal
 from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life, run_of
 
 FOREST = {"strategy: sobol": "strategy: forest"}

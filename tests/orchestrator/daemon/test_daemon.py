@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import virtual_time
+from orchestrator.clock import virtual_time
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.ledger import fold_rig
 from orchestrator.errors import JournalError, UnknownRun
 from orchestrator.guardian.diary import Diary
-from orchestrator.journal import Event, Journal
-from orchestrator.virtual_time import run_real
+from orchestrator.journal.journal import Event, Journal
 from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life, run_of
 
 

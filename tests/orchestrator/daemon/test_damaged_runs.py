@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.file_lock import FileLock
-from orchestrator.journal import Journal, recover
+from orchestrator.journal.journal import Journal, recover
 from tests.orchestrator.daemon.desk import Desk, daemon_file, killed, life, run_of
 
 FALLS_SILENT = {"twin:": "twin:\n  faults:\n    - {fault: silence, port: pumps, at: 10 min, duration: 10 h}"}

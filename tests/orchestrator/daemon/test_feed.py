@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.daemon.feed import Feed, Notice, Subscription
-from orchestrator.virtual_time import run_virtual
 
 UTC = "2000-01-01T00:00:00Z"
 

@@ -14,8 +14,8 @@ from orchestrator.daemon.assigning import assignment
 from orchestrator.daemon.ledger import Job
 from orchestrator.daemon.present import Place, root_trip
 from orchestrator.errors import ConfigError
-from orchestrator.journal import Journal
-from orchestrator.run_state import RunState
+from orchestrator.history.run_state import RunState
+from orchestrator.journal.journal import Journal
 from tests.orchestrator.daemon.desk import Desk, daemon_file, killed, life, run_of
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.campaign.planning_worker import KEPT, Answers
 from orchestrator.errors import JournalError
-from orchestrator.journal import JournalDamaged
-from orchestrator.planning_worker import KEPT, Answers
+from orchestrator.journal.journal import JournalDamaged
 from tests.orchestrator.rehearsal import Rehearsed, rehearse, small
 
 SOBOL = {"strategy: ensemble #": "strategy: sobol #"}
@@ -86,7 +86,7 @@ def test_another_journal_under_the_same_name_is_read_from_its_start(
 
 
 def test_it_ends_without_a_word_when_whoever_asked_is_gone(run: tuple[Path, Rehearsed]) -> None:
-    command = [sys.executable, "-m", "orchestrator.planning_worker"]
+    command = [sys.executable, "-m", "orchestrator.campaign.planning_worker"]
     worker = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-SAY = "import os, orchestrator.planning_worker as w; w.make_way(); print(os.sched_getscheduler(0), os.nice(0))"
+SAY = "import os, orchestrator.campaign.planning_worker as w; w.make_way(); print(os.sched_getscheduler(0), os.nice(0))"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="classes of scheduling are Linux's")

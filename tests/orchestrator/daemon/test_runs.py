@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
+from orchestrator.clock.virtual_time import UtcClock, run_virtual
 from orchestrator.daemon.runs import Shelf
-from orchestrator.journal import Journal
-from orchestrator.virtual_time import UtcClock, run_virtual
+from orchestrator.journal.journal import Journal
 from tests.orchestrator.journals import HEADER
 
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.build import build_rig
+from orchestrator.campaign.steering import Wish
+from orchestrator.clock.virtual_time import blocking_clock, run_virtual
 from orchestrator.daemon.bench import Assignment, Finished
 from orchestrator.daemon.steel import SteelBench
 from orchestrator.daemon.telemetry import Reading
-from orchestrator.devices import Tracer
 from orchestrator.guardian import Heart
-from orchestrator.journal import Event
-from orchestrator.rig import Rig
-from orchestrator.steering import Wish
-from orchestrator.virtual_time import blocking_clock, run_virtual
+from orchestrator.journal.journal import Event
+from orchestrator.rig.build import build_rig
+from orchestrator.rig.devices import Tracer
+from orchestrator.rig.rig import Rig
 from tests.orchestrator.rehearsal import small
 
 SPEED = 400.0

@@ -6,12 +6,12 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.commands import COMMAND, Actor
 from orchestrator.daemon.config import load_daemon
 from orchestrator.daemon.edges import start_edges
 from orchestrator.daemon.service import Daemon
-from orchestrator.journal import dump
-from orchestrator.virtual_time import run_real
+from orchestrator.journal.journal import dump
 from tests.orchestrator.daemon.edges.brokers import Mosquitto, Seen, mosquitto, observer
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.edges import MqttConfig
 from orchestrator.daemon.edges.embedded import start_broker
 from orchestrator.daemon.edges.mqtt import QUEUED, MqttEdge
 from orchestrator.errors import UsageRefused
-from orchestrator.virtual_time import run_real
 from tests.orchestrator.daemon.edges.brokers import Lone, Seen, free_port, mosquitto, observer, rig_state, running
 
 PAUSE = {"verb": "pause", "rig": "bench"}

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.edges import NotifyConfig
 from orchestrator.daemon.edges.config import Occasion, SecretMissing, secret
 from orchestrator.daemon.edges.notify import QUEUED, TRIES, Notifier
 from orchestrator.daemon.edges.occasions import Notification, Occasions
 from orchestrator.daemon.facade import DaemonState
 from orchestrator.daemon.feed import Feed
-from orchestrator.virtual_time import run_real
 from tests.orchestrator.daemon.edges.brokers import UTC, Lone, free_port, rig_state, running
 
 ALL: tuple[Occasion, ...] = ("finish", "trip", "reagent_low", "waiting")

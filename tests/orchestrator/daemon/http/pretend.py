@@ -21,8 +21,8 @@ from orchestrator.daemon.http.connections import Connections
 from orchestrator.daemon.http.server import HttpServer
 from orchestrator.daemon.http.tokens import Token, TokenBook
 from orchestrator.errors import JournalError, UnknownRun
-from orchestrator.fold import fold
-from orchestrator.journal import Journal
+from orchestrator.history.fold import fold
+from orchestrator.journal.journal import Journal
 from tests.orchestrator.journals import write_run
 from tests.orchestrator.rehearsal import CONFIGS
 

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.campaign.header import Overrides, header_of
 from orchestrator.daemon.http.api import HEAVY_AT_ONCE, HEAVY_WAITING, Api
 from orchestrator.daemon.http.errors import ApiError
 from orchestrator.daemon.http.explanations import Data, Explanations
 from orchestrator.daemon.http.pages import read_page
-from orchestrator.header import Overrides, header_of
-from orchestrator.journal import JournalDamaged
+from orchestrator.journal.journal import JournalDamaged
 from tests.orchestrator.daemon.http.pretend import CAMPAIGN_TEXT, READ, RIG_TEXT, RUN, Pretend, serving
 from tests.orchestrator.journals import write_run
 from tests.orchestrator.rehearsal import rehearse, small

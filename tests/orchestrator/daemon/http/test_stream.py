@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.daemon.feed import Feed
 from orchestrator.daemon.http.api import MAX_STREAMS
 from orchestrator.daemon.http.server import HttpServer
 from orchestrator.daemon.http.stream import EventStream, Wanted
-from orchestrator.virtual_time import run_virtual
 from tests.orchestrator.daemon.http.listening import stream, until
 from tests.orchestrator.daemon.http.pretend import UTC, Pretend, serving
 

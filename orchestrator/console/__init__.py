@@ -1,0 +1,1 @@
+"""A person's terminal: what is shown there, and the signals that come from there."""

@@ -1,0 +1,1 @@
+"""The life of one experiment: dosing, settling, measuring, and the upkeep between."""

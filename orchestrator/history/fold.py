@@ -1,0 +1,380 @@
+"""What a journal says: pure folds over its events. The state after a restart, the report and the page are all this.
+
+`fold` reads events in order; kinds and keys that it does not know are passed over, so that newer journals can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+from orchestrator.errors import JournalError
+from orchestrator.history.run_state import Blank, Data, Experiment, Recommendation, RunState, Volumes, added
+from orchestrator.journal.store import Event
+
+
+def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
+    """The state after these events, from the beginning or from an earlier state.
+
+    Raises JournalError for an event that lacks what its kind must say.
+    """
+    return reduce(advance, events, RunState() if state is None else state)
+
+
+def advance(state: RunState, event: Event) -> RunState:
+    """The state after one more event. Raises JournalError as `fold` does."""
+    handler = _HANDLERS.get(event.kind)
+    if handler is not None:
+        try:
+            state = handler(state, event.data, event.t_s)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise JournalError(f"event {event.seq} ({event.kind}) does not say what it must: {error!r}") from error
+    return replace(state, last_seq=event.seq, last_s=event.t_s)
+
+
+def summary(state: RunState) -> dict[str, Any]:
+    """The run in one flat object, for `--json`.
+
+    Keys: stop_reason, experiments (told), recipe ({name: {"value", "unit"}} in the file's own inputs), peak_ev,
+    error_mev (peak minus target), fwhm_mev, yield, reactor_s, reagent_ul (by stock, debits included). The recipe is the
+    recommended one; without a recommendation, that of the best experiment. What is not known is None.
+
+    A campaign with a target spectrum adds displacement_mev, how far the recipe's light is displaced on average, and
+    overlap, the share that both have in common.
+
+    With several targets those are of the one that the run is at or ended with, and `targets` holds one object for each:
+    target_ev, tolerance_ev, outcome (None while it is not done with), experiments, and recipe to yield as above.
+    """
+    several = {"targets": [_of_target(state, index + 1) for index in range(len(state.targets))]}
+    return {
+        "stop_reason": state.stop_reason,
+        "experiments": len(state.told),
+        **_found(state, state.target),
+        "reactor_s": state.reactor_s,
+        "reagent_ul": state.by_stock(state.spent_ul),
+        **(several if len(state.targets) > 1 else {}),
+    }
+
+
+def _of_target(state: RunState, target: int) -> dict[str, Any]:
+    wanted = state.targets[target - 1]
+    outcome = next((str(done["reason"]) for done in state.targets_done if done["target"] == target), None)
+    return {
+        "target_ev": wanted["target_ev"],
+        "tolerance_ev": wanted["tolerance_ev"],
+        "outcome": outcome,
+        "experiments": sum(experiment.target == target for experiment in state.told),
+        **_found(state, target),
+    }
+
+
+def _found(state: RunState, target: int) -> dict[str, Any]:
+    """The recipe for a target, and what it gives."""
+    peak = fwhm = quantum_yield = error = None
+    recipe: Mapping[str, float] = {}
+    advice, best = state.recommended(target), state.best_for(target)
+    if advice is not None:
+        recipe, error = advice.recipe, advice.error_ev
+        peak, fwhm, quantum_yield = (_known(advice, name) for name in ("peak_ev", "fwhm_ev", "quantum_yield"))
+    elif best is not None:
+        recipe, peak, fwhm, quantum_yield = best.recipe, best.peak_ev, best.fwhm_ev, best.quantum_yield
+    measured = None if advice is None else advice.measured
+    shape: Mapping[str, Any] | None = measured if measured and "distance_ev" in measured else None
+    if advice is None and best is not None:
+        shape = best.shape
+    target_ev = state.aim(target, "target_ev")
+    if error is None and peak is not None and target_ev is not None:
+        error = peak - target_ev
+    units = {str(entry["name"]): str(entry.get("unit", "")) for entry in state.inputs}
+    return {
+        "recipe": {
+            name: {"value": state.named(name, value), "unit": units.get(name, "")} for name, value in recipe.items()
+        },
+        "peak_ev": peak,
+        "error_mev": None if error is None else 1e3 * error,
+        "fwhm_mev": None if fwhm is None else 1e3 * fwhm,
+        "yield": quantum_yield,
+        **({} if shape is None else {"displacement_mev": 1e3 * shape["distance_ev"], "overlap": shape["overlap"]}),
+    }
+
+
+def _known(advice: Recommendation, name: str) -> float | None:
+    """A measured value of the recommended recipe, else its predicted mean."""
+    measured = (advice.measured or {}).get(name)
+    if measured is not None:
+        return float(measured)
+    predicted = advice.predicted.get(name)
+    return None if predicted is None else float(predicted["mean"])
+
+
+def _run_started(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, header=data, sittings=1)
+
+
+def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(
+        state,
+        sittings=state.sittings + 1,
+        earlier_ul=state.reagent_ul,
+        counted_ul={},
+        debited_ul=added(added(state.debited_ul, state.filling_ul), state.doubted_ul),
+        filling_ul={},
+        doubted_ul={},
+        dosed_here=False,
+        stop_reason=None,
+        stop_detail="",
+        safe=None,
+        waiting=None,
+        recommendations=(),
+        ended=False,
+    )
+
+
+def _connected(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, devices={str(name): str(identity) for name, identity in data["devices"].items()})
+
+
+def _filling(state: RunState, data: Data, t_s: float) -> RunState:
+    # One that a hold broke off has not been counted yet when the line is filled again.
+    return replace(state, filling_ul=added(state.filling_ul, data["expected_ul"]))
+
+
+def _idle(state: RunState, data: Data, t_s: float) -> RunState:
+    return _counted(state, data["reagent_ul"])
+
+
+def _blank_taken(state: RunState, data: Data, t_s: float) -> RunState:
+    blank = Blank(data["integration_s"], data["dark"], data["blank"], data["wavelengths"])
+    if "reagent_ul" in data:
+        state = _counted(state, {**state.counted_ul, **data["reagent_ul"]})
+    return replace(state, blank=blank, filling_ul={}, reference_s=t_s)
+
+
+def _reference_checked(state: RunState, data: Data, t_s: float) -> RunState:
+    checked = {"outcome": data["outcome"], "shift": float(data["shift"]), "covers": tuple(data["covers"]), "t_s": t_s}
+    return replace(state, references=(*state.references, checked), reference_s=t_s)
+
+
+def _proposed(state: RunState, data: Data, t_s: float) -> RunState:
+    experiment = Experiment(
+        n=data["n"],
+        kind=data["kind"],
+        of=data.get("of"),
+        recipe=data["recipe"],
+        phase=data.get("phase", ""),
+        predicted=data.get("predicted") or {},
+        probability_feasible=data.get("probability_feasible"),
+        acquisition=data.get("acquisition") or "",
+        acquisition_value=data.get("acquisition_value"),
+        compared=data.get("compared") or 0,
+        why=data.get("reason", ""),
+        strategy=data.get("strategy", ""),
+        proposed_s=t_s,
+        cost=data.get("cost"),
+        target=data.get("target", 1),
+    )
+    return replace(state, experiments=(*state.experiments, experiment))
+
+
+def _refused(state: RunState, data: Data, t_s: float) -> RunState:
+    return _changed(state, data["n"], refused=str(data["reason"]), dosing=False)
+
+
+def _dosing(state: RunState, data: Data, t_s: float) -> RunState:
+    state = replace(state, dosed_here=True, counted_out=False)
+    return _changed(
+        state,
+        data["n"],
+        dosing=True,
+        attempts=data["attempt"],
+        dosed_s=t_s,
+        flows_ul_min=data["flows_ul_min"],
+        set_temperature_c=data["temperature_c"],
+        total_flow_ul_min=data["total_flow_ul_min"],
+        residence_time_s=data["residence_time_s"],
+        expected_ul=data["expected_ul"],
+    )
+
+
+def _settled(state: RunState, data: Data, t_s: float) -> RunState:
+    looks = data.get("looks_ev", data.get("looks", ()))
+    return _changed(state, data["n"], settle_outcome=data["outcome"], settle_s=data["elapsed_s"], looks_ev=tuple(looks))
+
+
+def _measured(state: RunState, data: Data, t_s: float) -> RunState:
+    return _changed(
+        state,
+        data["n"],
+        measured_s=t_s,
+        integration_s=data["integration_s"],
+        spectra=tuple(data["spectra"]),
+        dark=data.get("dark"),
+        temperature_c=data.get("temperature_c"),
+        pressure_kpa=data.get("pressure_kpa"),
+    )
+
+
+def _analysed(state: RunState, data: Data, t_s: float) -> RunState:
+    return _changed(
+        state,
+        data["n"],
+        analysed=True,
+        peak_ev=data.get("peak_ev"),
+        peak_sd_ev=data.get("peak_sd_ev"),
+        fwhm_ev=data.get("fwhm_ev"),
+        fwhm_sd_ev=data.get("fwhm_sd_ev"),
+        quantum_yield=data.get("quantum_yield"),
+        quantum_yield_sd=data.get("quantum_yield_sd"),
+        shape=data.get("shape"),
+        flags=tuple(data.get("flags", ())),
+        accepted=bool(data["accepted"]),
+        quality=data.get("reason", ""),
+    )
+
+
+def _told(state: RunState, data: Data, t_s: float) -> RunState:
+    used = data.get("reagent_ul", {})
+    counted = data.get("counted_ul", added(state.counted_ul, used))
+    state = replace(_counted(state, counted), reactor_s=data.get("reactor_s", state.reactor_s))
+    used = added(state.experiment(data["n"]).reagent_ul, used)
+    return _changed(state, data["n"], told=True, told_s=t_s, failed=bool(data["failed"]), dosing=False, reagent_ul=used)
+
+
+def _disturbed(state: RunState, data: Data, t_s: float) -> RunState:
+    """The attempt is over and counts for nothing but its reagent; the proposal stands and is carried again."""
+    used = added(state.experiment(data["n"]).reagent_ul, data["reagent_ul"])
+    state = replace(_counted(state, data["counted_ul"]), reactor_s=data.get("reactor_s", state.reactor_s))
+    return _changed(state, data["n"], dosing=False, disturbed=tuple(data["by"]), reagent_ul=used)
+
+
+def _in_doubt(state: RunState, data: Data, t_s: float) -> RunState:
+    """The attempt is debited unless it has been counted; while the pumps that drove it still count, until they say."""
+    debited = data.get("debited_ul", {})
+    if state.dosed_here:
+        state = replace(state, doubted_ul=added(state.doubted_ul, debited))
+    elif not state.counted_out:
+        state = replace(state, debited_ul=added(state.debited_ul, debited))
+    return _changed(state, data["n"], dosing=False)
+
+
+def _trip(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, trips=(*state.trips, {**data, "t_s": t_s}))
+
+
+def _paused(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting="paused")
+
+
+def _held(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting="held")
+
+
+def _continued(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, waiting=None)
+
+
+def _safe_begin(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, safe_steps=(), safe=None)
+
+
+def _safe_step(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, safe_steps=(*state.safe_steps, data))
+
+
+def _safe_done(state: RunState, data: Data, t_s: float) -> RunState:
+    """A sitting that is only suspended ends here, with the pumps' last count."""
+    return _counted_out(replace(state, safe=bool(data["ok"])), data)
+
+
+def _stopping(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, stop_reason=data["stop_reason"], stop_detail=data.get("detail", ""), waiting=None)
+
+
+def _recommended(state: RunState, data: Data, t_s: float) -> RunState:
+    advice = Recommendation(
+        recipe=data["recipe"],
+        basis=data.get("basis", ""),
+        predicted=data.get("predicted") or {},
+        measured=data.get("measured"),
+        error_ev=data.get("error_ev"),
+        reason=data.get("reason", ""),
+        target=data.get("target", 1),
+    )
+    others = tuple(each for each in state.recommendations if each.target != advice.target)
+    return replace(state, recommendations=(*others, advice))
+
+
+def _target_done(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(state, targets_done=(*state.targets_done, {**data, "t_s": t_s}))
+
+
+def _ended(state: RunState, data: Data, t_s: float) -> RunState:
+    return replace(
+        _counted_out(state, data),
+        ended=True,
+        stop_reason=data["stop_reason"],
+        stop_detail=data.get("detail", state.stop_detail),
+        reactor_s=data.get("reactor_s", state.reactor_s),
+    )
+
+
+def _counted(state: RunState, counted_ul: Volumes) -> RunState:
+    """The pumps' counters since they were connected: attempts that this sitting broke off are in them."""
+    return replace(state, counted_ul=counted_ul, doubted_ul={})
+
+
+def _counted_out(state: RunState, data: Data) -> RunState:
+    """The last count of a sitting, where its end says one.
+
+    Of pumps that could not be asked it reckons what was under way, and nothing of attempts before: those stay debited.
+    """
+    if "reagent_ul" not in data:
+        return state
+    lost = {name: state.doubted_ul.get(name, 0.0) for name in data.get("uncounted", ())}
+    return replace(
+        state,
+        counted_ul=data["reagent_ul"],
+        filling_ul={},
+        doubted_ul={},
+        debited_ul=added(state.debited_ul, lost) if any(lost.values()) else state.debited_ul,
+        counted_out=state.counted_out or state.dosed_here,
+    )
+
+
+def _changed(state: RunState, n: int, **changes: Any) -> RunState:
+    if not any(experiment.n == n for experiment in state.experiments):
+        raise ValueError(f"experiment {n} was never proposed")
+    return replace(state, experiments=tuple(replace(e, **changes) if e.n == n else e for e in state.experiments))
+
+
+_HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
+    "run_started": _run_started,
+    "filling": _filling,
+    "idle": _idle,
+    "resumed": _resumed,
+    "connected": _connected,
+    "blank_taken": _blank_taken,
+    "reference_checked": _reference_checked,
+    "proposed": _proposed,
+    "refused": _refused,
+    "dosing": _dosing,
+    "settled": _settled,
+    "measured": _measured,
+    "analysed": _analysed,
+    "told": _told,
+    "in_doubt": _in_doubt,
+    "disturbed": _disturbed,
+    "trip": _trip,
+    "paused": _paused,
+    "held": _held,
+    "continued": _continued,
+    "safe_begin": _safe_begin,
+    "safe_step": _safe_step,
+    "safe_done": _safe_done,
+    "stopping": _stopping,
+    "recommended": _recommended,
+    "target_done": _target_done,
+    "ended": _ended,
+}

@@ -1,0 +1,41 @@
+"""What a campaign may use of each pump, against what the pump's syringe holds and what its experiments take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import Problem
+from orchestrator.yaml_source import Document
+
+if TYPE_CHECKING:
+    from orchestrator.config import CampaignConfig
+    from orchestrator.preflight.findings import PumpFigures
+
+Figures = Mapping[str, "PumpFigures"]
+
+
+def beyond_syringes(document: Document, campaign: CampaignConfig, pumps: Figures) -> Iterator[Problem]:
+    """More than the syringe holds."""
+    for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
+        held_ul = pumps[pump].syringe_ul
+        if allowed_ul > held_ul:
+            message, allowed = f"more than the syringe of {pump!r} holds", f"up to {held_ul / 1000:g} ml"
+            yield document.problem(("budget", "reagent", pump), message, allowed=allowed)
+
+
+def soon_used(document: Document, campaign: CampaignConfig, pumps: Figures) -> Iterator[Problem]:
+    """Less than the experiments that are allowed are expected to take."""
+    count = campaign.budget.experiments
+    for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
+        expected_ul = pumps[pump].expected_ul
+        if allowed_ul < expected_ul:
+            lasts = count * allowed_ul / expected_ul
+            message = f"{allowed_ul / 1000:.4g} ml of {pump!r} last for about {lasts:.2g} of {count} experiments"
+            yield document.problem(("budget", "reagent", pump), message, offending="")
+
+
+def in_words(campaign: CampaignConfig) -> str:
+    """The budget of reagent as the end of a sentence of what is allowed at most; empty where there is none."""
+    parts = [f"{allowed_ul / 1000:g} mL of {pump!r}" for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items()]
+    return f" or {', '.join(parts)}" if parts else ""

@@ -1,0 +1,1 @@
+"""From a chemist's variables to flows, and what they cost: pumps, tubes, constraints."""

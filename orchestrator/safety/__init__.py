@@ -1,0 +1,1 @@
+"""Interlocks: what they look for, how patient they are, and the trips that latch."""

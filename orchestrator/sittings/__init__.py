@@ -1,0 +1,1 @@
+"""One sitting of a campaign on a rig: begun, resumed, replayed."""

@@ -1,0 +1,90 @@
+"""Tables as people export them: lines, line breaks in cells, numbers that are none, rows that are left out."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import ConfigError
+from orchestrator.pool.summary import heading
+from tests.orchestrator.pool.couplings import small_pool
+
+
+def refused(folder: Path, written: str, /, **sections: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        small_pool(folder, written, **sections)
+    return str(error.value)
+
+
+def test_a_line_break_in_a_cell_does_not_run_its_numbers_together(tmp_path: Path) -> None:
+    said = refused(tmp_path, 'x,y\n1,2\n2,"1\n5"\n3,4\n')
+    assert "table.csv:3:3: y: a finite number is wanted here (got 1 5)" in said
+    codes = 'code,y\n"[0 1\n0]",1\n"[0 1\n1]",2\n'
+    assert small_pool(tmp_path, codes, inputs="{code: {kind: vector, length: 3}}").x == ((0, 1, 0), (0, 1, 1))
+
+
+def test_a_cell_behind_a_line_break_is_named_by_the_line_on_which_it_stands(tmp_path: Path) -> None:
+    said = refused(tmp_path, 'note,x,y\n"one\ntwo",1,high\n,2,3\n')
+    assert 'table.csv:3:8: y: a finite number is wanted here (got high)\n    3 | two",1,high\n' in said
+
+
+def test_names_of_columns_may_run_over_lines(tmp_path: Path) -> None:
+    table = '"x\n(s)",y\n1,2\n2,3\n'
+    for column in ('"x (s)"', '"x\\n(s)"'):
+        assert small_pool(tmp_path, table, inputs=f"{{x: {{column: {column}}}}}").x == ((1.0,), (2.0,))
+
+
+CONCENTRATIONS = "x;conc;y\n1;0,5;2\n2;1;3\n3;;4\n4;0.1;5\n"
+
+
+def test_a_number_with_a_comma_is_named_where_the_filter_compares_it(tmp_path: Path) -> None:
+    form = {"table": '{delimiter: ";"}'}
+    said = refused(tmp_path, CONCENTRATIONS, **form, filter="[{column: conc, above: 0.3}]")
+    where = "table.csv:2:3: conc: a number is wanted here, which filter compares"
+    assert f"{where} (got 0,5; did you mean 0.5?)" in said
+    for test in ("equals: 0.5", "one_of: [0.5, low]", "below: 1"):
+        assert where in refused(tmp_path, CONCENTRATIONS, **form, filter=f"[{{column: conc, {test}}}]")
+
+
+@pytest.mark.parametrize("cell", ["95 %", "<1", "n.a.", "nan", "\N{MINUS SIGN}1"])
+def test_a_cell_that_is_no_number_is_named_where_it_is_compared(tmp_path: Path, cell: str) -> None:
+    table = f"x,pure,y\n1,{cell},2\n2,3,3\n3,9,4\n"
+    for section in ("filter", "failed_when"):
+        said = refused(tmp_path, table, **{section: "[{column: pure, below: 5}]"})
+        assert f"table.csv:2:3: pure: a number is wanted here, which {section} compares (got {cell}" in said
+
+
+def test_words_and_blanks_are_left_out_where_numbers_are_compared_with_and_so_are_rows_of_other_tests(
+    tmp_path: Path,
+) -> None:
+    table = "x,run,pure,y\n1,A,95,2\n2,A,,3\n3,calibration,lamp,4\n4,B,99,5\n5,1,97,6\n"
+    pool = small_pool(tmp_path, table, filter="[{column: run, one_of: [A, B, 1]}, {column: pure, above: 90}]")
+    assert (pool.x, pool.rows, pool.left_out) == (((1.0,), (4.0,), (5.0,)), 3, 2)
+    assert "3 conditions from 3 rows (the filter left out 2 more);" in heading(pool)
+
+
+def test_a_number_that_means_blank_is_blank_to_tests_too(tmp_path: Path) -> None:
+    table, outputs = "x,y\n1,2\n2,-999\n3,\n4,5\n", "{y: {absent: [-999]}}"
+    failed = small_pool(tmp_path, table, outputs=outputs, failed_when="[{column: y, blank: true}]")
+    assert failed.values == (2.0, None, None, 5.0)
+    kept = small_pool(tmp_path, table, outputs=outputs, filter="[{column: y, blank: false}]")
+    assert kept.values == (2.0, 5.0)
+    named = small_pool(tmp_path, "x,y\n1,2\n2,-999\n3,5\n", outputs=outputs, failed_when="[{column: y, below: 0}]")
+    assert named.values == (2.0, None, 5.0)
+    assert "table.csv:3:3: y: no reading here; say in failed_when" in refused(tmp_path, table, outputs=outputs)
+
+
+def test_a_blank_cell_is_a_number_where_the_pool_file_says_so(tmp_path: Path) -> None:
+    pool = small_pool(tmp_path, "x,y\n1,2\n2,\n3,5\n", outputs='{y: {read_as: {"": 0}}}')
+    assert pool.values == (2.0, 0.0, 5.0)
+
+
+def test_lines_are_left_out_by_the_lines_of_the_file_blank_ones_too(tmp_path: Path) -> None:
+    for skipped in ("[s],[%]\n\n", "\n[s],[%]\n", '"[s\n]",[%]\n'):
+        pool = small_pool(tmp_path, f"x,y\n{skipped}1,2\n2,3\n", table="{skip: 2}")
+        assert pool.x == ((1.0,), (2.0,)), skipped
+
+
+@pytest.mark.parametrize("delimiter", ["\\n", "\\r", '\\"'])
+def test_a_delimiter_that_ends_lines_or_quotes_cells_is_refused(tmp_path: Path, delimiter: str) -> None:
+    said = refused(tmp_path, "x,y\n1,2\n", table=f'{{delimiter: "{delimiter}"}}')
+    assert "table.delimiter: line ends and quotes cannot stand between cells" in said
