@@ -40,6 +40,8 @@ _NOT_A_FAULT: Final = {"LCK"}
 _ML_MIN: Final = {"SCCM": 1.0, "SLPM": 1000.0}
 _KPA: Final = {"PSIA": 6.894757293168361, "kPaA": 1.0, "barA": 100.0}
 _MASS_FLOW_LOOP: Final = 37
+_LET_GO: Final = "C"
+"""Cancels a hold of the valve, be it as it was (HP) or closed (HC)."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:\.(\d+))?")
 
 
@@ -161,18 +163,17 @@ class AlicatController(LineDevice):
     async def set_flow(self, flow_mln_min: float) -> float:
         """Be controlling at this flow, in normal mL/min; returns the set-point read back.
 
-        Raises OutOfRangeError, ReadBackError, DeviceAlarmError while the valve is held.
+        Raises OutOfRangeError, ReadBackError, RefusedError for another gas, DeviceAlarmError while the valve is held.
         """
         must_be_within_capacity(flow_mln_min, self.flow_range_mln_min, device=self._name, port=self._line.name)
         frame = await self._frame("")
+        if self._gas is not None and frame.gas != self._gas:
+            raise self._fault(RefusedError, "the controller is set to another gas", self._gas, frame.gas)
         if "HLD" in frame.codes:
-            raise DeviceAlarmError(
-                "the valve is held, no set-point moves it",
-                alarm=STATUS_WORDS["HLD"],
-                device=self._name,
-                port=self._line.name,
-                asked=flow_mln_min,
-            )
+            raise self._held(flow_mln_min)
+        return await self._put_set_point(flow_mln_min, frame)
+
+    async def _put_set_point(self, flow_mln_min: float, frame: AlicatFrame) -> float:
         wanted = min(from_normal(flow_mln_min, self._reference_c) / self._ml_min, self._full_scale)
         digits = f"{wanted:.{frame.decimals}f}"
         tolerance = 0.5 * 10.0**-frame.decimals + 1e-9
@@ -186,18 +187,38 @@ class AlicatController(LineDevice):
     async def read(self) -> GasReading:
         """Flow, set-point, temperature, pressure, gas and complaints, in one exchange."""
         frame = await self._frame("")
+        faults = [STATUS_WORDS[code] for code in frame.codes if code not in _NOT_A_FAULT]
+        if self._gas is not None and frame.gas != self._gas:
+            faults.append(f"set to {frame.gas}, not {self._gas}")
         return GasReading(
             flow_mln_min=self._to_normal(frame.mass_flow),
             set_point_mln_min=self._to_normal(frame.set_point),
             temperature_c=frame.temperature_c,
             pressure_kpa=frame.pressure * self._kpa,
             gas=frame.gas,
-            faults=tuple(STATUS_WORDS[code] for code in frame.codes if code not in _NOT_A_FAULT),
+            faults=tuple(faults),
         )
 
     async def stop(self) -> None:
-        """Be at set-point 0, verified: the valve is closed."""
-        await self.set_flow(0.0)
+        """Be at set-point 0, verified: the valve is closed. One that is held is let go once its set-point is 0.
+
+        Raises ReadBackError, DeviceAlarmError where the valve stays held.
+        """
+        frame = await self._frame("")
+        await self._put_set_point(0.0, frame)
+        if "HLD" in frame.codes:
+            await self._text(_LET_GO)
+            if "HLD" in (await self._frame("")).codes:
+                raise self._held(0.0)
+
+    def _held(self, flow_mln_min: float) -> DeviceAlarmError:
+        return DeviceAlarmError(
+            "the valve is held, no set-point moves it",
+            alarm=STATUS_WORDS["HLD"],
+            device=self._name,
+            port=self._line.name,
+            asked=flow_mln_min,
+        )
 
     def _to_normal(self, display: float) -> float:
         return to_normal(display * self._ml_min, self._reference_c)

@@ -57,8 +57,9 @@ class JulaboCirculator(LineHeater):
 
     A command (``out_...``) gets no answer: ``status`` is asked after it, and the setting is read back. After a command
     the line rests for 250 ms and after an answer for 10 ms, as the manual wants. The circulator must be under remote
-    control, which only its own menu can choose; ``connect`` refuses one that is not. ``heater_off`` stops it
-    (``out_mode_05 0``): the heater and the pump.
+    control, which only its own menu can choose; ``connect`` refuses one that is not, and ``read`` says ``heater_fail``
+    of one that is no longer: nothing can stop it over the line then. ``heater_off`` stops it (``out_mode_05 0``): the
+    heater and the pump.
 
     A set-point beyond the warning limits set at the instrument (-13) is reported as refused though the circulator
     keeps it. Alarms: the sensor's (-05, -38) are ``sensor_break``, temperature warnings (-03, -04) ``out_of_range``,
@@ -112,6 +113,7 @@ class JulaboCirculator(LineHeater):
         alarm = status.code < 0
         sensor_break = math.isnan(temperature_c) or status.code in _SENSOR_ALARMS
         out_of_range = status.code in _TEMPERATURE_WARNINGS
+        manual = status.code in _MANUAL
         stopped = not alarm and status.code not in _RUNNING
         return HeaterReading(
             temperature_c=math.nan if sensor_break else temperature_c,
@@ -119,7 +121,9 @@ class JulaboCirculator(LineHeater):
             output_fraction=max(0.0, power / 100.0),
             sensor_break=sensor_break,
             loop_break=False,
-            heater_fail=(alarm and not sensor_break and not out_of_range) or (stopped and self._held_c is not None),
+            heater_fail=manual
+            or (alarm and not sensor_break and not out_of_range)
+            or (stopped and self._held_c is not None),
             out_of_range=out_of_range,
             alarm=alarm,
         )

@@ -50,8 +50,9 @@ class ModbusBus:
 
     An RTU answer does not say what it answers, so after one late answer a client stays off by one, with valid
     checksums. Therefore: one exchange at a time; a request in flight is never cancelled, even when its caller is; and
-    after a time-out the line must have been quiet for ``quiet_s`` before the next request. ``open`` and ``close``
-    count their callers.
+    after a time-out the line must have been quiet for ``quiet_s`` before the next request. An RTU request that was sent
+    again has another answer coming, if the first was late and not lost: after that the line must be quiet for as long
+    as one that came may have been late. ``open`` and ``close`` count their callers.
 
     Args:
         link: where the line is.
@@ -81,7 +82,7 @@ class ModbusBus:
         self._client: Any = None
         self._lock = asyncio.Lock()
         self._users = 0
-        self._unsettled = False
+        self._silence_s = 0.0
         self._last_byte_s = 0.0
 
     @property
@@ -189,15 +190,15 @@ class ModbusBus:
 
         async with self._lock:
             failure: DriverError | None = None
-            for _ in range(self._attempts):
+            for attempt in range(self._attempts):
                 await self._settle()
                 client = await self._ensure_connected(device)
-                self._unsettled = True
+                self._silence_s = self._silence_after(attempt, answered=False)
                 try:
                     response = await request(client)
                     if not response.isError():
                         registers = check(response)
-                        self._unsettled = False
+                        self._silence_s = self._silence_after(attempt)
                         return registers
                 except ConnectionException as error:
                     raise PortError(f"{error}", device=device, port=self.name, asked=asked) from error
@@ -214,7 +215,7 @@ class ModbusBus:
                 except ProtocolError as error:
                     failure = error
                     continue
-                self._unsettled = False
+                self._silence_s = self._silence_after(attempt)
                 code = int(response.exception_code)
                 raise RefusedError(
                     _EXCEPTIONS.get(code, f"exception {code}"),
@@ -226,17 +227,24 @@ class ModbusBus:
             assert failure is not None
             raise failure
 
+    def _silence_after(self, attempt: int, *, answered: bool = True) -> float:
+        """The silence required after a request that was sent ``attempt`` times before; on a socket every answer bears
+        its request's number."""
+        if attempt == 0 or isinstance(self._link, TcpLink):
+            return 0.0 if answered else self._quiet_s
+        return self._timeout_s + 2.0 * self._quiet_s
+
     async def _settle(self) -> None:
-        """After a bad exchange, wait until nothing has come for ``quiet_s``."""
-        if not self._unsettled:
+        """After a bad exchange, wait until nothing has come for as long as that one requires."""
+        if self._silence_s <= 0.0:
             return
         loop = asyncio.get_running_loop()
         self._last_byte_s = loop.time()
-        left_s = self._quiet_s
+        left_s = self._silence_s
         while left_s > 1e-9:
             await asyncio.sleep(left_s)
-            left_s = self._last_byte_s + self._quiet_s - loop.time()
-        self._unsettled = False
+            left_s = self._last_byte_s + self._silence_s - loop.time()
+        self._silence_s = 0.0
 
     def _note_bytes(self, sending: bool, data: bytes) -> bytes:
         if not sending:

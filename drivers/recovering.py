@@ -151,7 +151,8 @@ class RecoveringHeater(Recovering[Heater, HeaterReading]):
     """A temperature controller on the ladder.
 
     After an outage the set-point that was last accepted is set again where the controller shows another one, and the
-    heater is switched off again where it was off and gives power.
+    heater is switched off again where it was off: it may have come back in automatic, and cold enough to heat later.
+    One that came back with a fault, such as being off though it should hold, is left as it is: ``read`` tells of it.
     """
 
     def __init__(self, driver: Heater, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
@@ -195,11 +196,12 @@ class RecoveringHeater(Recovering[Heater, HeaterReading]):
             await self._driver.connect()
             reading = await self._driver.read()
         self._note(reading)
-        # nan: it heats, and does not tell how much.
-        if self._off and not reading.output_fraction <= 0.0:
+        if self._off:
             await self._driver.heater_off()
-        elif self._held is not None and abs(reading.set_point_c - self._held[1]) > SET_POINT_TOLERANCE_C:
-            await self._driver.set_temperature(self._held[0])
+        elif self._held is not None and not reading.heater_fail:
+            asked_c, held_c = self._held
+            if abs(reading.set_point_c - held_c) > SET_POINT_TOLERANCE_C:
+                await self._driver.set_temperature(asked_c)
 
 
 class RecoveringSpectrometer(Recovering[Spectrometer, "Counts"]):

@@ -26,12 +26,15 @@ def disturbances(
     """What disturbed an experiment since ``before`` (:func:`interruptions`), in words; empty when nothing did.
 
     A pump that is wanted must be running still, by its newest reading: its bound may end before a measurement does.
-    ``heater``: the reading nearest to the measurement; it must lie in the campaign's band around ``temperature_c``.
+    ``heater``: the reading of the measurement's end; it must lie in the campaign's band around ``temperature_c``. None:
+    the heater was silent then.
     """
     words = [f"{name} did not run as told" for name, count in interruptions(rig).items() if count > before.get(name, 0)]
     words += [f"{name} had stopped before the end" for name in _standing(rig)]
     band_k = campaign.settle.temperature_band_k
-    if heater is not None and abs(heater.temperature_c - temperature_c) > band_k:
+    if heater is None:
+        words.append(f"{rig.heater.name} did not say how warm it was")
+    elif abs(heater.temperature_c - temperature_c) > band_k:
         words.append(f"{rig.heater.name} at {heater.temperature_c:.1f} °C for {temperature_c:.1f} °C")
     return tuple(words)
 

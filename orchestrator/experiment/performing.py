@@ -155,7 +155,7 @@ class Performer:
         bubble = await self._sees_gas()
         measurement = await self._detector.measure()
         bubble = await self._sees_gas() or bubble
-        heater = self._interlocks.heater
+        heater = await self._interlocks.fresh_heater()
         await self._log.append(
             "measured",
             {

@@ -28,6 +28,8 @@ WATCH_PERIOD_S: Final = 2.0
 REFRESH_PERIOD_S: Final = 4.0
 PUMP_PERIOD_S: Final = 10.0
 """Shorter where a pump has a watchdog that would not wait so long."""
+FRESH_LOOKS: Final = 1.5
+"""A reading older than so many looks' periods is of before an outage, or of a line that is too slow to tell."""
 LEAST_PAUSE_SHARE: Final = 0.25
 """Of a round's period, the least in which its line is left to others."""
 PATIENCE_S: Final = 3.0
@@ -149,6 +151,14 @@ class Interlocks:
             return None
         finally:
             self._awaited.remove(awaited)
+
+    async def fresh_heater(self) -> HeaterReading | None:
+        """The newest reading of the heater, or the next where it is older than some looks take; None where the heater
+        stays silent for as long as an outage may last."""
+        seen_s = self.seen_s.get(self._rig.heater.name, -math.inf)
+        if asyncio.get_running_loop().time() - seen_s <= FRESH_LOOKS * self._periods.watch_s:
+            return self.heater
+        return await self.next_heater(self._stale_s)
 
     # -- watching -----------------------------------------------------------------------------------------------
 
@@ -291,6 +301,7 @@ class Interlocks:
         return None
 
     async def _check_heater(self) -> Trip | None:
+        off_since_s = self._rig.heater.off_since_s
         reading = await self._rig.heater.read()
         self.heater = reading
         for awaited in self._awaited:
@@ -305,7 +316,9 @@ class Interlocks:
         limit = self._rig.config.limits.over_temperature_c
         if reading.temperature_c > limit:
             return Trip("over-temperature", name, round(reading.temperature_c, 2), limit, "°C")
-        return tripped_by(name, self._heater_trend.note(asyncio.get_running_loop().time(), reading))
+        # Another order while it was asked: the reading may be of before it.
+        off = off_since_s is not None and off_since_s == self._rig.heater.off_since_s
+        return tripped_by(name, self._heater_trend.note(asyncio.get_running_loop().time(), reading, off=off))
 
     async def _check_pressure(self) -> Trip | None:
         if self._rig.pressure is None:

@@ -34,6 +34,8 @@ PROGRESS_S: Final = 60.0
 STUCK_S: Final = 90.0
 """So long after a change of output any sensor that is still alive shows another digit."""
 STUCK_OUTPUT: Final = 0.25
+NOT_ORDERED_LOOKS: Final = 2
+"""So many readings in a row must show power that nobody ordered: one alone may be a late or a damaged answer."""
 FAST_RISE_S: Final = 4.0
 """A pressure that would pass its limit within so long, at the rate of its last two readings, has as good as passed."""
 FAST_RISE_SHARE: Final = 0.2
@@ -66,12 +68,20 @@ class HeaterTrend:
 
     def __init__(self) -> None:
         self._checks = (_LoopBreak(), _Coasting(), _Budget(), _Stuck())
+        self._not_ordered = 0
 
-    def note(self, t_s: float, reading: HeaterReading) -> Symptom | None:
-        """One reading. "loop break": hot output, cold sensor. "heater runaway": no output, and still warmer; or heating
-        on although it is too hot. "temperature not held": it should get warmer and does not. "stuck sensor".
+    def note(self, t_s: float, reading: HeaterReading, *, off: bool = False) -> Symptom | None:
+        """One reading. "heat not ordered": power, though it is to be ``off``. "loop break": hot output, cold sensor.
+        "heater runaway": no output, and still warmer; or heating on although it is too hot. "temperature not held": it
+        should get warmer and does not. "stuck sensor".
         """
+        powered = not reading.output_fraction <= NO_OUTPUT
+        self._not_ordered = self._not_ordered + 1 if off and powered else 0
         found = [check.note(t_s, reading) for check in self._checks]
+        if self._not_ordered >= NOT_ORDERED_LOOKS:
+            if math.isnan(reading.output_fraction):
+                return Symptom("heat not ordered", "it heats", "off", "")
+            return Symptom("heat not ordered", round(100.0 * reading.output_fraction, 1), 0.0, "% of its power")
         return next((symptom for symptom in found if symptom is not None), None)
 
 

@@ -125,6 +125,11 @@ async def _start_behind_its_back(scene: Scene) -> None:
     await rig.pumps[solvent].infuse(flow, flow)
 
 
+async def _heat_on_past_its_order(scene: Scene) -> None:
+    """The heater goes on, and to the conductor it has been switched off."""
+    scene.rig.heater.off_since_s = asyncio.get_running_loop().time()
+
+
 async def _ask_for_too_much(scene: Scene) -> None:
     """Raises RuntimeError when a command beyond a limit is not refused."""
     rig = scene.rig
@@ -173,6 +178,7 @@ def drills(rig: Rig) -> tuple[Drill, ...]:
             outage_s + STALE_MARGIN_S + 10.0,
             _hang_the_heater,
         ),
+        Drill("heat not ordered", "heating on past its order", ("heat not ordered",), 30.0, _heat_on_past_its_order),
         Drill("stuck sensor", "the reading frozen, the output climbing", ("stuck sensor",), 180.0, _stick_the_sensor),
         Drill("empty syringe", "a ledger that says empty", ("empty syringe",), pump_s, _empty_the_ledger, heats=False),
         Drill(

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers import DriverError
+from drivers import DriverError, RecoveringHeater, RecoveryRules
 from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.rig.devices import HeaterDriver
+from simulators.links import Emit, Loop, StreamTwin
 from tests.contract.heaters import EVERY, IKA, LineMake, ModbusMake
 from tests.contract.plants import FaultyWire, LaggingHeater
 
@@ -95,6 +96,98 @@ def test_refresh_restores_a_changed_set_point_but_never_switches_on(make: Make) 
         assert (await heater.read()).heater_fail
 
     run_virtual(main())
+
+
+@every_make
+def test_an_outage_in_which_somebody_switched_it_off_is_not_ended_by_heating_again(make: Make) -> None:
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater, panel, wire = two_at_one(make, plant)
+        await heater.connect()
+        await heater.set_temperature(110.0)
+        wire.silent = True
+        reading = asyncio.ensure_future(heater.read())
+        await asyncio.sleep(8.0)
+        await panel.connect()
+        await panel.heater_off()
+        wire.silent = False
+        assert (await reading).heater_fail
+        await asyncio.sleep(10.0)
+        assert (await heater.read()).heater_fail
+        assert not plant.automatic
+        assert heater.outages == 1
+
+    run_virtual(main())
+
+
+@every_make
+def test_a_heater_that_was_off_is_switched_off_again_after_an_outage(make: Make) -> None:
+    async def main() -> None:
+        plant = LaggingHeater()
+        heater, panel, wire = two_at_one(make, plant)
+        await heater.connect()
+        await heater.set_temperature(110.0)
+        await heater.heater_off()
+        wire.silent = True
+        reading = asyncio.ensure_future(heater.read())
+        await asyncio.sleep(8.0)
+        await panel.connect()
+        await panel.set_temperature(90.0)
+        wire.silent = False
+        await reading
+        assert not plant.automatic
+
+    run_virtual(main())
+
+
+def two_at_one(make: Make, plant: LaggingHeater) -> tuple[RecoveringHeater, HeaterDriver, SilentSide]:
+    """A heater on its ladder, somebody else at the same controller, and what keeps the first from hearing it."""
+    shared = Shared(make.port(plant))
+    wire = SilentSide(shared)
+    heater = RecoveringHeater(make.in_memory(plant, lambda _: wire), RecoveryRules(bound_s=60.0))
+    return heater, make.in_memory(plant, lambda _: SilentSide(shared)), wire
+
+
+class Shared:
+    """One twin and several hosts: what it says is for the one that spoke last."""
+
+    def __init__(self, twin: StreamTwin) -> None:
+        self._twin = twin
+        self._attached = False
+        self._emit: Emit = _unheard
+
+    def attach(self, loop: Loop) -> None:
+        if not self._attached:
+            self._attached = True
+            self._twin.attach(loop, self._emitted)
+
+    def receive(self, data: bytes, emit: Emit) -> None:
+        self._emit = emit
+        self._twin.receive(data)
+
+    def _emitted(self, data: bytes) -> None:
+        self._emit(data)
+
+
+class SilentSide:
+    """One host's end of a shared twin; while it is silent nothing passes, either way."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._emit: Emit = _unheard
+        self.silent = False
+
+    def attach(self, loop: Loop, emit: Emit) -> None:
+        self._emit = emit
+        self._shared.attach(loop)
+
+    def receive(self, data: bytes) -> None:
+        if not self.silent:
+            self._shared.receive(data, self._emit)
+
+
+def _unheard(data: bytes) -> None:
+    """Nobody listens."""
 
 
 @every_make

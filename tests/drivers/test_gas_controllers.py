@@ -275,6 +275,54 @@ def test_a_held_valve_takes_no_set_point() -> None:
     play("alicat", scenario)
 
 
+@pytest.mark.parametrize("hold", ["HP", "HC"])
+def test_a_held_valve_is_let_go_and_closed_by_a_stop(hold: str) -> None:
+    async def scenario(b: Bench) -> None:
+        await b.gas.set_flow(50.0)
+        await asyncio.sleep(10.0)
+        b.unit.answer(asyncio.get_running_loop().time(), "A", hold)
+        await b.gas.stop()
+        await asyncio.sleep(10.0)
+        reading = await b.gas.read()
+        assert (reading.set_point_mln_min, reading.faults) == (0.0, ())
+        assert reading.flow_mln_min == pytest.approx(0.0, abs=0.01)
+
+    play("alicat", scenario)
+
+
+def test_an_alicat_that_stays_held_says_so_to_a_stop() -> None:
+    async def scenario(b: Bench) -> None:
+        b.unit.answer(asyncio.get_running_loop().time(), "A", "HP")
+        b.unit.codes = _Kept({"HLD"})
+        with pytest.raises(DeviceAlarmError, match="held"):
+            await b.gas.stop()
+
+    play("alicat", scenario)
+
+
+class _Kept(set[str]):
+    """Codes of a controller that does not know the command."""
+
+    def discard(self, element: object) -> None:
+        """Nothing goes."""
+
+
+def test_a_gas_that_was_changed_at_the_panel_is_told_and_not_dosed() -> None:
+    async def main() -> None:
+        unit = AlicatUnit(GasLine())
+        gas = AlicatController(Line(MemoryTransport(AlicatTwin({"A": unit}))), full_scale=100.0, gas="N2")
+        await gas.connect()
+        unit.gas = "He"
+        assert (await gas.read()).faults == ("set to He, not N2",)
+        with pytest.raises(RefusedError, match="another gas"):
+            await gas.set_flow(10.0)
+        await gas.stop()
+        assert unit.set_point == 0.0
+        await gas.close()
+
+    run_virtual(main())
+
+
 def test_an_alicat_that_controls_pressure_is_refused() -> None:
     async def main() -> None:
         twin = AlicatTwin({"A": AlicatUnit(GasLine(), loop_variable=34)})

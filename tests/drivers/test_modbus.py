@@ -260,6 +260,25 @@ def test_one_late_answer_does_not_leave_the_line_off_by_one() -> None:
     play(scenario)
 
 
+def test_an_answer_that_came_only_when_asked_again_is_not_followed_by_its_double() -> None:
+    """Both requests are answered late: the first answer passes for that of the second, whose own is still due."""
+    count = 0
+
+    def bend(data: bytes) -> list[tuple[float, bytes]]:
+        nonlocal count
+        count += 1
+        return [(1.05 if count % 10 in (5, 6) else 0.0, data)]
+
+    async def scenario() -> None:
+        b = bench(bend=bend)
+        for i in range(100):
+            b.twin.write(0.0, 24, [100 + i])
+            assert await b.bus.read_holding(1, 24) == [100 + i]
+        assert count > 110
+
+    play(scenario)
+
+
 def test_without_the_quiet_gap_that_same_line_is_off_by_one() -> None:
     """The twin and wire of the test above do show the fault that the gap cures."""
     count = 0

@@ -108,6 +108,21 @@ def test_a_circulator_under_manual_control_is_refused() -> None:
     with_a_bath(scenario)
 
 
+def test_a_circulator_that_was_taken_to_its_panel_while_it_runs_says_that_it_cannot_be_commanded() -> None:
+    async def scenario(bath: JulaboCirculator, plant: LaggingHeater, twin: JulaboTwin, tap: Tap) -> None:
+        await bath.connect()
+        await bath.set_temperature(60.0)
+        assert not (await bath.read()).heater_fail
+        twin.remote = False
+        assert (await bath.read()).heater_fail
+        await bath.refresh()
+        assert plant.automatic
+        twin.remote = True
+        assert not (await bath.read()).heater_fail
+
+    with_a_bath(scenario)
+
+
 def test_a_set_point_outside_the_circulators_range_is_refused_in_its_words() -> None:
     async def scenario(bath: JulaboCirculator, plant: LaggingHeater, twin: JulaboTwin, tap: Tap) -> None:
         await bath.connect()

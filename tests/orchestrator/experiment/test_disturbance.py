@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from orchestrator.campaign.campaign import Campaign
 from orchestrator.config import load_campaign, parse_campaign
 from orchestrator.experiment import performing
 from orchestrator.experiment.disturbance import disturbances, interruptions
+from orchestrator.journal.journal import Event
 from orchestrator.recipes.exposures import LEAST_ALLOWANCE_S, blank_allowance_s, measuring_allowance_s
 from orchestrator.rig.devices import HeaterReading, PumpReading
-from orchestrator.rig.rig import Ordered
+from orchestrator.rig.rig import Ordered, Rig
+from simulators.faults import FaultKind
 from tests.orchestrator.rehearsal import CONFIGS, rehearse, small
 
 CAMPAIGN = small(1).config
@@ -72,8 +76,8 @@ def test_a_reactor_outside_its_band_is_not_the_recipes(temperature_c: float, cou
     assert len(disturbances(rig(), {}, heater(temperature_c), 120.0, CAMPAIGN)) == count
 
 
-def test_nobody_is_disturbed_by_a_heater_that_was_not_read() -> None:
-    assert disturbances(rig(), {}, None, 120.0, CAMPAIGN) == ()
+def test_a_heater_that_was_silent_at_the_end_is_told() -> None:
+    assert disturbances(rig(), {}, None, 120.0, CAMPAIGN) == ("oven did not say how warm it was",)
 
 
 def test_what_is_read_after_the_pumps_have_reached_their_bound_is_not_believed(
@@ -86,6 +90,26 @@ def test_what_is_read_after_the_pumps_have_reached_their_bound_is_not_believed(
     assert (experiment.attempts, experiment.accepted) == (performing.MOST_ATTEMPTS, False)
     assert "disturbed" in experiment.flags
     assert "cs had stopped before the end" in experiment.quality
+
+
+def test_a_heater_that_went_out_unheard_while_the_spectra_were_taken_is_asked_before_they_are_believed(
+    tmp_path: Path,
+) -> None:
+    def power_cut(campaign: Campaign, rig: Rig, event: Event) -> None:
+        if event.kind == "settled" and not rig.faults.injected:
+            loop = asyncio.get_running_loop()
+            rig.faults.inject(loop, FaultKind.PORT_LOSS, "oven", duration_s=25.0)
+            rig.faults.world.block.command(loop.time(), 20.0, False)
+
+    ended = rehearse(small(1, **{"[20 s, 300 s]": "[20 s, 60 s]"}), tmp_path / "r", watch=power_cut)
+    first, second = [event.data["temperature_c"] for event in ended.events if event.kind == "measured"]
+    (disturbed,) = [event.data["by"] for event in ended.events if event.kind == "disturbed"]
+    (experiment,) = ended.state.told
+    assert first < experiment.recipe["temperature"] - 1.0
+    assert [words.split(" at ")[0] for words in disturbed] == ["oven"]
+    assert second == pytest.approx(experiment.recipe["temperature"], abs=0.5)
+    assert experiment.accepted
+    assert ended.state.trips == ()
 
 
 def test_pumps_run_until_the_end_of_a_measurement_however_long_its_spectra_take(tmp_path: Path) -> None:

@@ -15,6 +15,25 @@ from tests.orchestrator.rehearsal import CONFIGS
 RIG = load_rig(CONFIGS / "rigs" / "perovskite-bench.yaml")
 
 
+def test_power_that_nobody_ordered_is_told_at_the_second_look_and_told_of_a_controller_that_hides_it() -> None:
+    for output in (0.3, math.nan):
+        trend = HeaterTrend()
+        assert trend.note(0.0, heater(40.0, 0.0, 20.0), off=True) is None
+        assert trend.note(2.0, heater(40.0, output, 100.0), off=True) is None
+        symptom = trend.note(4.0, heater(41.0, output, 100.0), off=True)
+        assert symptom is not None
+        assert symptom.interlock == "heat not ordered"
+        assert trend.note(6.0, heater(41.0, output, 100.0), off=False) is None
+
+
+def test_one_look_that_shows_power_may_be_a_damaged_answer() -> None:
+    trend = HeaterTrend()
+    outputs = [0.0, 0.4, 0.0, 0.4, 0.0]
+    assert not any(
+        trend.note(2.0 * index, heater(40.0, output, 20.0), off=True) for index, output in enumerate(outputs)
+    )
+
+
 def heater(temperature_c: float, output: float, set_point_c: float = 120.0) -> HeaterReading:
     return HeaterReading(temperature_c, set_point_c, output, ())
 
