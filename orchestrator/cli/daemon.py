@@ -209,6 +209,7 @@ def refill(
     pump: Annotated[str, typer.Argument(help="The pump whose syringe was filled.", show_default=False)],
     rig: RigArgument = None,
     volume: Annotated[str | None, typer.Option(help='What it holds now, e.g. "35 ml"; full if not given.')] = None,
+    stock: Annotated[str | None, typer.Option(help="Of what, where it holds another stock of the rig now.")] = None,
     daemon: DaemonFile = DEFAULT_FILE,
     name: NameOption = "operator",
     as_json: JsonFlag = False,
@@ -216,7 +217,7 @@ def refill(
     """Say that a syringe has been filled."""
     from orchestrator import units
 
-    more: dict[str, Any] = {"pump": pump}
+    more: dict[str, Any] = {"pump": pump, **({} if stock is None else {"stock": stock})}
     if volume is not None:
         try:
             more["volume_ul"] = units.parse_quantity(volume, units.VOLUME)

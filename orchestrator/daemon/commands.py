@@ -138,12 +138,13 @@ class Clear(_Command):
 
 
 class Refill(_Command):
-    """A syringe holds this much now; without a volume, it is full."""
+    """A syringe holds this much now; without a volume, it is full. ``stock``: of what, where it holds another now."""
 
     verb: Literal["refill"]
     rig: RigName
     pump: RigName
     volume_ul: float | None = Field(default=None, ge=0.0, le=1.0e6)
+    stock: RigName | None = None
 
 
 Command = Annotated[

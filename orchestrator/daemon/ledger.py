@@ -18,6 +18,7 @@ Volumes = Mapping[str, float]
 @dataclass(frozen=True)
 class Job:
     """One campaign that was submitted. `job`: its name, which is also its run's. `archives`: those that came with it.
+    `stocks`: what it wants in each syringe, by pump; empty where its submission did not say.
 
     Once it is over, `text` is "" and `archives` are gone.
     """
@@ -30,16 +31,17 @@ class Job:
     by: str
     submitted_utc: str
     archives: tuple[Data, ...] = ()
+    stocks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Ledger:
     """A rig as its journal tells it.
 
-    `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `waits`: a
-    person wants nothing to begin. `cleared`: the trip of `present` that a person cleared last,
-    with the number of its `trips` where that was known. `ended`: job to the data
-    of its end; `cancelled`: jobs taken out of the queue.
+    `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `stocks`:
+    what is in a syringe where that is no longer what the rig file says. `waits`: a person wants nothing to begin.
+    `cleared`: the trip of `present` that a person cleared last, with the number of its `trips` where that was known.
+    `ended`: job to the data of its end; `cancelled`: jobs taken out of the queue.
     `rescued_utc`, `rescued_mark`: of the newest rescue by the guardian whose flush has been entered, "" before any.
     """
 
@@ -50,6 +52,7 @@ class Ledger:
     cancelled: frozenset[str] = frozenset()
     trip: Data | None = None
     missing_ul: Volumes = field(default_factory=dict)
+    stocks: Mapping[str, str] = field(default_factory=dict)
     waits: bool = False
     cleared: Data | None = None
     boots: int = 0
@@ -99,6 +102,7 @@ def _submit(ledger: Ledger, data: Data, utc: str) -> Ledger:
         by=data["actor"]["name"],
         submitted_utc=utc,
         archives=tuple(data.get("archives", ())),
+        stocks=dict(data.get("stocks", {})),
     )
     return replace(ledger, queue=(*ledger.queue, job), jobs={**ledger.jobs, job.job: job})
 
@@ -129,7 +133,17 @@ def _clear(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, missing_ul={**ledger.missing_ul, data["pump"]: data["missing_ul"]})
+    filled = replace(ledger, missing_ul={**ledger.missing_ul, data["pump"]: data["missing_ul"]})
+    return filled if data.get("stock") is None else _with(filled, {data["pump"]: data["stock"]})
+
+
+def _exchanged(ledger: Ledger, data: Data, utc: str) -> Ledger:
+    full = dict.fromkeys(data["stocks"], 0.0)
+    return _with(replace(ledger, missing_ul={**ledger.missing_ul, **full}), data["stocks"])
+
+
+def _with(ledger: Ledger, stocks: Mapping[str, str]) -> Ledger:
+    return replace(ledger, stocks={**ledger.stocks, **stocks})
 
 
 def _rescued(ledger: Ledger, data: Data, utc: str) -> Ledger:
@@ -174,6 +188,7 @@ _HANDLERS: dict[str, Handler] = {
     "booted": _booted,
     "rescued": _rescued,
     "command": _command,
+    "exchanged": _exchanged,
     "begun": _begun,
     "ended": _ended,
     "trip": _trip,

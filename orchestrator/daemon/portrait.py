@@ -101,7 +101,9 @@ def _syringes(station: Station, run: RunState | None) -> dict[str, SyringeState]
     states: dict[str, SyringeState] = {}
     for name, pump in station.place.rig.pumps.items():
         full_ul = pump.holds_ul
-        stock = pump.stock if run is None else str(run.header.get("stocks", {}).get(name, {}).get("stock", pump.stock))
+        stock = station.holds(name)
+        if run is not None:
+            stock = str(run.header.get("stocks", {}).get(name, {}).get("stock", stock))
         left_ul = None if station.unread else max(full_ul - gone.get(name, 0.0), 0.0)
         states[name] = SyringeState(stock=stock, volume_ul=full_ul, left_ul=left_ul)
     return states

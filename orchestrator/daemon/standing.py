@@ -24,6 +24,15 @@ Data = Mapping[str, Any]
 _log = logging.getLogger("lumiflow.station")
 
 
+def wanted_words(wanted: Mapping[str, str], holds: Callable[[str], str]) -> str:
+    """What a campaign wants in other syringes than hold it, and what a person does about it."""
+    parts = [
+        f"{stock} in {pump}, which holds {holds(pump)} (lumiflow refill {pump} --stock {stock}, once it does not)"
+        for pump, stock in wanted.items()
+    ]
+    return f"wants {' and '.join(parts)}"
+
+
 class Standing:
     """What is true of a rig now. What changes it is written to its journal first."""
 
@@ -93,7 +102,25 @@ class Standing:
             return "paused", sitting.interrupted
         if self.ledger.waits:
             return "paused", "nothing begins until it is resumed"
-        return "idle", ""
+        wanted = self.wants_other_syringes()
+        return ("paused", wanted) if wanted else ("idle", "")
+
+    def wants_other_syringes(self) -> str:
+        """What keeps the next campaign waiting for a person to change syringes; "" where nothing does."""
+        if not self.place.hardware or not self.ledger.queue:
+            return ""
+        job = self.ledger.queue[0]
+        wanted = self.wanted(job.stocks)
+        return f"{job.job} {wanted_words(wanted, self.holds)}" if wanted else ""
+
+    def holds(self, pump: str) -> str:
+        """The stock in a pump's syringe."""
+        return self.ledger.stocks.get(pump) or self.place.rig.pump(pump).stock
+
+    def wanted(self, stocks: Mapping[str, str]) -> dict[str, str]:
+        """Those syringes that hold another stock than is wanted there, with what is."""
+        pumps = self.place.rig.pumps
+        return {pump: stock for pump, stock in stocks.items() if pump in pumps and stock != self.holds(pump)}
 
     def changed(self) -> None:
         """Tell whoever listens how the rig stands."""

@@ -173,9 +173,14 @@ class Station(Standing):
         if not self._started or self._closing or busy or not ledger.queue:
             return
         job = ledger.queue[0]
+        wanted = self.wanted(job.stocks)
+        if wanted and self.place.hardware:
+            return  # a person changes the syringes, and says so
         self._sitting = Present(job, RunState(), live=True)  # before anything is awaited: one at a time
         try:
-            await self._write("begun", {"job": job.job, "missing_ul": dict(ledger.missing_ul)})
+            if wanted:  # twins have every stock at hand
+                await self._write("exchanged", {"job": job.job, "stocks": wanted})
+            await self._write("begun", {"job": job.job, "missing_ul": dict(self.ledger.missing_ul)})
         except JournalError as error:
             self._sitting = None
             self._lose(error)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from orchestrator.campaign.archives import left_out, taken_along
@@ -24,10 +25,12 @@ from orchestrator.daemon.commands import (
     Stop,
     Submit,
 )
+from orchestrator.daemon.standing import wanted_words
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import LumiflowError, PreflightError
 from orchestrator.preflight.findings import preflight
+from orchestrator.recipes.plumbing import stock_in
 
 
 async def carry_out(station: Station, actor: Actor, command: Command) -> Outcome:
@@ -35,11 +38,11 @@ async def carry_out(station: Station, actor: Actor, command: Command) -> Outcome
     data = command.model_dump()
     if isinstance(command, Submit):
         try:
-            name, notes = await asyncio.get_running_loop().run_in_executor(None, _checked, station, command)
+            checked = await asyncio.get_running_loop().run_in_executor(None, _checked, station, command)
         except LumiflowError as error:
             refusal = Verdict(False, str(error))
             return await station.enter(actor, data, lambda _: refusal)
-        return await station.enter(actor, data, lambda rig: _submit(rig, command, name, notes))
+        return await station.enter(actor, data, lambda rig: _submit(rig, command, checked))
     before = None
     if isinstance(command, Resume | Stop | Abort):
         first = None if isinstance(command, Resume) else Wish(command.verb, actor.name)
@@ -75,8 +78,18 @@ def _decide(rig: Station, actor: Actor, command: Command, before: str | None) ->
             raise AssertionError("a submission is checked first")
 
 
-def _checked(rig: Station, command: Submit) -> tuple[str, str]:
-    """The campaign's own name, and what of its archives is left out. Raises LumiflowError for one that cannot run."""
+@dataclass(frozen=True)
+class _Checked:
+    """A submission that can run: the campaign's own name, what it wants in each syringe, and what of its archives is
+    left out, in words."""
+
+    name: str
+    stocks: Mapping[str, str]
+    notes: str
+
+
+def _checked(rig: Station, command: Submit) -> _Checked:
+    """Raises LumiflowError for one that cannot run."""
     given = command.overrides
     overrides = Overrides(given.seed, given.target, given.strategy)
     loaded = overrides.applied(rig.place.parsed(command.campaign, command.file))
@@ -85,22 +98,26 @@ def _checked(rig: Station, command: Submit) -> tuple[str, str]:
         raise PreflightError(problems)
     found = taken_along(loaded, [archive.model_dump() for archive in command.archives])
     notes = "; ".join(f"{note.path}: {note.message}" for note in left_out(loaded, found))
-    return loaded.config.name, notes
+    stocks = {pump: stock_in(loaded.config, loaded.rig, pump) for pump in loaded.rig.pumps}
+    return _Checked(loaded.config.name, stocks, notes)
 
 
-def _submit(rig: Station, command: Submit, name: str, notes: str) -> Verdict:
+def _submit(rig: Station, command: Submit, checked: _Checked) -> Verdict:
     place = len(rig.ledger.queue) + 1
     if place > rig.place.queue:
         full = f"the queue of {command.rig} is full: {rig.place.queue} campaigns wait"
         return Verdict(False, f"{full}; submit again when one of them has begun, or cancel one")
-    job = rig.new_job(name)
+    job = rig.new_job(checked.name)
     state, detail = rig.standing()
     words = f"{job} is number {place} in the queue of {command.rig}"
     if state not in ("idle", "running"):
         words += f", which is {state}" + (f": {detail}" if detail else "")
-    if notes:
-        words += f" (note: {notes})"
-    return Verdict(True, words, job, {"name": name}, rig.advance)
+    wanted = rig.wanted(checked.stocks)
+    if wanted and rig.place.hardware:
+        words += f"; it {wanted_words(wanted, rig.holds)}"
+    if checked.notes:
+        words += f" (note: {checked.notes})"
+    return Verdict(True, words, job, {"name": checked.name, "stocks": dict(checked.stocks)}, rig.advance)
 
 
 def _pause(rig: Station, actor: Actor) -> Verdict:
@@ -135,7 +152,10 @@ def _resume(rig: Station, actor: Actor) -> Verdict:
     if state == "running":
         return Verdict(True, f"{job} is running already", job)
     if rig.run is None:
-        return Verdict(True, "the queue goes on", then=rig.advance)
+        wanted = rig.wants_other_syringes()
+        if wanted and not rig.ledger.waits:
+            return Verdict(False, wanted)
+        return Verdict(True, "the queue goes on" + (f"; {wanted}" if wanted else ""), then=rig.advance)
     if rig.sits:
         return Verdict(True, f"{job} goes on", job, then=_asking(rig, Wish("continue", actor.name)))
     if rig.refused:
@@ -234,8 +254,11 @@ def _refill(rig: Station, command: Refill) -> Verdict:
         return Verdict(False, f"the syringe of {command.pump} takes {full_ul:g} µL at the most, not {volume_ul:g}")
     if rig.present is not None:
         return Verdict(False, f"{_job(rig)} counts on what the syringes held when it began: refill when it has ended")
-    words = f"the syringe of {command.pump} holds {volume_ul:g} µL"
-    return Verdict(True, words, more={"missing_ul": full_ul - volume_ul})
+    stocks = rig.place.rig.stocks
+    if command.stock is not None and command.stock not in stocks:
+        return Verdict(False, f"{command.rig} has no stock {command.stock}: it has {', '.join(stocks)}")
+    words = f"the syringe of {command.pump} holds {volume_ul:g} µL of {command.stock or rig.holds(command.pump)}"
+    return Verdict(True, words, more={"missing_ul": full_ul - volume_ul}, then=rig.advance)
 
 
 def _not_queued(rig: Station, job: str) -> Verdict:

@@ -1,0 +1,78 @@
+"""A campaign may want another stock in a syringe than it holds: it is never drawn, nor counted, as the wrong one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life, run_of
+from tests.orchestrator.rehearsal import CONFIGS
+
+
+def blue() -> str:
+    """A campaign of one experiment that wants chloride where the rig file has iodide."""
+    text = (CONFIGS / "campaigns" / "blue-2.60.yaml").read_text()
+    assert "experiments: 25" in text
+    return text.replace("experiments: 25", "experiments: 1") + "\nplanner:\n  strategy: sobol\n  initial: 1\n"
+
+
+def on_hardware(desk: Desk) -> None:
+    """The rig's twins stand for devices: nobody changes a syringe of itself."""
+    station = desk.daemon.stations["bench"]
+    station.place = replace(station.place, hardware=True)
+
+
+def test_a_campaign_that_wants_another_stock_waits_until_a_person_says_that_it_is_there(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        on_hardware(desk)
+        said = await desk.ask("submit", campaign=blue())
+        assert said.accepted
+        assert "zinc_chloride in halide, which holds zinc_iodide" in said.detail
+        assert "lumiflow refill halide --stock zinc_chloride" in said.detail
+        state = await desk.rig()
+        assert (state.state, state.job) == ("paused", None)
+        assert "zinc_chloride in halide" in state.detail
+        resumed = await desk.ask("resume")
+        assert not resumed.accepted
+        assert "zinc_chloride in halide" in resumed.detail
+        assert not (await desk.ask("refill", pump="halide")).detail.endswith("zinc_chloride")
+        assert (await desk.rig()).state == "paused"
+        assert "no stock milk" in (await desk.ask("refill", pump="halide", stock="milk")).detail
+        assert (await desk.ask("refill", pump="halide", stock="zinc_chloride", volume_ul=15_000.0)).accepted
+        await desk.until("running")
+        state = await desk.until("idle")
+        halide = state.syringes["halide"]
+        assert halide.stock == "zinc_chloride"
+        assert halide.left_ul is not None
+        assert halide.left_ul < 15_000.0
+
+    async def next_day(desk: Desk) -> None:
+        on_hardware(desk)
+        assert (await desk.rig()).syringes["halide"].stock == "zinc_chloride"
+        iodide = await desk.ask("submit", campaign=campaign_text(1))
+        assert "zinc_iodide in halide, which holds zinc_chloride" in iodide.detail
+        assert (await desk.rig()).state == "paused"
+
+    path = daemon_file(tmp_path)
+    life(path, story)
+    life(path, next_day)
+
+
+def test_a_twin_is_given_the_stock_that_its_campaign_wants_and_each_is_counted_by_itself(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.submit(1)
+        await desk.until("idle")
+        iodide_ul = await desk.left_ul("halide")
+        assert iodide_ul < 20_000.0
+        said = await desk.ask("submit", campaign=blue())
+        assert said.job is not None
+        await desk.until("idle")
+        assert (await desk.rig()).syringes["halide"].stock == "zinc_chloride"
+        assert run_of(tmp_path, said.job).header["missing_ul"].get("halide", 0.0) == 0.0
+        chloride_ul = await desk.left_ul("halide")
+        assert chloride_ul < 20_000.0
+        again = await desk.submit(1)
+        await desk.until("idle")
+        assert run_of(tmp_path, again).header["stocks"]["halide"]["stock"] == "zinc_iodide"
+
+    life(daemon_file(tmp_path), story)
