@@ -24,7 +24,7 @@ from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.preflight.many_samples import MOST_SAMPLES, ManySamples, strides
-from orchestrator.preflight.reagent_budget import beyond_syringes, soon_used
+from orchestrator.preflight.reagent_budget import beyond_syringes, other_stocks, soon_used
 from orchestrator.recipes.exposures import BLANK_SHARE, blank_s, reference_s, undecided_s
 from orchestrator.recipes.plumbing import (
     FlowPlan,
@@ -245,6 +245,7 @@ class _Preflight:
 
     def _check_rig(self) -> None:
         rig = self._rig
+        self._warnings += other_stocks(self._campaign_file, self._campaign, rig)
         solvent = rig.plumbing.solvent_pump
         stock = stock_in(self._campaign, rig, solvent)
         if rig.stocks[stock].species:

@@ -1,4 +1,4 @@
-"""What a campaign may use of each pump, against what the pump's syringe holds and what its experiments take."""
+"""What a campaign wants in each syringe and may use of it, against what is there and what its experiments take."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
 
 if TYPE_CHECKING:
-    from orchestrator.config import CampaignConfig
+    from orchestrator.config import CampaignConfig, RigConfig
     from orchestrator.preflight.findings import PumpFigures
 
 Figures = Mapping[str, "PumpFigures"]
+
+
+def other_stocks(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:
+    """Syringes that are to hold something else than the rig file says: nobody changes them by themselves."""
+    for pump, stock in campaign.syringes.items():
+        usual = rig.pump(pump).stock
+        if stock != usual:
+            message = (
+                f"{pump!r} is to hold {stock!r}, where the rig file has {usual!r}: a run on hardware needs it there"
+            )
+            yield document.problem(("syringes", pump), message, offending="")
 
 
 def beyond_syringes(document: Document, campaign: CampaignConfig, pumps: Figures) -> Iterator[Problem]:

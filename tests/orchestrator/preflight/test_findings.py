@@ -77,6 +77,14 @@ def test_a_shipped_campaign_can_run(name: str) -> None:
     assert all(pump.expected_ul < pump.syringe_ul for pump in report.figures.pumps.values())
 
 
+def test_a_syringe_that_has_to_be_changed_for_the_campaign_is_told_at_its_line() -> None:
+    blue = load_campaign(CONFIGS / "campaigns" / "blue-2.60.yaml")
+    (note,) = [warning for warning in preflight(blue).warnings if warning.path == "syringes.halide"]
+    assert "is to hold 'zinc_chloride', where the rig file has 'zinc_iodide'" in note.message
+    assert note.line == line_of(blue.campaign_text, "halide: zinc_chloride")
+    assert not [warning for warning in preflight(LOADED).warnings if warning.path.startswith("syringes")]
+
+
 def test_the_same_campaign_gives_the_same_report() -> None:
     assert preflight(LOADED) == preflight(LOADED)
 
