@@ -48,7 +48,7 @@ class EurothermController(HeaterController):
     ``heater_off`` sets the comms set-point to ``safe_set_point_c``, then takes the loop out of automatic (register 273
     = 1, manual) with a manual output (register 3) of 0 %: no power whatever the temperature, and a harmless set-point
     for whoever turns it back to automatic. Register 273 and the working output in register 4 are taken from
-    the 3200 series address list and are to be confirmed on the instrument.
+    the 3200 series address list and are to be confirmed on the instrument. That the display is in °C is assumed.
 
     Args:
         bus: the line, shared with other devices.

@@ -65,8 +65,8 @@ class JulaboCirculator(LineHeater):
     keeps it. Alarms: the sensor's (-05, -38) are ``sensor_break``, temperature warnings (-03, -04) ``out_of_range``,
     all others ``heater_fail``. ``output_fraction`` counts heating only; cooling is 0.
 
-    Assumed, to be confirmed on the instrument: an error of a command is reported by one ``status`` and then forgotten;
-    a sensor that is missing reads as dashes; handshaking is off or bridged in the cable.
+    Assumed, to be confirmed on the instrument: temperatures are in °C; an error of a command is reported by one
+    ``status`` and then forgotten; a sensor that is missing reads as dashes; handshaking is off or bridged in the cable.
 
     Args:
         line: over ``SerialTransport(url, 4800, 7, "E")``.

@@ -55,6 +55,9 @@ class ArchiveIn(_Command):
     off_steps: int = Field(default=0, ge=0, le=10_000_000)
 
 
+Archives = Annotated[tuple[ArchiveIn, ...], Field(strict=False, max_length=100), FailFast()]
+
+
 class Submit(_Command):
     """Put a campaign at the end of a rig's queue. ``campaign``: the file's text; the rig is the daemon's own.
 
@@ -66,7 +69,7 @@ class Submit(_Command):
     campaign: CampaignText
     file: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]{1,120}$")] = "campaign.yaml"
     overrides: OverridesIn = OverridesIn()
-    archives: Annotated[tuple[ArchiveIn, ...], Field(strict=False, max_length=100), FailFast()] = ()
+    archives: Archives = ()
 
 
 class Pause(_Command):

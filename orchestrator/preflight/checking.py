@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,9 +80,18 @@ def validate_file(path: Path) -> Checked:
         load_spec(path)
         return Checked(path, "pool", None)
     loaded = load_campaign(path)
-    notes = left_out(loaded, gather(loaded))
+    return Checked(path, "campaign", report_with(loaded, gather(loaded)))
+
+
+def report_with(loaded: LoadedCampaign, found: Sequence[Mapping[str, Any]] | None) -> PreflightReport:
+    """The preflight's report, and what is left out of the campaign's archives; None where they did not come along."""
+    notes = left_out(loaded, found or ())
+    if found is None and loaded.config.archives:
+        message = "its experiments did not come along: they were not looked at"
+        where = loaded.campaign_source.problem
+        notes += tuple(where(("archives", name), message, at_key=True) for name in loaded.config.archives)
     report = preflight(loaded)
-    return Checked(path, "campaign", replace(report, warnings=(*report.warnings, *notes)))
+    return replace(report, warnings=(*report.warnings, *notes))
 
 
 @dataclass(frozen=True)
@@ -195,11 +204,14 @@ def _span(entry: Input) -> str:
 def explain_file(path: Path) -> Explained:
     """Work out what a campaign would do. Raises ConfigError with what is wrong with its files, archives included."""
     loaded = load_campaign(path)
-    found = gather(loaded)
-    report = preflight(loaded)
-    noted = replace(report, warnings=(*report.warnings, *left_out(loaded, found)))
-    learnt = {each["name"]: len(each["rows"]) for each in found} if learns_from_archives(loaded.config) else {}
-    return Explained(loaded, noted, learnt)
+    return explained(loaded, gather(loaded))
+
+
+def explained(loaded: LoadedCampaign, found: Sequence[Mapping[str, Any]] | None) -> Explained:
+    """What a campaign with these archives would do; None where they did not come along."""
+    learns = found is not None and learns_from_archives(loaded.config)
+    learnt = {each["name"]: len(each["rows"]) for each in found or ()} if learns else {}
+    return Explained(loaded, report_with(loaded, found), learnt)
 
 
 def _each_experiment(residence_times: float, experiment_s: tuple[float, float, float], rig: RigConfig) -> str:

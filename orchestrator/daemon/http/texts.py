@@ -9,21 +9,24 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.config import json_schema, parse_campaign, parse_rig
-from orchestrator.daemon.commands import CampaignText, RigName
+from orchestrator.campaign.archives import taken_along
+from orchestrator.config import LoadedCampaign, json_schema, parse_campaign, parse_rig
+from orchestrator.daemon.commands import Archives, CampaignText, RigName
 from orchestrator.daemon.http.api import Api, TheApi
 from orchestrator.daemon.http.errors import COMMON, WITH_BODY, ApiError, ProblemBody, declared
-from orchestrator.preflight.checking import Checked, Explained
-from orchestrator.preflight.findings import preflight
+from orchestrator.preflight.checking import Checked, explained, report_with
 
 router = APIRouter(prefix="/api", tags=["texts"])
 
 
 class _Text(BaseModel):
+    """``archives``: the experiments of those that a campaign names, as ``submit`` takes them."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     rig: RigName | None = Field(default=None, description="A rig of the daemon.")
     rig_text: CampaignText | None = Field(default=None, description="The text of another rig's file instead.")
+    archives: Archives = ()
 
 
 class ToValidate(_Text):
@@ -68,14 +71,14 @@ async def validate(api: TheApi, sent: Annotated[ToValidate, Body()]) -> Validate
     if sent.campaign is None and sent.rig_text is None:
         raise ApiError(422, "NothingSent", "give a campaign, or the text of a rig")
     rig_name, rig_text = _rig_of(api, sent)
-    return await api.heavy(partial(_validated, sent.campaign, rig_name, rig_text))
+    return await api.heavy(partial(_validated, sent.campaign, rig_name, rig_text, sent.archives))
 
 
 @router.post("/explain", responses=declared(*COMMON, *WITH_BODY))
 async def explain(api: TheApi, sent: Annotated[ToExplain, Body()]) -> Explanation:
     """Say what a campaign would do: reagents, hours, limits."""
     rig_name, rig_text = _rig_of(api, sent)
-    return await api.heavy(partial(_explained, sent.campaign, rig_name, rig_text))
+    return await api.heavy(partial(_explained, sent.campaign, rig_name, rig_text, sent.archives))
 
 
 @router.get("/schema/{kind}", responses=declared(*COMMON))
@@ -96,16 +99,20 @@ def _rig_of(api: Api, sent: _Text) -> tuple[str, str]:
     raise ApiError(422, "WhichRig", f"give either rig, one of {known}, or rig_text")
 
 
-def _validated(campaign: str | None, rig_name: str, rig_text: str) -> Validated:
+def _validated(campaign: str | None, rig_name: str, rig_text: str, archives: Archives) -> Validated:
     if campaign is None:
         parse_rig(rig_text, rig_name)
         return Validated(kind="rig", ok=True)
-    report = preflight(parse_campaign(campaign, "campaign.yaml", rig_text, rig_name))
-    checked = Checked(FilePath("campaign.yaml"), "campaign", report)
+    loaded = parse_campaign(campaign, "campaign.yaml", rig_text, rig_name)
+    checked = Checked(FilePath("campaign.yaml"), "campaign", report_with(loaded, _along(loaded, archives)))
     return Validated.model_validate({**checked.as_dict(), "kind": "campaign"})
 
 
-def _explained(campaign: str, rig_name: str, rig_text: str) -> Explanation:
+def _explained(campaign: str, rig_name: str, rig_text: str, archives: Archives) -> Explanation:
     loaded = parse_campaign(campaign, "campaign.yaml", rig_text, rig_name)
-    explained = Explained(loaded, preflight(loaded))
-    return Explanation.model_validate({**explained.as_dict(), "text": explained.text()})
+    said = explained(loaded, _along(loaded, archives))
+    return Explanation.model_validate({**said.as_dict(), "text": said.text()})
+
+
+def _along(loaded: LoadedCampaign, archives: Archives) -> list[dict[str, Any]] | None:
+    return taken_along(loaded, [archive.model_dump() for archive in archives]) if archives else None

@@ -220,6 +220,32 @@ def test_explain_speaks_to_people_and_to_programs(conductor: Pretend) -> None:
     assert "Looks for a peak at 2.25 eV" in told["text"]
 
 
+def test_archives_that_come_with_a_text_are_looked_at_and_those_that_do_not_are_named(conductor: Pretend) -> None:
+    more = "\narchives:\n  before:\n    kind: runs\n    files: [elsewhere.sqlite]\n"
+    text = {"campaign": CAMPAIGN_TEXT + more, "rig": "bench"}
+    rows = [
+        [0.1, 1.0, 60.0, 100.0, 2.3, 0.09, 0.5, 0.001, False],
+        [0.9, 9.0, 30.0, 110.0, 2.0, 0.09, None, None, False],
+    ]
+
+    def notes(answer: httpx.Response) -> list[str]:
+        return [note["message"] for note in answer.json()["warnings"] if note["path"] == "archives.before"]
+
+    without = post(conductor, "/api/validate", text)
+    assert without.json()["ok"]
+    assert notes(without) == ["its experiments did not come along: they were not looked at"]
+    along = {**text, "archives": [{"name": "before", "rows": rows}]}
+    (left_out,) = notes(post(conductor, "/api/validate", along))
+    assert left_out.startswith("left out of its 2 experiments: 1 outside")
+    assert post(conductor, "/api/explain", along).json()["archives"] == {"before": 1}
+    refused = post(conductor, "/api/explain", {**text, "archives": [{"name": "after", "rows": rows}]})
+    assert (refused.status_code, refused.json()["error"]["error"]) == (422, "ConfigError")
+    assert (
+        post(conductor, "/api/validate", {**text, "archives": [{"name": "before", "rows": [[1, 2]]}]}).status_code
+        == 422
+    )
+
+
 def test_a_query_with_a_typing_error_is_refused(conductor: Pretend) -> None:
     answer = get(conductor, f"/api/runs/{RUN}/events?kinds=told")
     assert answer.status_code == 422
