@@ -34,10 +34,9 @@ class NanodacController(ModbusHeater):
     ``heater_off`` inhibits the loop, which sends the loop's configured safe output, and raises ReadBackError unless
     the active output then reads 0 within two seconds. A loop whose safe output is not 0 is so found out.
 
-    Assumed, to be confirmed on the instrument: temperatures are in °C;
-    the status of input channel n stands in register 257 + 4 (n - 1), 0 for
-    good, 2, 3, 6 and 8 for out of range; a status other than good is ``sensor_break``; a set-point beyond the loop's
-    limits is refused with exception 3.
+    Assumed, to be confirmed on the instrument: temperatures are in °C; the status of input channel n stands in register
+    257 + 4 (n - 1), 0 for good, 2, 3, 6 and 8 for out of range; a status other than good is ``sensor_break``; a
+    set-point beyond the loop's limits is refused with exception 3.
 
     Args:
         bus: the connection; ``ModbusBus(TcpLink(host))`` for the instrument's own port.
