@@ -16,6 +16,23 @@ from orchestrator.journal.journal import Event, Journal
 from orchestrator.sittings.sitting import start_of
 
 
+class DamagedRigJournal:
+    """In the place of a rig's journal that cannot be trusted: it knows nothing and takes nothing in."""
+
+    def __init__(self, why: JournalError) -> None:
+        self.why = why
+        self.ledger = Ledger()
+
+    def append(self, kind: str, data: Mapping[str, Any]) -> Future[Event]:
+        """See `RigJournal`; it fails."""
+        refused: Future[Event] = Future()
+        refused.set_exception(self.why)
+        return refused
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class RigJournal:
     """One rig's journal with its ledger. Any thread may append; the order is that of the calls.
 

@@ -71,6 +71,9 @@ class Daemon:
         try:
             for name in loaded.rigs:
                 self.stations[name] = self._station(name)
+            damaged = [station.damaged for station in self.stations.values() if station.damaged is not None]
+            if len(damaged) == len(self.stations):
+                raise damaged[0]  # none of them could work
         except BaseException:
             for station in self.stations.values():
                 station.let_go()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.daemon.facade import StationState
 from orchestrator.daemon.ledger import Job, Ledger
 from orchestrator.daemon.present import Place, Present, trip_words
-from orchestrator.daemon.rig_journal import RigJournal
+from orchestrator.daemon.rig_journal import DamagedRigJournal, RigJournal
 from orchestrator.errors import JournalError
 from orchestrator.history.run_state import RunState
-from orchestrator.journal.store import Event
+from orchestrator.journal.store import Event, JournalDamaged
 
 if TYPE_CHECKING:
     from orchestrator.daemon.feed import Feed, Topic
@@ -40,7 +40,11 @@ class Standing:
         self.place = place
         self._feed = feed
         self._now = now
-        self._journal = RigJournal(place.journal)
+        self._journal: RigJournal | DamagedRigJournal
+        try:
+            self._journal = RigJournal(place.journal)
+        except JournalDamaged as error:
+            self._journal = DamagedRigJournal(error)
         self._sitting: Present | None = None
         self._fault: str | None = "the rig is not connected yet" if place.hardware else None
         self._lost = False
@@ -49,6 +53,11 @@ class Standing:
     def ledger(self) -> Ledger:
         """What the rig's journal says."""
         return self._journal.ledger
+
+    @property
+    def damaged(self) -> JournalError | None:
+        """Why the rig's journal could not be opened, where it is damaged: nothing is known of the rig then."""
+        return self._journal.why if isinstance(self._journal, DamagedRigJournal) else None
 
     @property
     def run(self) -> RunState | None:
@@ -72,8 +81,8 @@ class Standing:
 
     @property
     def unread(self) -> bool:
-        """Whether the present campaign waits for a journal that cannot be read."""
-        return self._sitting is not None and self._sitting.unread
+        """Whether the present campaign waits for a journal that cannot be read, or the rig's own cannot."""
+        return self.damaged is not None or (self._sitting is not None and self._sitting.unread)
 
     @property
     def refused(self) -> str:
@@ -139,7 +148,7 @@ class Standing:
     def _lose(self, error: JournalError) -> None:
         """The rig's own journal is lost: nothing new begins, and what sits ends for the same reason or goes on."""
         self._lost = True
-        self._fault = f"the rig's journal cannot be written: {error}"
+        self._fault = f"the rig's journal cannot be {'written' if self.damaged is None else 'read'}: {error}"
         _log.critical("%s: %s", self.place.name, self._fault)
         self.changed()
 

@@ -77,6 +77,9 @@ class Station(Standing):
 
         ``rescues``: all that the guardian has ever done for this rig, oldest first.
         """
+        if self.damaged is not None:  # what it holds and what has tripped is not known: its devices are left alone
+            self._lose(self.damaged)
+            return
         await self._write("booted", {"boot_id": boot_id, "version": version, "paused": paused})
         for rescue in rescues_since(rescues, self.ledger.rescued_mark, self.ledger.rescued_utc):
             flushed = {"utc": rescue.utc, "infused_ul": dict(rescue.infused_ul), "mark": rescue.mark}
@@ -93,7 +96,8 @@ class Station(Standing):
     async def close(self) -> None:
         """Leave the rig safe and what sits to be resumed; ends when the bench has let go."""
         self._closing = True
-        await asyncio.get_running_loop().run_in_executor(None, self._bench.close)
+        if self._started:
+            await asyncio.get_running_loop().run_in_executor(None, self._bench.close)
         for _ in range(3):  # what the bench said last is on its way through the loop
             await asyncio.sleep(0)
         if self._tasks:

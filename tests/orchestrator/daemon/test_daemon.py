@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from orchestrator.clock import virtual_time
 from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.ledger import fold_rig
+from orchestrator.daemon.rig_journal import RigJournal
 from orchestrator.errors import JournalError, UnknownRun
 from orchestrator.guardian.diary import Diary
 from orchestrator.journal.journal import Event, Journal
@@ -331,7 +333,7 @@ def test_the_rigs_journal_folds_to_what_it_says_and_passes_over_what_it_does_not
 
 def test_when_the_rigs_journal_cannot_be_written_nothing_new_is_done_and_it_is_said_why(tmp_path: Path) -> None:
     async def story(desk: Desk) -> None:
-        journal = desk.daemon.stations["bench"]._journal._journal
+        journal = cast(RigJournal, desk.daemon.stations["bench"]._journal)._journal
         assert journal is not None
         journal._connection.close()  # every write fails from now on, as on a disk that is gone
         with pytest.raises(JournalError):
