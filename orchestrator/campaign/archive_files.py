@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import units
+from orchestrator.config.messages import closest
+from orchestrator.config.table_dialect import as_number, meant_delimiter, with_point, wrong_dialect
 from orchestrator.errors import ConfigError, LumiflowError
+from orchestrator.yaml_source import dotted
 
 if TYPE_CHECKING:
-    from orchestrator.config import CampaignConfig, LoadedCampaign
+    from orchestrator.config import CampaignConfig, Input, LoadedCampaign
     from orchestrator.config.archives import ArchiveColumn, TableArchive
+    from orchestrator.config.table_dialect import DecimalMark
 
 MAX_BYTES = 20_000_000
 
@@ -69,21 +73,46 @@ def wrong_archive(
     return ConfigError([problem])
 
 
-class ArchiveReading:
-    """One archive being read, with the place in the campaign file that its problems are shown at."""
+@dataclass(frozen=True)
+class _Line:
+    """A line of a table: its number in the file, its cells by their columns, and how the table is written."""
 
-    def __init__(self, loaded: LoadedCampaign, name: str) -> None:
+    number: int
+    cells: Mapping[str, str]
+    form: TableArchive
+
+
+class ArchiveReading:
+    """One archive being read, with the place in the campaign file that its problems are shown at.
+
+    ``runs``: where in the file the runs stand that were read before it, by the hash of their first event.
+    """
+
+    def __init__(self, loaded: LoadedCampaign, name: str, runs: dict[str, str]) -> None:
         self._loaded = loaded
         self._name = name
+        self._runs = runs
         self._folder = loaded.campaign_path.parent
 
     def problem(
-        self, path: Sequence[str | int], message: str, *, allowed: str = "", suggestion: str = ""
+        self,
+        path: Sequence[str | int],
+        message: str,
+        *,
+        offending: str | None = None,
+        allowed: str = "",
+        suggestion: str = "",
     ) -> ConfigError:
-        return wrong_archive(self._loaded, self._name, message, path, allowed=allowed, suggestion=suggestion)
+        return wrong_archive(
+            self._loaded, self._name, message, path, offending=offending, allowed=allowed, suggestion=suggestion
+        )
 
     def run(self, file: str, place: int) -> list[Row]:
-        """The experiments of an earlier run that were told to its planner."""
+        """The experiments of an earlier run that were told to its planner.
+
+        A run is known by the hash of its first event: under another path, as a copy, or as a copy of when it had come
+        less far, it is the same, and its experiments would count twice.
+        """
         from orchestrator.campaign.header import loaded_from
         from orchestrator.history.fold import fold
         from orchestrator.journal.journal import Journal
@@ -94,11 +123,20 @@ class ArchiveReading:
             raise self.problem(where, "there is no such journal")
         try:
             with Journal.open(path, readonly=True) as journal:
-                state = fold(tuple(journal.events()))
-            earlier = loaded_from(state.header).config
+                events = tuple(journal.events())
+            state = fold(events)
+            earlier = loaded_from(state.header)
         except (LumiflowError, KeyError) as error:
             raise self.problem(where, f"no run can be read from it: {error}") from None
-        recipe_of = _matched(self._loaded.config, earlier)
+        own_place = dotted(("archives", self._name, *where))
+        first_place = self._runs.setdefault(events[0].hash, own_place)
+        if first_place != own_place:
+            raise self.problem(where, f"the same run as {first_place}: its experiments would count twice")
+        here, there = _looks_at(self._loaded), _looks_at(earlier)
+        if there != here:
+            message = f"its rig looked at {there} and that of this campaign looks at {here}: their peaks are not alike"
+            raise self.problem(where, message, allowed=f"runs on rigs that look at {here}")
+        recipe_of = _matched(self._loaded.config, earlier.config)
         if isinstance(recipe_of, str):
             raise self.problem(where, recipe_of)
         rows: list[Row] = []
@@ -117,21 +155,20 @@ class ArchiveReading:
         if missing or strange:
             words = f"no column for {', '.join(missing)}" if missing else f"no input is named {', '.join(strange)}"
             raise self.problem(("inputs",), words)
-        columns = [
-            (("inputs", name), entry.inputs[name], _DIMENSIONS.get(wanted.kind))
-            for name, wanted in config.inputs.items()
-        ]
         readings = {"peak": entry.peak, "fwhm": entry.fwhm, "yield": entry.quantum_yield, "peak_sd": entry.peak_sd}
         rows: list[Row] = []
-        for line, cells in self._lines(entry):
-            recipe = [self._number(path, column, dimension, cells, line) for path, column, dimension in columns]
+        for line in self._lines(entry):
+            recipe = [self._input(name, wanted, entry.inputs[name], line) for name, wanted in config.inputs.items()]
             if None in recipe:
-                raise self.problem(("file",), f"line {line} leaves an input blank")
-            numbers = [self._output(output, readings[output.key], cells, line) for output in OUTPUTS]
+                raise self.problem(("file",), f"line {line.number} leaves an input blank")
+            numbers = [self._output(output, readings[output.key], line) for output in OUTPUTS]
             rows.append([*recipe, *numbers, numbers[0] is None])
         return rows
 
-    def _lines(self, entry: TableArchive) -> list[tuple[int, dict[str, str]]]:
+    def _lines(self, entry: TableArchive) -> list[_Line]:
+        if (dialect := wrong_dialect(entry.delimiter, entry.decimal)) is not None:
+            key, message, meant = dialect
+            raise self.problem((key,), message, suggestion=meant)
         path = self._folder / entry.file
         try:
             if path.stat().st_size > MAX_BYTES:
@@ -147,6 +184,13 @@ class ArchiveReading:
             lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
         except csv.Error as error:
             raise self.problem(("file",), f"not a table: {error}") from None
+        if not lines:
+            raise self.problem(
+                ("file",), "the table has no experiments: a line of names comes first, then one for each"
+            )
+        if (meant := meant_delimiter(names)) != "":
+            message = f"the names of its columns are not set apart by {entry.delimiter!r}: {names[0][:60]}"
+            raise self.problem(("file",), message, suggestion=meant)
         wanted = [*entry.inputs.values(), entry.peak, entry.fwhm, entry.quantum_yield, entry.peak_sd]
         for column in wanted:
             if column is not None and names.count(column.column) > 1:
@@ -154,54 +198,77 @@ class ArchiveReading:
         for line, cells in lines:
             if len(cells) != len(names):
                 raise self.problem(("file",), f"line {line} has {len(cells)} cells for {len(names)} columns")
-        return [(line, dict(zip(names, cells, strict=True))) for line, cells in lines]
+        return [_Line(line, dict(zip(names, cells, strict=True)), entry) for line, cells in lines]
 
-    def _output(
-        self, output: Output, column: ArchiveColumn | None, cells: Mapping[str, str], line: int
-    ) -> float | None:
+    def _input(self, name: str, wanted: Input, column: ArchiveColumn, line: _Line) -> float | None:
+        """What a line says of an input, in the base unit; the place of a name in the list of a choice."""
+        path = ("inputs", name)
+        if not wanted.levels:
+            return self._number(path, column, _DIMENSIONS.get(wanted.kind), line)
+        if column.unit:
+            raise self.problem((*path, "unit"), "the names of pumps have no unit")
+        cell = self._cell(path, column, line)
+        if cell and cell not in wanted.levels:
+            raise self.problem(
+                (*path, "column"),
+                f"line {line.number}, column {column.column}: the name of a pump is wanted here",
+                offending=cell,
+                allowed=", ".join(wanted.levels),
+                suggestion=closest(cell, wanted.levels),
+            )
+        return float(wanted.levels.index(cell)) if cell else None
+
+    def _output(self, output: Output, column: ArchiveColumn | None, line: _Line) -> float | None:
         """A reading in the base unit; None where the table has none of it."""
         if column is None:
             return None
-        number = self._number((output.key,), column, output.dimension, cells, line)
+        number = self._number((output.key,), column, output.dimension, line)
         if number is None or output.possible(number):
             return number
-        written = f"{cells[column.column].strip()} {column.unit}".strip()
+        written = f"{line.cells[column.column].strip()} {column.unit}".strip()
         percent = output.dimension is units.FRACTION and not column.unit and output.possible(number / 100.0)
         raise self.problem(
             (output.key, "column"),
-            f"line {line}, column {column.column}: {written} is no {output.key}",
+            f"line {line.number}, column {column.column}: {written} is no {output.key}",
             allowed=output.allowed,
             suggestion='unit: "%"' if percent else "",
         )
 
     def _number(
-        self,
-        path: Sequence[str],
-        column: ArchiveColumn,
-        dimension: units.Dimension | None,
-        cells: Mapping[str, str],
-        line: int,
+        self, path: Sequence[str], column: ArchiveColumn, dimension: units.Dimension | None, line: _Line
     ) -> float | None:
         """A cell in the base unit; None where it is blank."""
-        cell = cells.get(column.column)
-        if cell is None:
-            raise self.problem((*path, "column"), f"the table has no such column; it has {', '.join(cells)}")
-        cell = cell.strip()
+        cell = self._cell(path, column, line)
         if not cell:
             return None
+        number = as_number(cell, line.form.decimal)
+        if number is None:
+            other: DecimalMark = "," if line.form.decimal == "." else "."
+            meant = other != line.form.delimiter and as_number(cell, other) is not None
+            message = f"line {line.number}, column {column.column}: {cell!r} is not a number"
+            raise self.problem(("file",), message, suggestion=f'decimal: "{other}"' if meant else "")
+        if column.unit and dimension is None:
+            raise self.problem((*path, "unit"), "a ratio has no unit")
+        if dimension is None or (not column.unit and dimension.bare):
+            return number
         try:
-            number = float(cell)
-            if column.unit and dimension is None:
-                raise self.problem((*path, "unit"), "a ratio has no unit")
-            if dimension is not None and (column.unit or not dimension.bare):
-                number = units.parse_quantity(f"{cell} {column.unit}".strip(), dimension)
+            return units.parse_quantity(f"{with_point(cell, line.form.decimal)} {column.unit}".strip(), dimension)
         except units.QuantityError as error:
-            raise self.problem((*path, "unit"), f"{error.message} (line {line} of the table: {cell})") from None
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise self.problem(("file",), f"line {line}, column {column.column}: {cell!r} is not a number")
-        return number
+            message = f"{error.message} (line {line.number} of the table: {cell})"
+            raise self.problem((*path, "unit"), message) from None
+
+    def _cell(self, path: Sequence[str], column: ArchiveColumn, line: _Line) -> str:
+        """What a line holds in a column; empty where it is blank."""
+        cell = line.cells.get(column.column)
+        if cell is None:
+            message = f"the table has no such column; it has {', '.join(line.cells)}"
+            raise self.problem((*path, "column"), message)
+        return cell.strip()
+
+
+def _looks_at(loaded: LoadedCampaign) -> str:
+    """What the rig's peaks are peaks of."""
+    return "emission" if loaded.rig.detector.sees_emission else "absorption"
 
 
 def _matched(config: CampaignConfig, earlier: CampaignConfig) -> list[tuple[str | None, float]] | str:

@@ -33,11 +33,13 @@ def gather(loaded: LoadedCampaign) -> list[dict[str, Any]]:
     """The archives of a campaign as its journal keeps them: name, sources, digest of the rows, rows, and how many
     experiments lay outside of the inputs' ranges, and how many inside of them but off the inputs' steps or values.
 
-    Raises ConfigError for a file that cannot be read, that lacks an input of the campaign, or that says too much.
+    Raises ConfigError for a file that cannot be read, that lacks an input of the campaign, or that says too much; for a
+    run that is named twice, or whose peaks are of another kind of spectrum.
     """
     found: list[dict[str, Any]] = []
+    runs: dict[str, str] = {}
     for name, entry in loaded.config.archives.items():
-        reading = ArchiveReading(loaded, name)
+        reading = ArchiveReading(loaded, name, runs)
         if isinstance(entry, RunsArchive):
             rows = [row for place, file in enumerate(entry.files) for row in reading.run(file, place)]
             sources = list(entry.files)
@@ -107,6 +109,8 @@ def _kept(
     loaded: LoadedCampaign, name: str, files: list[str], rows: list[Row], left_before: tuple[int, int] = (0, 0)
 ) -> dict[str, Any]:
     """One archive without the experiments that a planner does not take; ``left_before`` were left out earlier."""
+    if not rows and not any(left_before):
+        raise wrong_archive(loaded, name, "it has no experiments")
     kept, outside, off_steps = _sorted_out(rows, loaded.config)
     outside, off_steps = outside + left_before[0], off_steps + left_before[1]
     if not kept:

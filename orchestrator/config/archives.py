@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.config.quantities import Line, Name, Section
+from orchestrator.config.table_dialect import DecimalMark
 
 UnitText = Annotated[str, Field(max_length=20)]
 
 
 class ArchiveColumn(Section):
-    """A column of a table by its header, and the unit of its numbers as a quantity would be written with it."""
+    """A column of a table by its header, and the unit of its numbers as a quantity would be written with it.
+
+    The column of a ``pump_choice`` holds names of pumps, which have no unit.
+    """
 
     column: Line
     unit: UnitText = ""
@@ -29,12 +33,13 @@ class RunsArchive(Section):
 class TableArchive(Section):
     """A comma-separated table with one experiment a row; a row without a peak is an experiment that failed.
 
-    ``inputs``: for each input of the campaign its column.
+    ``inputs``: for each input of the campaign its column. ``decimal``: what stands before the decimals of a number.
     """
 
     kind: Literal["table"]
     file: Line
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    decimal: DecimalMark = "."
     inputs: Mapping[Name, ArchiveColumn]
     peak: ArchiveColumn
     peak_sd: ArchiveColumn | None = None

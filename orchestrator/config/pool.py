@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrator import units
 from orchestrator.config.quantities import Line, Name, Quantity, Section, Text
+from orchestrator.config.table_dialect import DecimalMark
 
 Share = Annotated[float, Quantity(units.FRACTION, gt=0.0, le=1.0)]
 Text_ = Annotated[str, Field(max_length=60)]
@@ -29,9 +30,13 @@ Amount = Scalar
 
 
 class TableFormat(Section):
-    """How the file is written. ``columns``: their names, where no first line has them; ``skip`` lines follow it."""
+    """How the file is written. ``columns``: their names, where no first line has them; ``skip`` lines follow it.
+
+    ``decimal``: what stands before the decimals of a number.
+    """
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    decimal: DecimalMark = "."
     columns: tuple[Line, ...] | None = Field(default=None, min_length=1)
     skip: int = Field(default=0, ge=0, le=100)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.messages import closest
 from orchestrator.config.pool import Condition
+from orchestrator.config.table_dialect import DecimalMark, as_number, meant_delimiter
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.amounts import LARGEST, TOO_LARGE, as_float
 from orchestrator.pool.formula import Formula, FormulaError
@@ -33,6 +33,7 @@ class Reading:
 
     def __init__(self, path: Path, loaded: LoadedSpec) -> None:
         self.path, self.loaded, self.config = path, loaded, loaded.config
+        self.decimal = loaded.config.table.decimal
         self.problems: list[Problem] = []
         self.data = _bytes(path)
         self.names, self.rows = self._split()
@@ -67,6 +68,11 @@ class Reading:
                 raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table is empty")])
             head = rows.pop(0)
             names, last = head.cells, head.line + head.text.count("\n")
+            if (meant := meant_delimiter(names)) != "":
+                message = f"the names of its columns are not set apart by {form.delimiter!r}"
+                source = head.text.split("\n")[0][:200]
+                near = f"table: {{{meant}}}"
+                raise ConfigError([Problem(str(self.path), head.line, 1, "", "", message, "", near, source)])
         rows = [row for row in rows if row.line > last + form.skip]
         for row in rows:
             if len(row.cells) != len(names):
@@ -94,10 +100,14 @@ class Reading:
         """What a row holds in a column."""
         return row.cells[self._index[one_line(column)]]
 
+    def as_number(self, cell: str) -> float | None:
+        """The finite number that a cell holds as the table writes numbers; None where it holds none."""
+        return as_number(cell, self.decimal)
+
     def blank(self, row: Row, column: str) -> bool:
         """Whether a cell is empty, or holds a number that an output of this column calls absent."""
         cell = self.cell(row, column)
-        return cell == "" or as_number(cell) in self._absent.get(one_line(column), ())
+        return cell == "" or self.as_number(cell) in self._absent.get(one_line(column), ())
 
     def wrong(self, row: Row, column: str, message: str) -> None:
         """Note a problem of one cell of the table."""
@@ -112,7 +122,7 @@ class Reading:
                 column,
                 cell,
                 message,
-                suggestion=with_point(cell),
+                suggestion=_rewritten(cell, self.decimal),
                 source=source,
             )
         )
@@ -122,7 +132,7 @@ class Reading:
     ) -> float | None:
         """A cell as a number, transformed; None and a problem where it is none, and no word for one either."""
         cell = self.cell(row, column)
-        value = (words or {}).get(cell, as_number(cell))
+        value = (words or {}).get(cell, self.as_number(cell))
         if value is None:
             self.wrong(row, column, "a finite number is wanted here")
             return None
@@ -169,11 +179,11 @@ def _holds(reading: Reading, section: str, condition: Condition, row: Row) -> bo
     cell = reading.cell(row, condition.column)
     if condition.blank is not None:
         return reading.blank(row, condition.column) == condition.blank
-    number = as_number(cell)
+    number = reading.as_number(cell)
     wanted = condition.one_of or (() if condition.equals is None else (condition.equals,))
     if wanted:
         compared = any(not isinstance(value, str) for value in wanted)
-        if compared and cell not in wanted and _meant_as_number(cell):
+        if compared and cell not in wanted and _meant_as_number(cell, reading.decimal):
             reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares")
         return any(cell == value if isinstance(value, str) else number == as_float(value) for value in wanted)
     if number is None:
@@ -185,25 +195,19 @@ def _holds(reading: Reading, section: str, condition: Condition, row: Row) -> bo
     return condition.above is not None and number > condition.above
 
 
-def as_number(cell: str) -> float | None:
-    """The finite number that a cell holds, if it holds one. Python's ``1_5`` is none: no instrument means 15 by it."""
-    try:
-        value = math.nan if "_" in cell else float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _rewritten(cell: str, decimal: DecimalMark) -> str:
+    """A number that is written with the other decimal mark, or with a minus of its own, as it should be; empty for all
+    else."""
+    other = "," if decimal == "." else "."
+    plain = cell.replace(other, decimal).replace("\N{MINUS SIGN}", "-")
+    return plain if as_number(cell, decimal) is None and as_number(plain, decimal) is not None else ""
 
 
-def with_point(cell: str) -> str:
-    """A number that is written with a comma, or with a minus of its own, as it should be; empty for all else."""
-    plain = cell.replace(",", ".").replace("\N{MINUS SIGN}", "-")
-    return plain if as_number(cell) is None and as_number(plain) is not None else ""
-
-
-def _meant_as_number(cell: str) -> bool:
+def _meant_as_number(cell: str, decimal: DecimalMark) -> bool:
     """Whether a cell that is no number holds one, written otherwise or with a sign: 0,5 or 1_5 or <0.5 or 50 %."""
     bare = cell.replace("_", "").strip(" <>=~%\N{LESS-THAN OR EQUAL TO}\N{GREATER-THAN OR EQUAL TO}\N{ALMOST EQUAL TO}")
-    return as_number(cell) is None and (as_number(bare) is not None or with_point(bare) != "")
+    meant = as_number(bare, decimal) is not None or _rewritten(bare, decimal) != ""
+    return as_number(cell, decimal) is None and meant
 
 
 def _bytes(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from orchestrator.config import json_schema
 from orchestrator.config.messages import closest, of_another_kind, problems_of
 from orchestrator.config.pool import Amount, InputColumn, OutputColumn, PoolSpec
+from orchestrator.config.table_dialect import wrong_dialect
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.amounts import LARGEST, TOO_LARGE, amount_at
 from orchestrator.pool.conditions import Desired
@@ -41,8 +42,9 @@ def load_spec(path: Path) -> LoadedSpec:
     except ValidationError as error:
         raise ConfigError(problems_of(error, document, json_schema("pool"))) from None
     problems = [*_conditions(document, config), *_formulas(document, config), *_inputs(document, config)]
-    if config.table.delimiter in '\r\n"':
-        problems.append(document.problem(("table", "delimiter"), "line ends and quotes cannot stand between cells"))
+    if (dialect := wrong_dialect(config.table.delimiter, config.table.decimal)) is not None:
+        key, message, meant = dialect
+        problems.append(document.problem(("table", key), message, suggestion=meant))
     targets, tolerance, wrong = _goals(document, config)
     desired, more = desired_outputs(document, config)
     problems += [*wrong, *more, *([] if wrong else _columns(document, config))]

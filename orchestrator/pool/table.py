@@ -12,7 +12,7 @@ from orchestrator.config.pool import InputColumn
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.conditions import Pool, PoolGoal, PoolVariable
 from orchestrator.pool.formula import parse_formula
-from orchestrator.pool.reading import Reading, Row, as_number, row_tests
+from orchestrator.pool.reading import Reading, Row, row_tests
 from orchestrator.pool.replay import together
 from orchestrator.pool.spec import LoadedSpec
 
@@ -76,7 +76,8 @@ def _inputs(reading: Reading, row: Row, columns: dict[str, str]) -> dict[str, st
                 reading.wrong(row, column, "a level is wanted here")
             found[name] = cell
         elif entry.kind == "vector":
-            parts = [as_number(part) for part in cell.strip("[]()").replace(",", " ").split()]
+            between = "," if reading.decimal == "." else ";"
+            parts = [reading.as_number(part) for part in cell.strip("[]()").replace(between, " ").split()]
             numbers = [part for part in parts if part is not None]
             if len(numbers) != len(parts) or len(parts) != entry.length:
                 reading.wrong(row, column, f"a list of {entry.length} numbers is wanted here")
@@ -137,7 +138,7 @@ def _outputs(reading: Reading, row: Row) -> tuple[float, ...]:
         column = output.column or name
         cell = reading.cell(row, column)
         formula = None if output.transform is None else parse_formula(output.transform)
-        if cell in output.read_as or (cell != "" and as_number(cell) not in output.absent):
+        if cell in output.read_as or (cell != "" and reading.as_number(cell) not in output.absent):
             found.append(reading.number(row, column, formula, output.read_as))
             continue
         if not found:

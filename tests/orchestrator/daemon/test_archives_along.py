@@ -85,7 +85,7 @@ def test_what_lies_outside_is_left_out_again_and_told_to_who_submits(tmp_path: P
         ([before(rows=[[*ROWS[0][:4], -2.0, *ROWS[0][5:]]])], "archives.before: row 1 is no experiment"),
         ([before(rows=[[*ROWS[0][:5], 1e300, *ROWS[0][6:]]])], "archives.before: row 1 is no experiment"),
         ([before(rows=[[*ROWS[0][:-1], True]])], "archives.before: row 1 is no experiment"),
-        ([before(rows=[])], "archives.before: none of its 0 experiments lies within"),
+        ([before(rows=[])], "archives.before: it has no experiments"),
         ([before(rows=[ROWS[3]])], "archives.before: none of its 1 experiments lies within"),
     ],
 )

@@ -88,3 +88,49 @@ def test_lines_are_left_out_by_the_lines_of_the_file_blank_ones_too(tmp_path: Pa
 def test_a_delimiter_that_ends_lines_or_quotes_cells_is_refused(tmp_path: Path, delimiter: str) -> None:
     said = refused(tmp_path, "x,y\n1,2\n", table=f'{{delimiter: "{delimiter}"}}')
     assert "table.delimiter: line ends and quotes cannot stand between cells" in said
+
+
+COMMAS = {"table": '{delimiter: ";", decimal: ","}'}
+
+
+def test_a_table_with_decimal_commas_is_the_pool_that_it_is_with_points(tmp_path: Path) -> None:
+    table = 'x,code,conc,y\n1.5,"[0.5, 1]",1.0,2.25\n2.5,[1 2.5],0.2,-999.0\n3.5,[2 2],0.6,1e-3\n4,[3 3],0.7,low\n'
+    form = {
+        "inputs": "{x: {}, code: {kind: vector, length: 2}}",
+        "outputs": "{y: {absent: [-999], read_as: {low: 0.5}, transform: 2*x}}",
+        "filter": "[{column: conc, above: 0.1}]",
+        "failed_when": "[{column: y, blank: true}, {column: conc, one_of: [0.6]}]",
+    }
+    plain = small_pool(tmp_path, table, **form)
+    european = table.replace('"[0.5, 1]"', "[0.5 1]").replace(",", ";").replace(".", ",")
+    pool = small_pool(tmp_path, european, **form, **COMMAS)
+    assert pool.values == (4.5, None, None, 1.0)
+    assert pool.x[0] == (1.5, 0.5, 1.0)
+    assert pool.digest == plain.digest
+    assert small_pool(tmp_path, european.replace("[0,5 1]", '"[0,5; 1]"'), **form, **COMMAS).digest == plain.digest
+
+
+def test_a_number_with_a_point_is_named_where_the_table_has_decimal_commas(tmp_path: Path) -> None:
+    said = refused(tmp_path, "x;y\n1;0.5\n2;3\n", **COMMAS)
+    assert "table.csv:2:3: y: a finite number is wanted here (got 0.5; did you mean 0,5?)" in said
+    compared = refused(tmp_path, CONCENTRATIONS, **COMMAS, filter="[{column: conc, above: 0.3}]")
+    assert (
+        "table.csv:5:3: conc: a number is wanted here, which filter compares (got 0.1; did you mean 0,1?)" in compared
+    )
+
+
+@pytest.mark.parametrize(("form", "key"), [('{decimal: ","}', "decimal"), ('{delimiter: "."}', "delimiter")])
+def test_what_stands_before_decimals_cannot_stand_between_cells(tmp_path: Path, form: str, key: str) -> None:
+    said = refused(tmp_path, "x,y\n1,2\n", table=form)
+    assert f"table.{key}: what stands between cells cannot stand before decimals too" in said
+
+
+@pytest.mark.parametrize(("between", "meant"), [(";", ";"), ("\t", "\\t")])
+def test_a_table_whose_cells_are_set_apart_by_something_else_is_told_by_what(
+    tmp_path: Path, between: str, meant: str
+) -> None:
+    table = f"x{between}y\n1{between}2\n2{between}3\n"
+    said = refused(tmp_path, table)
+    assert "table.csv:1:1: the names of its columns are not set apart by ','" in said
+    assert f'did you mean table: {{delimiter: "{meant}"}}?' in said
+    assert small_pool(tmp_path, table, table=f'{{delimiter: "{meant}"}}').x == ((1.0,), (2.0,))

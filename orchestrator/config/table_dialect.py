@@ -1,0 +1,45 @@
+"""How tables of people's own are written: what stands between cells, and what before the decimals of a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+DecimalMark = Literal[".", ","]
+
+
+def wrong_dialect(delimiter: str, decimal: DecimalMark) -> tuple[str, str, str] | None:
+    """The key of a table's settings that cannot be so, why, and what was perhaps meant; None where both can be."""
+    if delimiter in '\r\n"':
+        return "delimiter", "line ends and quotes cannot stand between cells", ""
+    if delimiter == decimal:
+        key, other = ("decimal", 'delimiter: ";"') if decimal == "," else ("delimiter", "")
+        return key, "what stands between cells cannot stand before decimals too", other
+    return None
+
+
+def meant_delimiter(names: Sequence[str]) -> str:
+    """The setting that was perhaps meant where the names of all columns came out as one; empty where they did not."""
+    if len(names) != 1:
+        return ""
+    most = max((";", "\t", ","), key=names[0].count)
+    written = "\\t" if most == "\t" else most
+    return f'delimiter: "{written}"' if most in names[0] else ""
+
+
+def with_point(cell: str, decimal: DecimalMark) -> str:
+    """A number with a point before its decimals; empty where a comma is to stand there and the cell has a point: 1.234
+    with a decimal comma is a thousand to some and one to others."""
+    if decimal == ".":
+        return cell
+    return "" if "." in cell else cell.replace(",", ".")
+
+
+def as_number(cell: str, decimal: DecimalMark = ".") -> float | None:
+    """The finite number that a cell holds, if it holds one. Python's ``1_5`` is none: no instrument means 15 by it."""
+    try:
+        value = math.nan if "_" in cell else float(with_point(cell, decimal))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
