@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigError
+from orchestrator.pool import load_pool, load_spec
 from orchestrator.pool.summary import heading
 from tests.orchestrator.pool.couplings import small_pool
 
@@ -134,3 +135,14 @@ def test_a_table_whose_cells_are_set_apart_by_something_else_is_told_by_what(
     assert "table.csv:1:1: the names of its columns are not set apart by ','" in said
     assert f'did you mean table: {{delimiter: "{meant}"}}?' in said
     assert small_pool(tmp_path, table, table=f'{{delimiter: "{meant}"}}').x == ((1.0,), (2.0,))
+
+
+def test_the_first_example_of_the_documentation_is_a_whole_pool_file(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "pools.md").read_text(encoding="utf-8")
+    before, example = text.split("```yaml\n", 1)
+    (tmp_path / "spec.yaml").write_text(example.split("```", 1)[0], encoding="utf-8")
+    first_line = before.rsplit("whose first line is `", 1)[1].split("`", 1)[0]
+    rows = "".join(f"XPhos,{20 + number},0.{number}\n" for number in range(8))
+    (tmp_path / "table.csv").write_text(f"{first_line}\n{rows}", encoding="utf-8")
+    pool = load_pool(tmp_path / "table.csv", load_spec(tmp_path / "spec.yaml"))
+    assert (len(pool), pool.initial) == (8, 5)
