@@ -86,8 +86,8 @@ def rows() -> tuple[Row, ...]:
     heater = Bound(watch + patience, "watch + patience")
     pump = Bound(period + watch + patience, "pump period + watch + patience")
     oven = Bound(
-        watch + patience + 2.0 * (2.0 * requests * request) + again,
-        "watch + patience + 2 devices x 2 tries x attempts x (time-out + quiet) + wait",
+        watch + patience + 2.0 * (2.0 * (requests + 1.0) * request) + again,
+        "watch + patience + 2 devices x 2 tries x (attempts + 1) x (time-out + quiet) + wait",
     )
     silent = Bound(
         period + watch + len(PUMPS) * 2.0 * ATTEMPTS * exchange + again,
@@ -174,7 +174,7 @@ def rows() -> tuple[Row, ...]:
         Row("broken wire of the pressure sensor", K.BROKEN_WIRE, "mixer_pressure", ("broken wire",), heater),
         Row("garbage on the pumps' line", K.GARBAGE, "pumps", ("outage",), garbled, 0.3, 28.0, survived=True),
         Row("garbage on the oven's bus", K.GARBAGE, "oven", ("outage",), oven, 0.3, 20.0, survived=True),
-        Row("late replies", K.LATE, "oven", ("outage",), oven, survived=True),
+        Row("late replies", K.LATE, "oven", ("outage",), oven, None, 20.0, survived=True),
         Row("silence on the pumps' line", K.SILENCE, "pumps", ("outage",), silent, None, 20.0, survived=True),
         Row("pumps' port lost", K.PORT_LOSS, "pumps", ("outage",), pump, None, 20.0, survived=True),
         Row("oven's port lost", K.PORT_LOSS, "oven", ("outage",), heater, None, 20.0, survived=True),
