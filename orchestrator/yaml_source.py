@@ -26,6 +26,14 @@ MAX_ANCHORS = 20
 MAX_EXPANDED = 20_000
 SHOWN = 60
 
+_SQLITE = b"SQLite format 3\0"
+_OF_JOURNALS = b"LUMI"
+"""What `orchestrator.journal.store` has SQLite write into the header of its files as the name of their application."""
+_DATABASES = {
+    True: "this is a run's journal, for lumiflow status, explain, report and replay; a text file (YAML) is wanted here",
+    False: "this is an SQLite file; a text file (YAML) is wanted here",
+}
+
 Scalar = str | int | float | bool | None
 Path_ = tuple[str | int, ...]
 
@@ -148,7 +156,7 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a configuration file. Raises ConfigError if it is missing, too large, or not UTF-8."""
+    """The text of a configuration file. Raises ConfigError if it is missing, too large, a database, or not UTF-8."""
     name = str(path)
     try:
         with path.open("rb") as stream:
@@ -158,6 +166,8 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError([Problem(name, 0, 0, "", "", f"cannot be read: {reason}")]) from None
+    if data.startswith(_SQLITE):
+        raise ConfigError([Problem(name, 0, 0, "", "", _DATABASES[data[68:72] == _OF_JOURNALS])])
     if len(data) > MAX_BYTES:
         raise ConfigError([_too_large(name)])
     try:

@@ -97,8 +97,9 @@ def _planned(config: CampaignConfig, strategy: str) -> CampaignConfig:
 
 
 def _refused(option: str, value: str, error: ValidationError) -> UsageRefused:
-    words = "; ".join(str(problem["msg"]) for problem in error.errors())
-    return UsageRefused(f'--{option} "{value}": {words}')
+    from orchestrator.config.messages import refusal
+
+    return UsageRefused(f'--{option} "{value}": {refusal(error, value)}')
 
 
 def header_of(

@@ -21,6 +21,11 @@ class Group:
     def first(self) -> Experiment:
         return self.experiments[0]
 
+    @property
+    def read(self) -> Experiment:
+        """The first that gave a reading. Raises StopIteration where none has."""
+        return next(member for member in self.experiments if member.accepted)
+
     def reached(self, config: CampaignConfig) -> bool:
         """True when every member is all that is wanted."""
         return all(goal.reached(config, member) for member in self.experiments)

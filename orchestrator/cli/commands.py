@@ -10,6 +10,7 @@ import typer
 
 from orchestrator.cli.daemon import DEFAULT_FILE, DaemonFile, NameOption, add_to, daemon_status
 from orchestrator.cli.safety import add_to as add_safety_to
+from orchestrator.cli.usage import Commands
 from orchestrator.console.outlet import print_json, tell
 from orchestrator.errors import (
     EXIT_FAULT,
@@ -23,6 +24,7 @@ from orchestrator.errors import (
 
 app = typer.Typer(
     name="lumiflow",
+    cls=Commands,
     help="Closed-loop flow chemistry: the reactor finds its own recipe. On twins, unless told to drive hardware.",
     no_args_is_help=True,
     add_completion=False,
@@ -280,7 +282,7 @@ def recover(journal: JournalFile, as_json: JsonFlag = False) -> None:
     except LumiflowError as error:
         _refuse(error, as_json)
     copy = None if saved.damaged_copy is None else str(saved.damaged_copy)
-    damage = None if saved.damage is None else str(saved.damage)
+    damage = None if saved.damage is None else saved.damage.found
     words = f"{journal}: sound, {saved.kept} records" if damage is None else f"{damage}\nkept {saved.kept}; see {copy}"
     _print({"kept": saved.kept, "damage": damage, "damaged_copy": copy} if as_json else words, as_json)
 

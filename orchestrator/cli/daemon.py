@@ -237,7 +237,20 @@ def daemon_status(daemon: Path, name: str, as_json: bool) -> None:
     if as_json:
         _print_json(state)
     else:
-        typer.echo(words_of(state))
+        typer.echo(words_of(_staged(state)))
+
+
+def _staged(state: dict[str, Any]) -> dict[str, Any]:
+    """The daemon's state with a word for where each present experiment is.
+
+    The daemon tells the kind of the last event that it has seen of it; after a restart it has seen none yet.
+    """
+    rigs = {}
+    for name, rig in state["rigs"].items():
+        present = rig["experiment"]
+        broken_off = present is not None and not present["stage"]
+        rigs[name] = {**rig, "experiment": {**present, "stage": "interrupted"}} if broken_off else rig
+    return {**state, "rigs": rigs}
 
 
 def _command(

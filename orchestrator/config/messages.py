@@ -54,6 +54,24 @@ def of_another_kind(document: Document, wanted: str) -> Problem | None:
     return document.problem(("kind",), f"this is a {declared.value} file, and a {wanted} file is wanted here")
 
 
+def refusal(error: ValidationError, text: str) -> str:
+    """What pydantic found wrong with a text that stands in no file: in words, with what is allowed and likely meant."""
+    words = []
+    for detail in error.errors(include_url=False):
+        context = detail.get("ctx", {})
+        if detail["type"] == "literal_error":
+            choices = re.findall(r"'([^']*)'", context["expected"])
+            said, allowed, near = "not one of the choices", ", ".join(choices), closest(text, choices)
+        elif detail["type"] == "quantity":
+            said, allowed, near = context["message"], context["allowed"], context["suggestion"]
+        else:
+            said, allowed, near = detail["msg"], "", ""
+        hints = [f"allowed: {allowed}"] if allowed else []
+        hints += [f"did you mean {near}?"] if near else []
+        words.append(f"{said} ({'; '.join(hints)})" if hints else said)
+    return "; ".join(words)
+
+
 def problems_of(error: ValidationError, document: Document, schema: JsonSchema) -> list[Problem]:
     """Every complaint of pydantic as a problem of the file, in the order of the file.
 

@@ -14,6 +14,9 @@ from orchestrator.errors import JournalError
 from orchestrator.history.run_state import Blank, Data, Experiment, Recommendation, RunState, Volumes, added
 from orchestrator.journal.store import Event
 
+Best = Callable[[int], Experiment | None]
+"""The best experiment for one of a run's targets, from 1."""
+
 
 def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
     """The state after these events, from the beginning or from an earlier state.
@@ -34,12 +37,13 @@ def advance(state: RunState, event: Event) -> RunState:
     return replace(state, last_seq=event.seq, last_s=event.t_s)
 
 
-def summary(state: RunState) -> dict[str, Any]:
+def summary(state: RunState, best: Best | None = None) -> dict[str, Any]:
     """The run in one flat object, for `--json`.
 
     Keys: stop_reason, experiments (told), recipe ({name: {"value", "unit"}} in the file's own inputs), peak_ev,
     error_mev (peak minus target), fwhm_mev, yield, reactor_s, reagent_ul (by stock, debits included). The recipe is the
-    recommended one; without a recommendation, that of the best experiment. What is not known is None.
+    recommended one; without a recommendation, that of the best experiment: ``best`` says which one that is for a target
+    (from 1), and without it that is the nearest. What is not known is None.
 
     A campaign with a target spectrum adds displacement_mev, how far the recipe's light is displaced on average, and
     overlap, the share that both have in common.
@@ -47,18 +51,19 @@ def summary(state: RunState) -> dict[str, Any]:
     With several targets those are of the one that the run is at or ended with, and `targets` holds one object for each:
     target_ev, tolerance_ev, outcome (None while it is not done with), experiments, and recipe to yield as above.
     """
-    several = {"targets": [_of_target(state, index + 1) for index in range(len(state.targets))]}
+    best = state.best_for if best is None else best
+    several = {"targets": [_of_target(state, index + 1, best) for index in range(len(state.targets))]}
     return {
         "stop_reason": state.stop_reason,
         "experiments": len(state.told),
-        **_found(state, state.target),
+        **_found(state, state.target, best),
         "reactor_s": state.reactor_s,
         "reagent_ul": state.by_stock(state.spent_ul),
         **(several if len(state.targets) > 1 else {}),
     }
 
 
-def _of_target(state: RunState, target: int) -> dict[str, Any]:
+def _of_target(state: RunState, target: int, best_for: Best) -> dict[str, Any]:
     wanted = state.targets[target - 1]
     outcome = next((str(done["reason"]) for done in state.targets_done if done["target"] == target), None)
     return {
@@ -66,15 +71,15 @@ def _of_target(state: RunState, target: int) -> dict[str, Any]:
         "tolerance_ev": wanted["tolerance_ev"],
         "outcome": outcome,
         "experiments": sum(experiment.target == target for experiment in state.told),
-        **_found(state, target),
+        **_found(state, target, best_for),
     }
 
 
-def _found(state: RunState, target: int) -> dict[str, Any]:
+def _found(state: RunState, target: int, best_for: Best) -> dict[str, Any]:
     """The recipe for a target, and what it gives."""
     peak = fwhm = quantum_yield = error = None
     recipe: Mapping[str, float] = {}
-    advice, best = state.recommended(target), state.best_for(target)
+    advice, best = state.recommended(target), best_for(target)
     if advice is not None:
         recipe, error = advice.recipe, advice.error_ev
         peak, fwhm, quantum_yield = (_known(advice, name) for name in ("peak_ev", "fwhm_ev", "quantum_yield"))

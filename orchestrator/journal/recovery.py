@@ -118,7 +118,8 @@ def _examine(path: Path) -> tuple[int, JournalDamaged | None, Found | None]:
         found = look_through(path) if path.is_file() else None
         if found is None:
             raise
-        return 0, JournalDamaged(path, found.kept + 1, f"cannot be opened ({error})", outside=True), found
+        reason = in_words(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
+        return 0, JournalDamaged(path, found.kept + 1, f"cannot be opened ({reason})", outside=True), found
 
 
 def _rescue(path: Path, draft: Path) -> tuple[int, str, str]:

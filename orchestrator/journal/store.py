@@ -65,6 +65,8 @@ class JournalDamaged(JournalError):  # noqa: N818 - a state of the file
         else:
             sound = f"record {seq} {what}; the {max(seq - 1, 0)} records before it are sound"
         super().__init__(f"{path}: {sound}; 'lumiflow recover' keeps what is sound")
+        self.found = f"{path}: {sound}"
+        """What is damaged, without the advice for whoever has not recovered it yet."""
         self.path = path
         self.seq = seq
         self.what = what
@@ -202,6 +204,8 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     try:
         connection = _open(f"{path.resolve().as_uri()}?{mode}")
     except UNREADABLE as error:
+        if _is_of_others(path, error):
+            raise JournalError(f"{path}: is an SQLite file, and not a journal of Lumiflow: {error}") from error
         hint = "; 'lumiflow recover' keeps what is sound" if _holds_records(path, error) else ""
         raise JournalError(f"{path}: is not a journal that can be opened: {error}{hint}") from error
     version = file_version(connection)
@@ -214,6 +218,13 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
             f"{SCHEMA_VERSION}): open it with that one"
         )
     raise JournalError(f"{path}: is not a journal of any known format ({version})")
+
+
+def _is_of_others(path: Path, error: Exception) -> bool:
+    """Whether SQLite finds no journal's tables in a file whose header speaks of none either: it is no torn one."""
+    with path.open("rb") as file:
+        marked = file.read(72)[68:] == APPLICATION_ID.to_bytes(4, "big")
+    return isinstance(error, sqlite3.OperationalError) and "no such table" in str(error) and not marked
 
 
 def _holds_records(path: Path, error: Exception) -> bool:

@@ -11,6 +11,7 @@ from orchestrator.campaign.archives import gather, learns_from_archives, left_ou
 from orchestrator.campaign.goal import sentence
 from orchestrator.campaign.targets import targets_of
 from orchestrator.config import UNITS, Input, LoadedCampaign, load_campaign, load_rig
+from orchestrator.config.messages import KINDS, closest
 from orchestrator.errors import ConfigError
 from orchestrator.preflight.findings import PreflightReport, preflight
 from orchestrator.preflight.reagent_budget import in_words as reagent_words
@@ -71,6 +72,13 @@ def validate_file(path: Path) -> Checked:
     if kind is not None and kind.value == "daemon":
         message = "this is a daemon's file, which lumiflow doctor looks at"
         raise ConfigError([document.problem(("kind",), message, allowed="campaign, rig, pool")])
+    if kind is not None and kind.value not in KINDS:
+        allowed = [each for each in KINDS if each != "daemon"]
+        near = closest(kind.text, KINDS)
+        problem = document.problem(
+            ("kind",), "no such kind of file", allowed=", ".join(allowed), suggestion=near if near in allowed else ""
+        )
+        raise ConfigError([problem])
     if kind is not None and kind.value == "rig":
         load_rig(path)
         return Checked(path, "rig", None)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.recipes.dimensions import NUMBER, Dimension, coherent, spellings
+from orchestrator.recipes.dimensions import DIFFERENCE, NUMBER, TEMPERATURE, Dimension, coherent, spellings
 from orchestrator.units import respellings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SLACK = 1e-9
 """Relative width by which an inequality is met when both sides are equal but for rounding."""
+KELVIN_AT_0_C = 273.15
 MOST = 1e300
 """The largest number that may be written."""
 ALLOWED = "numbers with units, names, + - * / ** ( ), abs, sqrt, log, log10, exp, and <= or >= between two sides"
@@ -232,12 +233,16 @@ class _Parser:
             for side, other in ((left, right), (right, left))
         ):
             return
-        suggestion = ""
+        suggestion = allowed = ""
         for side, other in ((left, right), (right, left)):
+            if side.dimension == DIFFERENCE and side.constant is not None and other.dimension == TEMPERATURE:
+                # K may mean a point above absolute zero or a difference from another one: its writer must say which.
+                suggestion = f"{side.constant - KELVIN_AT_0_C:.10g} degC"
+                allowed = "a temperature in degC, or a difference held against K as in temperature - 20 degC <= 5 K"
             if side.dimension == NUMBER and side.constant is not None and other.dimension.unit:
                 suggestion = f"{side.constant:g} {other.dimension.unit}"
         message = f"{left.dimension.words} cannot be held against {right.dimension.words}"
-        raise InequalityError(message, self._at(node), suggestion=suggestion)
+        raise InequalityError(message, self._at(node), allowed=allowed, suggestion=suggestion)
 
     def _side(self, node: ast.expr) -> Side:
         if isinstance(node, ast.Constant):

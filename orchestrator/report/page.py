@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from orchestrator.campaign.standing import best_for, recorded_config
 from orchestrator.campaign.targets import OUTCOME_WORDS, all_tried
 from orchestrator.history.fold import summary
 from orchestrator.history.run_state import Experiment, RunState
@@ -35,7 +36,8 @@ VERDICTS: Mapping[str | None, tuple[str, str]] = {
 def render(material: Material, explained: Mapping[str, Any] | None = None) -> str:
     """The whole page as HTML text. `explained`: see `orchestrator.report.explaining`; None leaves its section out."""
     state = material.state
-    result = summary(state)
+    best = partial(best_for, recorded_config(state), state)
+    result = summary(state, best)
     tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))
     if all_tried(state):
         verdict = "Every target reached and reproduced" if tone == "good" else "Not every target was reached"
@@ -55,7 +57,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         advice=state.recommendation,
         measured=_measured(state),
         recipe=_recipe(state, result["recipe"]),
-        best=state.best,
+        best=best(state.target),
         judged=judged,
         absorption=state.header.get("spectra") == "absorption",
         tradeoffs=tradeoffs.front(state),

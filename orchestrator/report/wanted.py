@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from orchestrator.campaign import goal
-from orchestrator.errors import LumiflowError
+from orchestrator.campaign.standing import best_group
 from orchestrator.history.run_state import Experiment, RunState
 from orchestrator.report.colour import emission_colour
 from orchestrator.report.figures import WIDTH, counted, described
@@ -46,15 +46,12 @@ class Judged:
 
 def judged(material: Material) -> Judged | None:
     """The view of the present target's objective; None where the peak, or nothing that is understood, is wanted."""
-    from orchestrator.campaign.header import loaded_from
+    from orchestrator.campaign.standing import recorded_config
     from orchestrator.campaign.targets import aimed, present
 
     state = material.state
-    if not state.header.get("wanted"):
-        return None
-    try:
-        campaign = loaded_from(state.header).config
-    except (LumiflowError, KeyError, TypeError, ValueError):
+    campaign = recorded_config(state) if state.header.get("wanted") else None
+    if campaign is None:
         return None
     config = present(campaign, state)
     chosen, of = _chosen(config, state)
@@ -78,7 +75,8 @@ def _chosen(config: CampaignConfig, state: RunState) -> tuple[Sequence[Experimen
         return same, "the recommended recipe" + (f", mean of {len(same)} experiments" if len(same) > 1 else "")
     if not seen:
         return (), ""
-    best = min(seen, key=lambda e: (goal.best_loss(config, [e]), e.n))
+    group = best_group(config, state.experiments)
+    best = seen[0] if group is None else group.read
     return [best], f"experiment {best.n}"
 
 

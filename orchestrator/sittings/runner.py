@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.campaign.archives import left_out
 from orchestrator.campaign.header import Overrides, loaded_from
+from orchestrator.campaign.standing import best_for, recorded_config
 from orchestrator.clock.paced_time import check_pace
 from orchestrator.clock.virtual_time import run_real, run_virtual
 from orchestrator.config import LoadedCampaign, load_campaign
@@ -67,6 +68,7 @@ class RunResult:
     report: Path | None
     wall_s: float
     detail: str
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -78,11 +80,12 @@ class RunResult:
     def as_dict(self) -> dict[str, Any]:
         """The last line of ``lumiflow run --json``."""
         return {
-            **summary(self.state),
+            **summary(self.state, partial(best_for, recorded_config(self.state), self.state)),
             "wall_s": round(self.wall_s, 3),
             "safe": self.state.safe,
             "journal": str(self.journal),
             "report": None if self.report is None else str(self.report),
+            "notes": list(self.notes),
         }
 
 
@@ -104,7 +107,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     if checked.problems:
         raise PreflightError(checked.problems)
     for warning in checked.warnings:
-        show.say(f"note: {warning.summary()}")
+        show.note(warning.summary())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,10 +115,12 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     try:
         state, wall_s = _sit(options, loaded, path, show, resume=resume, exactly=_in_one_sitting(earlier))
     except RecordDiffers as difference:
-        show.say(f"the twins do not repeat this record ({difference}); treating the interrupted experiment as in doubt")
+        show.note(
+            f"the twins do not repeat this record ({difference}); treating the interrupted experiment as in doubt"
+        )
         state, wall_s = _sit(options, loaded, path, show, resume=True, exactly=False)
     report = _write_report(path, show) if options.report else None
-    return RunResult(state, path, report, wall_s, state.stop_detail or "")
+    return RunResult(state, path, report, wall_s, state.stop_detail or "", show.notes)
 
 
 def _write_report(journal: Path, show: Show) -> Path | None:
@@ -159,7 +164,7 @@ def _begins(loaded: LoadedCampaign, show: Show, event: Event) -> None:
     """Hear of an event of a run that began now, and first of all of what its planner is not told of."""
     if event.kind == "run_started":
         for note in left_out(loaded, event.data.get("archives", ())):
-            show.say(f"note: {note.summary()}")
+            show.note(note.summary())
     show.event(event)
 
 
@@ -183,7 +188,7 @@ def _choose_journal(
     options: RunOptions, loaded: LoadedCampaign, ask: Callable[[str], bool] | None
 ) -> tuple[Path, RunState | None]:
     """The journal to write, and how the run stands that it is to go on with; None for a run that begins anew."""
-    name = stem_of(loaded.config.name)
+    name, existing = stem_of(loaded.config.name), list[Path]()
     if options.journal is not None:
         path = options.journal
         if not path.exists():
@@ -209,8 +214,9 @@ def _choose_journal(
     if options.resume:
         if earlier is None:
             raise UsageRefused(f"{candidate} is being written by another process")
-        if earlier.ended and earlier.stop_reason not in ("operator", "fault"):
-            raise UsageRefused(f"there is nothing to resume: {candidate} has reached its end")
+        if not _can_go_on(earlier):
+            words = f"there is nothing to resume: {candidate} has reached its end"
+            raise UsageRefused(words + _resumable_words(existing[:-1], hardware=options.hardware))
         return candidate, earlier
     if earlier is not None and not earlier.ended:
         question = f"{candidate} was interrupted. Go on with it?"
@@ -222,6 +228,27 @@ def _choose_journal(
     if options.journal is not None:
         raise UsageRefused(f"{candidate} exists, and a journal is never overwritten: name another file")
     return path, None
+
+
+def _can_go_on(state: RunState) -> bool:
+    """Whether a run was interrupted, or ended by somebody or something that had nothing to do with its target."""
+    return not state.ended or state.stop_reason in ("operator", "fault")
+
+
+def _resumable_words(journals: Sequence[Path], *, hardware: bool) -> str:
+    """Which of these earlier runs can be resumed, the newest that can; empty where none can."""
+    for path in reversed(journals):
+        try:
+            with Journal.open(path, readonly=True) as journal:
+                state = fold(journal.events())
+        except LumiflowError:  # whoever asks for this one by its name is told what is wrong with it
+            continue
+        here = bool(state.header) and (state.header["mode"] == "hardware") == hardware
+        if here and _can_go_on(state) and (state.ended or _state_of(path) is not None):
+            by = "its operator" if state.stop_reason == "operator" else "a fault"
+            how = f"was ended by {by}" if state.ended else "was interrupted"
+            return f"; {path} {how}: go on with that one by --resume --journal {path}"
+    return ""
 
 
 def stem_of(name: str) -> str:
@@ -260,5 +287,5 @@ def _as_recorded(path: Path, options: RunOptions, loaded: LoadedCampaign, show: 
         raise UsageRefused(f"{whose}: give the campaign file that it was begun with, or another journal")
     read = [(each.campaign_text, each.rig_text, each.config.objective.shape) for each in (recorded, loaded)]
     if read[0] != read[1]:
-        show.say("the files have changed since; the run goes on with what they said when it began")
+        show.note("the files have changed since; the run goes on with what they said when it began")
     return recorded

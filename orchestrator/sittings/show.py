@@ -62,6 +62,17 @@ class Show:
         self._levels: dict[str, list[str]] = {}
         self._recipes: dict[int, tuple[str, Mapping[str, float]]] = {}
         self._catching_up = 0
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Every note so far, each once: the line of JSON has them too."""
+        return tuple(dict.fromkeys(self._notes))
+
+    def note(self, words: str) -> None:
+        """What a person should know of this run, beside its experiments."""
+        self._notes.append(words)
+        self.say(f"note: {words}")
 
     def say(self, words: str) -> None:
         """A remark outside the stream of experiments."""
@@ -110,7 +121,7 @@ class Show:
             if self._status is not None:
                 self._status.stop()
             if "unrecommended" in data:
-                self.say(f"no recipe is recommended: {data['unrecommended']}")
+                self.note(f"no recipe is recommended: {data['unrecommended']}")
 
     def goes_on(self, state: RunState) -> None:
         """Hear of a run that goes on: what its earlier events have said, and that they are not shown again."""

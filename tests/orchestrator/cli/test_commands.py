@@ -29,7 +29,10 @@ KEYS = {
     "reactor_s",
     "wall_s",
     "reagent_ul",
+    "safe",
     "journal",
+    "report",
+    "notes",
 }
 
 

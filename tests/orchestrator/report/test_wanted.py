@@ -56,6 +56,13 @@ def test_a_bound_of_an_order_counts_for_experiments_of_earlier_targets_too() -> 
     assert OUTCOME.findall(page) == ["measured"]
 
 
+def test_without_a_recommendation_the_parts_are_of_the_best_and_not_of_the_nearest() -> None:
+    nearest = read(1, 150.0, 0.2, error_mev=0.1)
+    found = judged(material(small(25, **{WEIGHTS: BOUNDED}), nearest, read(2, 90.0, 0.8)))
+    assert found is not None
+    assert found.of == "experiment 2"
+
+
 def test_the_desirability_of_each_experiment_is_drawn_by_its_own_target() -> None:
     figure = seen(DESIRABLE).figure
     assert figure is not None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -101,6 +102,54 @@ def test_a_journal_of_another_campaign_is_not_taken_up(campaign: Path) -> None:
     campaign.write_text(campaign.read_text().replace("name: quickstart", "name: another"))
     with pytest.raises(UsageRefused, match="holds a run of 'quickstart', and not of 'another'"):
         run(campaign, Watcher(), resume=True)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_resumed_run_notes_that_the_files_have_changed_since_it_began(
+    campaign: Path, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    run(campaign, Watcher("dosing", 2, interrupt))
+    campaign.write_text(f"{campaign.read_text()}# a comment of today\n")
+    capsys.readouterr()
+    show = Show(as_json=as_json)
+    result = run(campaign, show, resume=True)
+    show.finished(result)
+    out = capsys.readouterr().out
+    changed = "the files have changed since; the run goes on with what they said when it began"
+    assert result.notes[0] == changed
+    if as_json:
+        (line,) = out.splitlines()
+        assert json.loads(line)["notes"] == list(result.notes)
+    else:
+        assert f"note: {changed}" in " ".join(out.split())
+
+
+def test_the_notes_of_validation_are_in_the_line_of_json_too(campaign: Path) -> None:
+    text = campaign.read_text()
+    campaign.write_text(f"{text}constraints:\n  - residence_time <= 9 h\n")
+    needless, unreachable = run(campaign, Watcher()).as_dict()["notes"]
+    assert "2.5% of the space cannot be set" in unreachable
+    assert "residence_time <= 9 h" in needless
+
+
+def test_what_can_be_resumed_behind_a_finished_run_is_named(campaign: Path) -> None:
+    runs = campaign.parent / "runs"
+
+    def sitting(watcher: Show, *, resume: bool | None = None) -> RunResult:
+        return run_campaign(RunOptions(campaign, runs=runs, report=False, resume=resume), watcher, ask=None)
+
+    sitting(Watcher("dosing", 2, interrupt))
+    sitting(Watcher())
+    first, second = (runs / f"quickstart-000{number}.sqlite" for number in (1, 2))
+    with pytest.raises(UsageRefused) as refused:
+        sitting(Watcher(), resume=True)
+    ended = f"there is nothing to resume: {second} has reached its end"
+    advice = f"; {first} was ended by its operator: go on with that one by --resume --journal {first}"
+    assert str(refused.value) == ended + advice
+    run_campaign(RunOptions(campaign, journal=first, resume=True, report=False), Watcher(), ask=None)
+    with pytest.raises(UsageRefused) as refused:
+        sitting(Watcher(), resume=True)
+    assert str(refused.value) == ended
 
 
 def test_a_resumed_run_shows_its_readings_against_its_target_and_with_their_recipes(
