@@ -50,9 +50,10 @@ class ModbusBus:
 
     An RTU answer does not say what it answers, so after one late answer a client stays off by one, with valid
     checksums. Therefore: one exchange at a time; a request in flight is never cancelled, even when its caller is; and
-    after a time-out the line must have been quiet for ``quiet_s`` before the next request. An RTU request that was sent
-    again has another answer coming, if the first was late and not lost: after that the line must be quiet for as long
-    as one that came may have been late. ``open`` and ``close`` count their callers.
+    after a time-out the line must have been quiet for ``quiet_s`` before the next request. An RTU request that was
+    answered when it was sent again has another answer coming, if the first was late and not lost: after that, and
+    wherever an answer came too late, the line must be quiet for as long as one may be late. ``open`` and ``close``
+    count their callers.
 
     Args:
         link: where the line is.
@@ -83,6 +84,7 @@ class ModbusBus:
         self._lock = asyncio.Lock()
         self._users = 0
         self._silence_s = 0.0
+        self._slow = False
         self._last_byte_s = 0.0
 
     @property
@@ -193,12 +195,12 @@ class ModbusBus:
             for attempt in range(self._attempts):
                 await self._settle()
                 client = await self._ensure_connected(device)
-                self._silence_s = self._silence_after(attempt, answered=False)
+                self._silence_s = self._long_s if self._slow else self._quiet_s
                 try:
                     response = await request(client)
                     if not response.isError():
                         registers = check(response)
-                        self._silence_s = self._silence_after(attempt)
+                        self._answered(attempt)
                         return registers
                 except ConnectionException as error:
                     raise PortError(f"{error}", device=device, port=self.name, asked=asked) from error
@@ -215,7 +217,7 @@ class ModbusBus:
                 except ProtocolError as error:
                     failure = error
                     continue
-                self._silence_s = self._silence_after(attempt)
+                self._answered(attempt)
                 code = int(response.exception_code)
                 raise RefusedError(
                     _EXCEPTIONS.get(code, f"exception {code}"),
@@ -227,22 +229,26 @@ class ModbusBus:
             assert failure is not None
             raise failure
 
-    def _silence_after(self, attempt: int, *, answered: bool = True) -> float:
-        """The silence required after a request that was sent ``attempt`` times before; on a socket every answer bears
-        its request's number."""
-        if attempt == 0 or isinstance(self._link, TcpLink):
-            return 0.0 if answered else self._quiet_s
-        return self._timeout_s + 2.0 * self._quiet_s
+    @property
+    def _long_s(self) -> float:
+        """The silence after which no late answer is expected any more; on a socket each bears its request's number."""
+        return self._quiet_s if isinstance(self._link, TcpLink) else self._timeout_s + 2.0 * self._quiet_s
+
+    def _answered(self, attempt: int) -> None:
+        """An answer came to the request that was sent ``attempt`` times before."""
+        self._slow = self._slow and attempt > 0
+        self._silence_s = self._long_s if attempt > 0 and not isinstance(self._link, TcpLink) else 0.0
 
     async def _settle(self) -> None:
         """After a bad exchange, wait until nothing has come for as long as that one requires."""
         if self._silence_s <= 0.0:
             return
         loop = asyncio.get_running_loop()
-        self._last_byte_s = loop.time()
+        began_s = self._last_byte_s = loop.time()
         left_s = self._silence_s
         while left_s > 1e-9:
             await asyncio.sleep(left_s)
+            self._slow = self._slow or self._last_byte_s > began_s
             left_s = self._last_byte_s + self._silence_s - loop.time()
         self._silence_s = 0.0
 

@@ -198,9 +198,11 @@ class RecoveringHeater(Recovering[Heater, HeaterReading]):
         self._note(reading)
         if self._off:
             await self._driver.heater_off()
-        elif self._held is not None and not reading.heater_fail:
+        elif self._held is not None:
             asked_c, held_c = self._held
-            if abs(reading.set_point_c - held_c) > SET_POINT_TOLERANCE_C:
+            await self._driver.refresh()  # some only see by it that they no longer control
+            reading = self._note(await self._driver.read())
+            if not reading.heater_fail and abs(reading.set_point_c - held_c) > SET_POINT_TOLERANCE_C:
                 await self._driver.set_temperature(asked_c)
 
 

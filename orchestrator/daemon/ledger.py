@@ -18,7 +18,7 @@ Volumes = Mapping[str, float]
 @dataclass(frozen=True)
 class Job:
     """One campaign that was submitted. `job`: its name, which is also its run's. `archives`: those that came with it.
-    `stocks`: what it wants in each syringe, by pump; empty where its submission did not say.
+    `stocks`: those that it names for syringes, by pump; None where its submission did not say.
 
     Once it is over, `text` is "" and `archives` are gone.
     """
@@ -31,7 +31,7 @@ class Job:
     by: str
     submitted_utc: str
     archives: tuple[Data, ...] = ()
-    stocks: Mapping[str, str] = field(default_factory=dict)
+    stocks: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _submit(ledger: Ledger, data: Data, utc: str) -> Ledger:
         by=data["actor"]["name"],
         submitted_utc=utc,
         archives=tuple(data.get("archives", ())),
-        stocks=dict(data.get("stocks", {})),
+        stocks=data.get("stocks"),
     )
     return replace(ledger, queue=(*ledger.queue, job), jobs={**ledger.jobs, job.job: job})
 

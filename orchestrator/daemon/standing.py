@@ -126,10 +126,15 @@ class Standing:
         """The stock in a pump's syringe."""
         return self.ledger.stocks.get(pump) or self.place.rig.pump(pump).stock
 
-    def wanted(self, stocks: Mapping[str, str]) -> dict[str, str]:
-        """Those syringes that hold another stock than is wanted there, with what is."""
-        pumps = self.place.rig.pumps
-        return {pump: stock for pump, stock in stocks.items() if pump in pumps and stock != self.holds(pump)}
+    def wanted(self, stocks: Mapping[str, str] | None) -> dict[str, str]:
+        """Those syringes that hold another stock than is wanted there, with what is: by a campaign that names
+        ``stocks``, and elsewhere wants what the rig file says. None: it did not say."""
+        if stocks is None:
+            return {}
+        wanted = {pump: stocks.get(pump, entry.stock) for pump, entry in self.place.rig.pumps.items()}
+        # One that wants what the rig no longer has is not held up here: it is refused when its turn comes.
+        known = self.place.rig.stocks
+        return {pump: stock for pump, stock in wanted.items() if stock in known and stock != self.holds(pump)}
 
     def changed(self) -> None:
         """Tell whoever listens how the rig stands."""

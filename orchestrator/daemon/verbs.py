@@ -30,7 +30,6 @@ from orchestrator.daemon.station import Station
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import LumiflowError, PreflightError
 from orchestrator.preflight.findings import preflight
-from orchestrator.recipes.plumbing import stock_in
 
 
 async def carry_out(station: Station, actor: Actor, command: Command) -> Outcome:
@@ -80,8 +79,8 @@ def _decide(rig: Station, actor: Actor, command: Command, before: str | None) ->
 
 @dataclass(frozen=True)
 class _Checked:
-    """A submission that can run: the campaign's own name, what it wants in each syringe, and what of its archives is
-    left out, in words."""
+    """A submission that can run: the campaign's own name, the stocks that it names for syringes, and what of its
+    archives is left out, in words."""
 
     name: str
     stocks: Mapping[str, str]
@@ -98,8 +97,7 @@ def _checked(rig: Station, command: Submit) -> _Checked:
         raise PreflightError(problems)
     found = taken_along(loaded, [archive.model_dump() for archive in command.archives])
     notes = "; ".join(f"{note.path}: {note.message}" for note in left_out(loaded, found))
-    stocks = {pump: stock_in(loaded.config, loaded.rig, pump) for pump in loaded.rig.pumps}
-    return _Checked(loaded.config.name, stocks, notes)
+    return _Checked(loaded.config.name, dict(loaded.config.syringes), notes)
 
 
 def _submit(rig: Station, command: Submit, checked: _Checked) -> Verdict:
@@ -224,14 +222,14 @@ def _give_up(rig: Station, actor: Actor) -> Verdict:
 def _cancel(rig: Station, command: Cancel) -> Verdict:
     if rig.ledger.queued(command.job) is None:
         return _not_queued(rig, command.job)
-    return Verdict(True, f"{command.job} is out of the queue", command.job)
+    return Verdict(True, f"{command.job} is out of the queue", command.job, then=rig.advance)
 
 
 def _move(rig: Station, command: Move) -> Verdict:
     if rig.ledger.queued(command.job) is None:
         return _not_queued(rig, command.job)
     place = min(command.place, len(rig.ledger.queue))
-    return Verdict(True, f"{command.job} is number {place} now", command.job)
+    return Verdict(True, f"{command.job} is number {place} now", command.job, then=rig.advance)
 
 
 def _clear(rig: Station) -> Verdict:
@@ -257,7 +255,11 @@ def _refill(rig: Station, command: Refill) -> Verdict:
     stocks = rig.place.rig.stocks
     if command.stock is not None and command.stock not in stocks:
         return Verdict(False, f"{command.rig} has no stock {command.stock}: it has {', '.join(stocks)}")
-    words = f"the syringe of {command.pump} holds {volume_ul:g} µL of {command.stock or rig.holds(command.pump)}"
+    stock = command.stock or rig.holds(command.pump)
+    if stock not in stocks:
+        said = f"{command.pump} held {stock}, which {command.rig} has no more: say what it holds now"
+        return Verdict(False, f"{said} (stock, one of {', '.join(stocks)})")
+    words = f"the syringe of {command.pump} holds {volume_ul:g} µL of {stock}"
     return Verdict(True, words, more={"missing_ul": full_ul - volume_ul}, then=rig.advance)
 
 

@@ -207,13 +207,14 @@ class RigPump(Traced[PumpDriver]):
 class RigHeater(Traced[HeaterDriver]):
     """The reactor's temperature controller behind its limits.
 
-    ``off_since_s``: when it was last switched off, by the loop's clock; None while it is, or may be, wanted warm.
+    ``off_since_s``: since when it is wanted off, by the loop's clock; None while it is, or may be, wanted warm.
     """
 
     def __init__(self, name: str, driver: HeaterDriver | None, tracer: Tracer, range_c: tuple[float, float]) -> None:
         super().__init__(name, driver, tracer)
         self.range_c = range_c
         self.off_since_s: float | None = None
+        self._orders = 0
 
     async def set_temperature(self, temperature_c: float) -> float:
         """Be heading for this temperature; returns the set-point read back. Raises LimitRefused outside the limits."""
@@ -221,6 +222,7 @@ class RigHeater(Traced[HeaterDriver]):
         if not (math.isfinite(temperature_c) and low <= temperature_c <= high):
             raise LimitRefused(self.name, "temperature", temperature_c, low, high, "°C")
 
+        self._orders += 1
         self.off_since_s = None
         actual = await self._call(
             "set_temperature", lambda driver: driver.set_temperature(temperature_c), temperature_c=temperature_c
@@ -250,8 +252,13 @@ class RigHeater(Traced[HeaterDriver]):
 
     async def heater_off(self) -> None:
         """Be off: no output whatever the set-point was."""
-        await self._call("heater_off", lambda driver: driver.heater_off())
-        self.off_since_s = asyncio.get_running_loop().time()
+        self._orders += 1
+        mine = self._orders
+        try:
+            await self._call("heater_off", lambda driver: driver.heater_off())
+        finally:  # one that fails stays wanted
+            if self._orders == mine:
+                self.off_since_s = asyncio.get_running_loop().time()
 
 
 class RigSpectrometer(Traced[SpectrometerDriver]):

@@ -179,7 +179,8 @@ class _Stuck:
         self._moved_s: float | None = None
 
     def note(self, t_s: float, reading: HeaterReading) -> Symptom | None:
-        if self._same is None or reading.temperature_c != self._same[0]:
+        unheard = self._same is None or math.isnan(self._same[1])  # it does not tell its output, or did not until now
+        if self._same is None or unheard or reading.temperature_c != self._same[0]:
             self._same, self._moved_s = (reading.temperature_c, reading.output_fraction), None
             return None
         if self._moved_s is None and abs(reading.output_fraction - self._same[1]) >= STUCK_OUTPUT:

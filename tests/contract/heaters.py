@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from drivers import (
+    EurothermController,
     IkaHotplate,
     JulaboCirculator,
     Line,
@@ -19,6 +20,7 @@ from drivers import (
 )
 from drivers.heater_base import LastingHeater
 from simulators.links import Emit, Loop, MemoryTransport, StreamTwin, memory_modbus_connect
+from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, ModbusUnit, RtuPort, TcpPort
 from simulators.wire_nanodac import NanodacTwin
 from simulators.wire_novus import NovusTwin
@@ -28,6 +30,7 @@ from simulators.wire_watlow import WatlowTwin
 from tests.contract.plants import LaggingHeater
 
 Wire = Callable[[StreamTwin], StreamTwin]
+AnyHeater = LastingHeater | EurothermController
 
 
 class Tap:
@@ -55,7 +58,7 @@ class ModbusMake:
     """A controller on Modbus; ``driver`` takes the bus, ``twin`` the plant."""
 
     name: str
-    driver: Callable[..., LastingHeater]
+    driver: Callable[..., AnyHeater]
     twin: Callable[..., ModbusUnit]
     tcp: bool = False
 
@@ -63,12 +66,12 @@ class ModbusMake:
         line = ModbusLine({1: self.twin(plant)})
         return TcpPort(line) if self.tcp else RtuPort(line)
 
-    def over(self, bus: ModbusBus, **settings: object) -> LastingHeater:
+    def over(self, bus: ModbusBus, **settings: object) -> AnyHeater:
         return self.driver(bus, name=self.name, **settings)
 
     def in_memory(
         self, plant: LaggingHeater, wire: Wire = lambda twin: twin, attempts: int = 2, **settings: object
-    ) -> LastingHeater:
+    ) -> AnyHeater:
         connect = memory_modbus_connect(wire(self.port(plant)), baud_rate=None if self.tcp else 9600)
         link = TcpLink("memory") if self.tcp else RtuLink("memory")
         return self.over(ModbusBus(link, attempts=attempts, connect=connect), **settings)
@@ -98,6 +101,7 @@ class LineMake:
 
 
 NANODAC = ModbusMake("nanodac", NanodacController, NanodacTwin, tcp=True)
+EUROTHERM = ModbusMake("eurotherm", EurothermController, EurothermTwin)
 WATLOW = ModbusMake("watlow", WatlowController, WatlowTwin)
 OMEGA = ModbusMake("omega", OmegaController, OmegaTwin)
 NOVUS = ModbusMake("novus", NovusController, NovusTwin)

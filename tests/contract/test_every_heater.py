@@ -14,11 +14,13 @@ from drivers import DriverError, RecoveringHeater, RecoveryRules
 from orchestrator.clock.virtual_time import run_virtual
 from orchestrator.rig.devices import HeaterDriver
 from simulators.links import Emit, Loop, StreamTwin
-from tests.contract.heaters import EVERY, IKA, LineMake, ModbusMake
+from tests.contract.heaters import EUROTHERM, EVERY, IKA, LineMake, ModbusMake
 from tests.contract.plants import FaultyWire, LaggingHeater
 
 Make = ModbusMake | LineMake
 every_make = pytest.mark.parametrize("make", EVERY, ids=lambda make: make.name)
+that_climbs = pytest.mark.parametrize("make", [*EVERY, EUROTHERM], ids=lambda make: make.name)
+"""Of the ladder around a heater: also one whose set-point only lasts for as long as it is renewed."""
 
 
 @every_make
@@ -98,7 +100,7 @@ def test_refresh_restores_a_changed_set_point_but_never_switches_on(make: Make) 
     run_virtual(main())
 
 
-@every_make
+@that_climbs
 def test_an_outage_in_which_somebody_switched_it_off_is_not_ended_by_heating_again(make: Make) -> None:
     async def main() -> None:
         plant = LaggingHeater()
@@ -120,7 +122,7 @@ def test_an_outage_in_which_somebody_switched_it_off_is_not_ended_by_heating_aga
     run_virtual(main())
 
 
-@every_make
+@that_climbs
 def test_a_heater_that_was_off_is_switched_off_again_after_an_outage(make: Make) -> None:
     async def main() -> None:
         plant = LaggingHeater()

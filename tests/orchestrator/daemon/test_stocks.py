@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life, run_of
 from tests.orchestrator.rehearsal import CONFIGS
 
@@ -76,3 +78,51 @@ def test_a_twin_is_given_the_stock_that_its_campaign_wants_and_each_is_counted_b
         assert run_of(tmp_path, again).header["stocks"]["halide"]["stock"] == "zinc_iodide"
 
     life(daemon_file(tmp_path), story)
+
+
+@pytest.mark.parametrize("verb", ["cancel", "move"])
+def test_what_fits_begins_once_the_campaign_that_waits_for_a_syringe_is_out_of_its_way(
+    tmp_path: Path, verb: str
+) -> None:
+    async def story(desk: Desk) -> None:
+        on_hardware(desk)
+        waits = (await desk.ask("submit", campaign=blue())).job
+        fits = await desk.submit(1)
+        assert (await desk.rig()).state == "paused"
+        about = {"job": waits} if verb == "cancel" else {"job": fits, "place": 1}
+        assert (await desk.ask(verb, **about)).accepted
+        assert (await desk.event("run_started")).data["run"] == fits
+        await desk.until("idle" if verb == "cancel" else "paused")
+        assert run_of(tmp_path, fits).ended
+
+    life(daemon_file(tmp_path), story)
+
+
+def test_a_campaign_that_names_no_stock_takes_what_the_rig_file_says_today(tmp_path: Path) -> None:
+    path = daemon_file(tmp_path)
+
+    async def submitted(desk: Desk) -> None:
+        await desk.ask("pause")
+        await desk.submit(1)
+        await desk.ask("refill", pump="halide", stock="zinc_chloride")
+
+    async def renamed(desk: Desk) -> None:
+        on_hardware(desk)
+        resumed = await desk.ask("resume")
+        assert "zinc_iodide_b2 in halide, which holds zinc_chloride" in resumed.detail
+        assert (await desk.rig()).state == "paused"
+        assert (await desk.ask("refill", pump="halide", stock="zinc_iodide_b2")).accepted
+        await desk.event("run_started")
+        await desk.until("idle")
+
+    async def renamed_again(desk: Desk) -> None:
+        refused = await desk.ask("refill", pump="halide")
+        assert not refused.accepted
+        assert "held zinc_iodide_b2, which bench has no more: say what it holds now" in refused.detail
+
+    life(path, submitted)
+    rig = (tmp_path / "rig.yaml").read_text()
+    (tmp_path / "rig.yaml").write_text(rig.replace("zinc_iodide", "zinc_iodide_b2"))
+    life(path, renamed)
+    (tmp_path / "rig.yaml").write_text(rig)
+    life(path, renamed_again)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from drivers import DriverError
 from orchestrator.rig.rig import Rig
 from orchestrator.safety.interlocks import ACT_WITHIN_S, WATCH_PERIOD_S, Interlocks
 from orchestrator.safety.trips import Trip
@@ -51,3 +54,32 @@ def test_a_heater_that_comes_back_from_an_outage_ready_to_heat_is_switched_off_a
         assert (await rig.heater.read()).temperature_c < 40.0
 
     assert played(scene)[1] == []
+
+
+def test_a_set_point_that_comes_while_it_is_switched_off_counts_as_the_newer_order() -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        await rig.heater.set_temperature(120.0)
+        going_off = asyncio.ensure_future(rig.heater.heater_off())
+        await asyncio.sleep(0.0)
+        await rig.heater.set_temperature(120.0)
+        await going_off
+        assert rig.heater.off_since_s is None
+
+    assert played(scene)[1] == []
+
+
+def test_a_heater_that_could_not_be_switched_off_is_wanted_off_all_the_same() -> None:
+    async def scene(rig: Rig, interlocks: Interlocks, heard: list[Trip]) -> None:
+        await rig.heater.set_temperature(120.0)
+        inject(rig, FaultKind.PORT_LOSS, "oven", duration_s=45.0)
+        with pytest.raises(DriverError):
+            await rig.heater.heater_off()
+        assert rig.heater.off_since_s is not None
+        await asyncio.sleep(90.0)
+        assert (await rig.heater.read()).output_fraction == 0.0
+        interlocks.clear()
+        at_the_panel(rig, 100.0)
+        await until_tripped(interlocks, 3.0 * WATCH_PERIOD_S)
+        assert heard[-1].interlock == "heat not ordered"
+
+    assert played(scene)[1][0].interlock == "lost device"

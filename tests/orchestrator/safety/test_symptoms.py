@@ -133,6 +133,13 @@ def test_a_reading_that_stays_the_same_while_the_output_moves_is_stuck() -> None
     assert sign[0] == "stuck sensor"
 
 
+def test_an_output_that_is_told_only_from_some_moment_on_can_be_held_against_a_stuck_reading() -> None:
+    climbing = [heater(75.0, min(index / 30.0, 1.0), 76.0) for index in range(60)]
+    symptom = first_sign([heater(75.0, math.nan, 76.0), *climbing])
+    assert symptom is not None
+    assert symptom[0] == "stuck sensor"
+
+
 def test_a_reading_that_stays_the_same_at_a_steady_output_is_a_good_controller() -> None:
     assert not any(heated([heater(120.0, 0.3 + 0.02 * (index % 2)) for index in range(2000)]))
 
