@@ -62,11 +62,14 @@ class NewEraMotor:
         self._banked_ul = (0.0, 0.0)
         self._clearing: tuple[float, float] | None = None
         self._counted_ul = (0.0, 0.0)
+        self._clears = 0
+        """How often the counters have begun to be cleared, or have been: odd while they are."""
 
     def begin(self) -> None:
         """Volumes count from here: the counters have just been cleared."""
         self._banked_ul = self._counted_ul = (0.0, 0.0)
         self._clearing = None
+        self._clears += 2
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -88,11 +91,13 @@ class NewEraMotor:
         """State and volumes; an alarm is latched. ``look``: see :meth:`NewEraWire.ask`.
 
         A power blip is told once, and that answer can be lost. Where nobody else's order can have reached the pump,
-        counters that have fallen without a clear under way tell of it too: it is latched.
+        counters that have fallen tell of it too, and it is latched; unless they were being cleared meanwhile, which an
+        order does beside a look that waits for its answer.
         """
-        was_ul, cleared = self._counted_ul, self._clearing is not None
+        was_ul, clears, clearing = self._counted_ul, self._clears, self._clearing
         motion = await self._read_motion(look)
         fallen = any(now < was for now, was in zip(motion.counted_ul, was_ul, strict=True))
+        cleared = clearing is not None or clears % 2 == 1 or clears != self._clears
         if fallen and not cleared and self._wire.undisturbed and self._wire.alarm is None:
             self._wire.alarm = ALARMS["R"]
         return motion
@@ -252,6 +257,13 @@ class NewEraMotor:
 
     async def clear_counters(self) -> None:
         """Clear both, verified."""
+        self._clears += 1
+        try:
+            await self._clear_both()
+        finally:
+            self._clears += 1
+
+    async def _clear_both(self) -> None:
         for _ in range(WRITES):
             await self._wire.ask("CLD INF")
             await self._wire.ask("CLD WDR")

@@ -199,11 +199,13 @@ class RecoveringHeater(Recovering[Heater, HeaterReading]):
         if self._off:
             await self._driver.heater_off()
         elif self._held is not None:
-            asked_c, held_c = self._held
             await self._driver.refresh()  # some only see by it that they no longer control
             reading = self._note(await self._driver.read())
-            if not reading.heater_fail and abs(reading.set_point_c - held_c) > SET_POINT_TOLERANCE_C:
-                await self._driver.set_temperature(asked_c)
+            held = self._held  # meanwhile another may have been ordered
+            if held is not None and not reading.heater_fail:
+                asked_c, actual_c = held
+                if abs(reading.set_point_c - actual_c) > SET_POINT_TOLERANCE_C:
+                    await self._driver.set_temperature(asked_c)
 
 
 class RecoveringSpectrometer(Recovering[Spectrometer, "Counts"]):

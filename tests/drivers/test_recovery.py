@@ -126,6 +126,23 @@ def test_a_power_blip_is_acknowledged_verified_and_entered_in_the_ledger(caplog:
     assert len(caplog.records) == 2
 
 
+def test_counters_that_an_order_cleared_beside_a_look_are_no_power_blip() -> None:
+    """A look whose answer is lost waits while the order goes on, and finds the counters lower than they were."""
+
+    async def scenario(pump: RecoveringPump, plant: SteppingPump, twin: NewEraTwin, wire: WireFaults) -> None:
+        wire.dropped = 0.2
+        for n in range(100):
+            order = asyncio.ensure_future(pump.infuse(60.0 + n, 600.0))
+            await asyncio.sleep(0.02 * (n % 10))
+            assert (await pump.status()).alarm is None
+            await order
+            assert plant.commands[-1][1] == pytest.approx(60.0 + n, rel=0.005)
+            await asyncio.sleep(30.0)
+        assert (pump.lost_motion, (await pump.status()).interruptions) == ((), 0)
+
+    with_pump(scenario)
+
+
 def test_a_power_blip_while_a_new_flow_is_ordered_does_not_lose_the_order() -> None:
     async def scenario(pump: RecoveringPump, plant: SteppingPump, twin: NewEraTwin, wire: WireFaults) -> None:
         await pump.infuse(60.0, 600.0)
