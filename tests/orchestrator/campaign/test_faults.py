@@ -49,7 +49,7 @@ def heater_ended_off(ended: Rehearsed) -> bool:
         "{fault: usb_unplug, device: spectrometer, at: 21 min 10 s, every: 20 s, duration: 5 s}",
         "{fault: usb_hang, device: spectrometer, at: 5 min, every: 2 min, duration: 10 s}",
         "{fault: power_blip, device: solvent, at: 10 min}",
-        "{fault: late, port: oven, at: 10 min, duration: 6 s}",
+        "{fault: late, port: oven, at: 10 min, duration: 12 s}",
     ],
 )
 def test_a_short_outage_is_survived(tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -64,6 +64,16 @@ def test_a_short_outage_is_survived(tmp_path: Path, fault: str, caplog: pytest.L
     begun = [record for record in caplog.records if "outage:" in record.getMessage()]
     over = [record for record in caplog.records if "back after" in record.getMessage()]
     assert len(begun) == len(over) >= 1
+
+
+def test_answers_that_come_late_for_a_few_seconds_are_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = run(tmp_path, "{fault: late, port: oven, at: 10 min, duration: 6 s}")
+    assert ended.rig.faults.injected
+    assert len(ended.state.told) == 2
+    assert ended.state.trips == ()
+    assert not [record for record in caplog.records if "outage:" in record.getMessage()]
 
 
 @pytest.mark.parametrize("port", ["pumps", "oven"])
