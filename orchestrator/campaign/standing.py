@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
 
 from orchestrator.campaign import goal
 from orchestrator.campaign.header import loaded_from
@@ -17,9 +19,33 @@ from orchestrator.history.run_state import Experiment, RunState
 def recorded_config(state: RunState) -> CampaignConfig | None:
     """The campaign of a run; None where its record does not say one that can be understood today."""
     try:
-        return loaded_from(state.header).config
+        return _config(_Header(state.header))
     except (LumiflowError, KeyError, TypeError, ValueError):
         return None
+
+
+class _Header:
+    """A run's first event, known by its identity: it is the same object for as long as its run is at hand."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Header) and other.data is self.data
+
+    def __hash__(self) -> int:
+        return id(self.data)
+
+
+@lru_cache(maxsize=8)
+def _config(header: _Header) -> CampaignConfig:
+    """Read once for a run, though a daemon asks each second."""
+    return loaded_from(header.data).config
+
+
+def bests(state: RunState) -> Callable[[int], Experiment | None]:
+    """Which experiment of a run is the best for each of its targets (from 1), see ``best_for``."""
+    return partial(best_for, recorded_config(state), state)
 
 
 def best_for(campaign: CampaignConfig | None, state: RunState, target: int) -> Experiment | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orchestrator.campaign.goal import more_words
-from orchestrator.campaign.standing import best_for, recorded_config
+from orchestrator.campaign.standing import best_for, bests, recorded_config
 from orchestrator.campaign.targets import OUTCOME_WORDS, aimed
 from orchestrator.config import CampaignConfig
 from orchestrator.history.fold import fold, summary
@@ -30,7 +29,7 @@ class Status:
         """The status for ``--json``."""
         doubt = self.state.in_doubt()
         return {
-            **summary(self.state, partial(best_for, recorded_config(self.state), self.state)),
+            **summary(self.state, bests(self.state)),
             "campaign": self.state.header.get("campaign_name"),
             "ended": self.state.ended,
             "in_doubt": None if doubt is None else doubt.n,

@@ -75,7 +75,8 @@ class ExperimentState(_Fact):
 class RigState(_Fact):
     """One rig now. ``detail``: why it is in its state, in words. ``job``: what runs, waits paused, or was interrupted.
 
-    ``t_s``: the run's clock. ``told`` and ``best_error_mev``: how far the present campaign has come.
+    ``t_s``: the run's clock. ``told`` and ``best_error_mev``: how far the present campaign has come; the
+    latter says how far from the target lies the experiment that is best by what the campaign wants.
     """
 
     state: StationState

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.campaign.standing import bests
 from orchestrator.clock.virtual_time import UtcClock
 from orchestrator.daemon.facade import (
     ExperimentState,
@@ -24,7 +25,7 @@ def rig_state(station: Station, clock: UtcClock) -> RigState:
     """The rig now. ``clock``: the daemon's own."""
     place, ledger, run, job = station.place, station.ledger, station.run, station.present
     state, detail = station.standing()
-    best = None if run is None else run.best
+    best = None if run is None else bests(run)(run.target)
     error = None if run is None or best is None or run.target_ev is None else best.error_ev(run.target_ev)
     trip = ledger.trip
     return RigState(

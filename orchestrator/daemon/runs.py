@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.campaign.header import brief
+from orchestrator.campaign.standing import bests
 from orchestrator.daemon.facade import RunDetail, RunInfo, RunPhase
 from orchestrator.errors import JournalError, UnknownRun
 from orchestrator.history.fold import advance, summary
@@ -142,7 +143,7 @@ def _info(name: str, rig: str | None, run: RunState, phase: RunPhase, began_utc:
         phase=phase,
         began_utc=began_utc,
         detail=run.stop_detail,
-        summary=summary(run),
+        summary=summary(run, bests(run)),
     )
 
 

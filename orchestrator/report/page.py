@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from orchestrator.campaign.standing import best_for, recorded_config
+from orchestrator.campaign.standing import bests
 from orchestrator.campaign.targets import OUTCOME_WORDS, all_tried
 from orchestrator.history.fold import summary
 from orchestrator.history.run_state import Experiment, RunState
@@ -36,7 +36,7 @@ VERDICTS: Mapping[str | None, tuple[str, str]] = {
 def render(material: Material, explained: Mapping[str, Any] | None = None) -> str:
     """The whole page as HTML text. `explained`: see `orchestrator.report.explaining`; None leaves its section out."""
     state = material.state
-    best = partial(best_for, recorded_config(state), state)
+    best = bests(state)
     result = summary(state, best)
     tone, verdict = VERDICTS.get(state.stop_reason, ("ended", str(state.stop_reason)))
     if all_tried(state):

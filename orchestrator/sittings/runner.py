@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.campaign.archives import left_out
 from orchestrator.campaign.header import Overrides, loaded_from
-from orchestrator.campaign.standing import best_for, recorded_config
+from orchestrator.campaign.standing import bests
 from orchestrator.clock.paced_time import check_pace
 from orchestrator.clock.virtual_time import run_real, run_virtual
 from orchestrator.config import LoadedCampaign, load_campaign
@@ -80,7 +80,7 @@ class RunResult:
     def as_dict(self) -> dict[str, Any]:
         """The last line of ``lumiflow run --json``."""
         return {
-            **summary(self.state, partial(best_for, recorded_config(self.state), self.state)),
+            **summary(self.state, bests(self.state)),
             "wall_s": round(self.wall_s, 3),
             "safe": self.state.safe,
             "journal": str(self.journal),

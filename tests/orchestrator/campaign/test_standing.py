@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from orchestrator.campaign.header import Overrides, header_of
-from orchestrator.campaign.standing import best_for, recorded_config
+from orchestrator.campaign.standing import bests, recorded_config
 from orchestrator.config import LoadedCampaign
 from orchestrator.history.fold import summary
 from orchestrator.history.run_state import Experiment, RunState
@@ -19,7 +17,7 @@ def run_of(loaded: LoadedCampaign, *experiments: Experiment) -> RunState:
 
 
 def best(state: RunState) -> int | None:
-    found = best_for(recorded_config(state), state, 1)
+    found = bests(state)(1)
     return None if found is None else found.n
 
 
@@ -49,5 +47,5 @@ def test_without_a_campaign_that_is_understood_the_nearest_is_the_best() -> None
 
 def test_a_summary_without_a_recommendation_is_of_the_best() -> None:
     state = run_of(wanting(ORDER), NEAREST, read(2, 90.0, 0.7, error_mev=2.0))
-    found = summary(state, partial(best_for, recorded_config(state), state))
+    found = summary(state, bests(state))
     assert (found["fwhm_mev"], found["yield"]) == (90.0, 0.7)
