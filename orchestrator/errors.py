@@ -170,3 +170,9 @@ class UnknownRun(LumiflowError):  # noqa: N818 - a fact about a name
     """There is no run of this name."""
 
     exit_code = EXIT_REFUSED
+
+
+class NotBegun(LumiflowError):  # noqa: N818 - a fact about a run
+    """A campaign was submitted under this name; there is no record of a run yet, or none was ever made."""
+
+    exit_code = EXIT_REFUSED

@@ -150,9 +150,9 @@ class Conductor(Protocol):
         ...
 
     async def run(self, run_id: str) -> RunDetail:
-        """One run. Raises UnknownRun."""
+        """One run. Raises UnknownRun, and NotBegun where it has no journal."""
         ...
 
     def journal_path(self, run_id: str) -> Path:
-        """The file of a run's journal. Raises UnknownRun for a name that is no run's."""
+        """The file of a run's journal. Raises UnknownRun for a name that is no run's, NotBegun where there is none."""
         ...

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.campaign.header import brief
 from orchestrator.campaign.standing import bests
 from orchestrator.daemon.facade import RunDetail, RunInfo, RunPhase
-from orchestrator.errors import JournalError, UnknownRun
+from orchestrator.errors import JournalError, NotBegun
 from orchestrator.history.fold import advance, summary
 from orchestrator.history.run_state import RunState
 from orchestrator.journal.journal import Journal
@@ -38,7 +38,7 @@ class Shelf:
             return await asyncio.get_running_loop().run_in_executor(None, self._all, self._jobs())
 
     async def run(self, run_id: str, path: Path) -> RunDetail:
-        """One run with all that its journal tells. Raises JournalError, and UnknownRun where it holds nothing yet."""
+        """One run with all that its journal tells. Raises JournalError, and NotBegun where it holds nothing yet."""
         jobs = self._jobs()
         return await asyncio.get_running_loop().run_in_executor(None, self._detail, run_id, path, jobs)
 
@@ -97,7 +97,7 @@ class Shelf:
     ) -> RunDetail:
         folded = _folded(path)
         if not folded.events:
-            raise UnknownRun(f"run {name!r} has not begun yet")
+            raise NotBegun(f"run {name!r} has not begun yet")
         run = folded.run
         entry = jobs.get(name)
         phase: RunPhase = "ended" if run.ended else "interrupted" if entry is None else entry[2]

@@ -25,7 +25,7 @@ from orchestrator.daemon.present import Place
 from orchestrator.daemon.runs import Shelf
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.verbs import carry_out
-from orchestrator.errors import JournalError, UnknownRun, UsageRefused, in_words
+from orchestrator.errors import JournalError, NotBegun, UnknownRun, UsageRefused, in_words
 from orchestrator.guardian import Heart
 from orchestrator.guardian.diary import FILE, Rescue, rescues
 from orchestrator.origin import installed_version
@@ -141,9 +141,14 @@ class Daemon:
     def journal_path(self, run_id: str) -> Path:
         """See `Conductor`."""
         path = self.loaded.runs / f"{run_id}.sqlite"
-        if _RUN.fullmatch(run_id) is None or not path.is_file():
-            raise UnknownRun(f"there is no run {run_id!r}")
-        return path
+        if _RUN.fullmatch(run_id) is not None and path.is_file():
+            return path
+        for station in self.stations.values():
+            if station.ledger.queued(run_id) is not None:
+                raise NotBegun(f"run {run_id!r} waits in the queue of {station.place.name}: it has no journal yet")
+            if run_id in station.ledger.cancelled:
+                raise NotBegun(f"run {run_id!r} was taken out of the queue before it began: it has no journal")
+        raise UnknownRun(f"there is no run {run_id!r}")
 
     # -- small things -----------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def values_of(verb: str, args: Mapping[str, JSON], result: JSON) -> dict[str, JS
             "faults": list(faults),
         }
     if verb == "read":
-        return {"pressure_kpa": result}
+        return {"phase": result} if isinstance(result, str) else {"pressure_kpa": result}
     if verb == "status":
         return {"state": result[0], "infused_ul": result[1], "withdrawn_ul": result[2], "alarm": result[3]}
     if verb == "infuse":

@@ -73,14 +73,8 @@ class Rig:
             identities[name] = await pump.connect()
             self.counted_ul[name] = 0.0
         self.ordered = Ordered({}, {}, asyncio.get_running_loop().time())
-        identities[self.heater.name] = await self.heater.connect()
-        if self.pressure is not None:
-            identities[self.pressure.name] = await self.pressure.connect()
-        identities[self.spectrometer.name] = await self.spectrometer.connect()
-        if self.phase is not None:
-            identities[self.phase.name] = await self.phase.connect()
-        for name, device in self.around.items():
-            identities[name] = await device.connect()
+        for device in self._beside_pumps():
+            identities[device.name] = await device.connect()
         return identities
 
     async def flow(self, flows_ul_min: Mapping[str, float], bound_s: float) -> dict[str, float]:
@@ -132,8 +126,12 @@ class Rig:
 
     def failed_in(self, error: Exception) -> bool:
         """Whether this very error came from one of the devices, not from the program around them."""
-        devices = (*self.pumps.values(), self.heater, self.spectrometer)
-        return any(device.failed is error for device in (*devices, *((self.pressure,) if self.pressure else ())))
+        return any(device.failed is error for device in (*self.pumps.values(), *self._beside_pumps()))
+
+    def _beside_pumps(self) -> tuple[Around, ...]:
+        """Every device but the pumps, in the order in which they are connected."""
+        sensors = (self.pressure, self.spectrometer, self.phase)
+        return (self.heater, *(sensor for sensor in sensors if sensor is not None), *self.around.values())
 
     async def close(self) -> None:
         """Let go of every device; the last resort of each is its own."""

@@ -8,13 +8,22 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.errors import ConfigError, JournalError, LumiflowError, PreflightError, UnknownRun, UsageRefused
+from orchestrator.errors import (
+    ConfigError,
+    JournalError,
+    LumiflowError,
+    NotBegun,
+    PreflightError,
+    UnknownRun,
+    UsageRefused,
+)
 
 STATUS_OF: Mapping[type[LumiflowError], int] = {
     ConfigError: 422,
     PreflightError: 422,
     UsageRefused: 422,
     UnknownRun: 404,
+    NotBegun: 409,
     JournalError: 409,
 }
 

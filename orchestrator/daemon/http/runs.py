@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from orchestrator.daemon.facade import RunDetail, RunInfo
-from orchestrator.daemon.http.api import Api, TheApi, answer
+from orchestrator.daemon.http.api import TheApi, answer
 from orchestrator.daemon.http.errors import COMMON, WITH_BODY, ApiError, declared
 from orchestrator.daemon.http.pages import read_blob, read_page
 from orchestrator.daemon.http.replaying import replayed
@@ -117,7 +117,7 @@ async def run_events(
     calls: Annotated[bool, Query(description="With the device calls.")] = False,
 ) -> Response:
     """The records of a run, a page at a time, also while it is being written."""
-    path = _journal(api, run)
+    path = api.conductor.journal_path(run)
     page = await asyncio.to_thread(partial(read_page, path, after=after, limit=limit, kind=kind))
     more = len(page.events) == limit and page.events[-1].seq < page.last_seq
     bodies = [_body(event, with_calls=calls) for event in page.events]
@@ -137,7 +137,7 @@ async def run_events(
 )
 async def run_blob(api: TheApi, run: RunId, address: Address) -> Response:
     """The bytes that a record refers to."""
-    data = await asyncio.to_thread(read_blob, _journal(api, run), address)
+    data = await asyncio.to_thread(read_blob, api.conductor.journal_path(run), address)
     if data is None:
         raise ApiError(404, "UnknownBlob", f"the run {run} keeps nothing under {address}")
     return Response(data, media_type="application/octet-stream")
@@ -146,7 +146,7 @@ async def run_blob(api: TheApi, run: RunId, address: Address) -> Response:
 @router.get("/{run}/experiments/{n}/spectrum", response_model=Spectrum, responses=FROM_JOURNAL)
 async def run_spectrum(api: TheApi, run: RunId, n: Annotated[int, Path(ge=0, le=2**31)]) -> Response:
     """What the spectrometer saw of one experiment."""
-    spectrum = await api.heavy(partial(_spectrum, _journal(api, run), n))
+    spectrum = await api.heavy(partial(_spectrum, api.conductor.journal_path(run), n))
     if spectrum is None:
         raise ApiError(404, "UnknownExperiment", f"the run {run} has measured no experiment {n}")
     return answer(spectrum)
@@ -167,7 +167,7 @@ async def run_report(api: TheApi, run: RunId) -> Response:
     """The run's report, as it stands now."""
     from orchestrator.report import render_report
 
-    path = _journal(api, run)
+    path = api.conductor.journal_path(run)
     async with api.turn():
         explained = await api.explanations.of(path)
         text = await asyncio.to_thread(render_report, path, explained)
@@ -178,19 +178,11 @@ async def run_report(api: TheApi, run: RunId) -> Response:
 @router.post("/{run}/replay", responses=declared(*COMMON, *WITH_BODY, 409))
 async def run_replay(api: TheApi, run: RunId) -> Replayed:
     """Run it again with its devices answering from the record, and compare every decision. May take minutes."""
-    path = _journal(api, run)
+    path = api.conductor.journal_path(run)
     if api.replaying.locked():
         raise ApiError(503, "Busy", "a replay is under way; one at a time", {"retry-after": "30"})
     async with api.replaying:
         return Replayed.model_validate(await replayed(path))
-
-
-def _journal(api: Api, run: str) -> FilePath:
-    """The run's journal; a campaign that has not begun has none yet. Raises UnknownRun, ApiError."""
-    path = api.conductor.journal_path(run)
-    if not path.is_file():
-        raise ApiError(409, "NotBegun", f"the run {run} has not begun: it has no journal yet")
-    return path
 
 
 def _body(event: Event, *, with_calls: bool) -> EventBody:

@@ -13,7 +13,7 @@ from orchestrator.clock import virtual_time
 from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.ledger import fold_rig
 from orchestrator.daemon.rig_journal import RigJournal
-from orchestrator.errors import JournalError, UnknownRun
+from orchestrator.errors import JournalError, NotBegun, UnknownRun
 from orchestrator.guardian.diary import Diary
 from orchestrator.journal.journal import Event, Journal
 from tests.orchestrator.daemon.desk import Desk, campaign_text, daemon_file, life, run_of
@@ -135,6 +135,12 @@ def test_what_cannot_be_done_is_answered_not_raised(tmp_path: Path) -> None:
         for name in ("../x", "", "a/b", "nobody", ".hidden"):
             with pytest.raises(UnknownRun):
                 desk.daemon.journal_path(name)
+        await desk.ask("pause")
+        waiting = await desk.submit()
+        for verb, words in (("pause", "waits in the queue of bench"), ("cancel", "taken out of the queue")):
+            await desk.ask(verb, job=waiting) if verb == "cancel" else await desk.ask(verb)
+            with pytest.raises(NotBegun, match=words):
+                await desk.daemon.run(waiting)
 
     life(daemon_file(tmp_path), story)
 

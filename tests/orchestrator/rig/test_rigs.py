@@ -289,6 +289,19 @@ def test_a_bubble_that_the_phase_sensor_sees_keeps_a_spectrum_from_being_scored(
     assert [call["r"] for call in read] == ["gas", "gas"]
 
 
+def test_a_phase_sensor_that_stays_away_is_the_root_cause(tmp_path: Path) -> None:
+    text = (CONFIGS / "rigs" / "harvard-watlow.yaml").read_text()
+    oven = text[text.index("  oven:") : text.index("\n", text.index("  oven:")) + 1]
+    text = text.replace(oven, oven + oven.replace("oven:", "wet:").replace("USB1", "USB7"), 1)
+    text = text.replace("phase_0_5v\n    port: oven", "phase_0_5v\n    port: wet")
+    text += "  faults:\n    - {fault: port_loss, port: wet, at: 5 min, duration: 2 h}\n"
+    campaign = QUICKSTART.replace("experiments: 25", "experiments: 1").replace("initial: 8", "initial: 1")
+    ended = rehearse(parse_campaign(campaign, "c.yaml", text, "r.yaml"), tmp_path / "run.sqlite")
+    assert [(trip["interlock"], trip["device"]) for trip in ended.state.trips] == [("lost device", "bubbles")]
+    assert ended.state.stop_reason == "fault"
+    assert ended.state.safe is True
+
+
 def test_a_heater_that_the_plumbing_does_not_name_goes_off_too() -> None:
     async def scenario() -> None:
         config = parse_campaign(

@@ -20,7 +20,7 @@ from orchestrator.daemon.http.app import make_app
 from orchestrator.daemon.http.connections import Connections
 from orchestrator.daemon.http.server import HttpServer
 from orchestrator.daemon.http.tokens import Token, TokenBook
-from orchestrator.errors import JournalError, UnknownRun
+from orchestrator.errors import JournalError, NotBegun, UnknownRun
 from orchestrator.history.fold import fold
 from orchestrator.journal.journal import Journal
 from tests.orchestrator.journals import write_run
@@ -110,7 +110,7 @@ class Pretend:
 
     def journal_path(self, run_id: str) -> Path:
         if any(job.job == run_id for job in self.queue):
-            return Path("not-yet.sqlite")
+            raise NotBegun(f"run {run_id!r} waits")
         if run_id not in self._journals:
             raise UnknownRun(f"there is no run {run_id!r}")
         return self._journals[run_id]

@@ -120,10 +120,10 @@ def test_runs_are_listed_and_told(conductor: Pretend) -> None:
 def test_an_unknown_run_and_one_that_has_not_begun_are_different(conductor: Pretend) -> None:
     async def scene(client: httpx.AsyncClient) -> list[int]:
         await client.post("/api/commands", json={"verb": "submit", "rig": "bench", "campaign": CAMPAIGN_TEXT})
-        paths = ["/api/runs/none/events", "/api/runs/job-1/events", "/api/runs/job-1/report"]
+        paths = ["/api/runs/none/events", "/api/runs/job-1", "/api/runs/job-1/events", "/api/runs/job-1/report"]
         return [(await client.get(path)).status_code for path in paths]
 
-    assert with_client(conductor, scene) == [404, 409, 409]
+    assert with_client(conductor, scene) == [404, 409, 409, 409]
 
 
 def test_events_come_in_pages_that_join_without_gap_or_repeat(conductor: Pretend) -> None:
