@@ -18,7 +18,8 @@ from orchestrator.daemon.telemetry import Reading
 from orchestrator.history.run_state import RunState, added
 
 FRESH_S = 15.0
-"""A device that has said nothing for longer is stale: every one is asked at least each ten seconds."""
+"""A device that has said nothing for longer is stale: heaters, pressure and pumps are asked at least each ten seconds.
+The others are asked when something is wanted of them, and are stale in between."""
 
 
 def rig_state(station: Station, clock: UtcClock) -> RigState:
