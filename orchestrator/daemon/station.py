@@ -177,9 +177,9 @@ class Station(Standing):
         if not self._started or self._closing or busy or not ledger.queue:
             return
         job = ledger.queue[0]
+        if self.wants_a_person():
+            return
         wanted = self.wanted(job.stocks)
-        if wanted and self.place.hardware:
-            return  # a person changes the syringes, and says so
         self._sitting = Present(job, RunState(), live=True)  # before anything is awaited: one at a time
         try:
             if wanted:  # twins have every stock at hand
@@ -303,9 +303,10 @@ class Station(Standing):
         sitting = self._sitting
         if sitting is None or sitting.job.job != job:
             return
-        sitting.run, sitting.stage = advance(sitting.run if event.seq > 1 else RunState(), event), event.kind
+        sitting.stage = event.kind
         if event.seq <= sitting.seen:
-            return  # lived through again
+            return  # lived through again: what it tells is known already, and so is what came after it
+        sitting.run = advance(sitting.run, event)
         data = brief(event.data) if event.kind == "run_started" else dict(event.data)
         said = {"run": job, "seq": event.seq, "kind": event.kind, "data": data}
         self._feed.publish(self.place.name, "event", said, t_s=event.t_s, utc=event.utc)

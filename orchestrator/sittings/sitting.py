@@ -13,7 +13,7 @@ from orchestrator.campaign.archives import gather
 from orchestrator.campaign.campaign import Campaign, Decider
 from orchestrator.campaign.deciders import LiveDecider, ResumingDecider
 from orchestrator.campaign.header import Overrides, header_of
-from orchestrator.clock.virtual_time import UtcClock, blocking_clock
+from orchestrator.clock.virtual_time import UtcClock, VirtualTimeLoop, blocking_clock
 from orchestrator.errors import JournalError, JournalLost
 from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState, added
@@ -137,7 +137,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             ResumingDecider(journal, live) if sitting.exactly else live,
             header=header,
             history=history,
-            on_event=company.on_event,
+            on_event=_caught_up_unpaced(journal, company.on_event) if sitting.exactly else company.on_event,
             steering=company.steering,
             held_open=company.rig is not None,
             interlocks=interlocks,
@@ -152,6 +152,23 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
         ended = clock.wall()
         await journal.note_host("wall_s", (ended - began).total_seconds())
         return state, (ended - began).total_seconds()
+
+
+def _caught_up_unpaced(journal: Journal, heard: Callable[[Event], None] | None) -> Callable[[Event], None] | None:
+    """Let twins live through their record as fast as they can; from its end on they keep their loop's pace again."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualTimeLoop) or loop.speed is None:
+        return heard
+    speed = loop.speed
+    loop.set_speed(None)
+
+    def hear(event: Event) -> None:
+        if loop.speed is None and not journal.catching_up:
+            loop.set_speed(speed)
+        if heard is not None:
+            heard(event)
+
+    return hear
 
 
 async def _note_host(journal: Journal, path: Path, clock: UtcClock, *, resumed: bool) -> None:

@@ -13,9 +13,11 @@ import pytest
 from orchestrator.daemon.assigning import assignment
 from orchestrator.daemon.ledger import Job
 from orchestrator.daemon.present import Place, root_trip
+from orchestrator.daemon.station import Station
 from orchestrator.errors import ConfigError
+from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState
-from orchestrator.journal.journal import Journal
+from orchestrator.journal.journal import Event, Journal
 from tests.orchestrator.daemon.desk import Desk, daemon_file, killed, life, run_of
 
 
@@ -277,3 +279,34 @@ def test_a_campaign_that_is_handed_over_while_its_rig_trips_waits_until_that_is_
 def test_the_root_of_a_runs_trips_is_what_came_behind_none_of_them(behind: tuple[bool, bool], root: str) -> None:
     trips = tuple({"device": name, **({"behind": "x"} if b else {})} for name, b in zip("ab", behind, strict=True))
     assert root_trip(replace(RunState(), trips=trips))["device"] == root
+
+
+def test_what_is_known_of_a_run_is_not_forgotten_while_its_twins_live_through_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = daemon_file(tmp_path)
+    known: list[tuple[int, float]] = []
+    heard = Station.heard_event
+
+    def listens(station: Station, job: str, event: Event) -> None:
+        heard(station, job, event)
+        if station.run is not None:
+            known.append((len(station.run.told), station.run.spent_ul.get("solvent", 0.0)))
+
+    async def first(desk: Desk) -> None:
+        await desk.submit(4)
+        await desk.event("told", 2)
+
+    async def second(desk: Desk) -> None:
+        assert (await desk.rig()).told >= 2
+        assert (await desk.ask("resume")).accepted
+        await desk.until("idle")
+
+    life(path, first)
+    monkeypatch.setattr(Station, "heard_event", listens)
+    life(path, second)
+    assert min(told for told, _ in known) >= 2
+    assert known == sorted(known)
+    assert known[-1][0] == 4
+    with Journal.open(tmp_path / "runs" / "quickstart-0001.sqlite", readonly=True) as journal:
+        assert fold(journal.events()).spent_ul["solvent"] == known[-1][1]

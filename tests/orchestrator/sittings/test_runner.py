@@ -17,6 +17,7 @@ from typing import cast
 import pytest
 
 from orchestrator.campaign.campaign import Campaign
+from orchestrator.clock.virtual_time import VirtualTimeLoop
 from orchestrator.errors import UsageRefused
 from orchestrator.journal.journal import Event, Journal
 from orchestrator.sittings.runner import RunOptions, RunResult, run_campaign, stem_of
@@ -68,9 +69,9 @@ def campaign(tmp_path: Path) -> Path:
     return path
 
 
-def run(campaign: Path, watcher: Show, *, resume: bool = False) -> RunResult:
+def run(campaign: Path, watcher: Show, *, resume: bool = False, speed: float | None = None) -> RunResult:
     journal = campaign.parent / "run.sqlite"
-    options = RunOptions(campaign, journal=journal, resume=True if resume else None, report=False)
+    options = RunOptions(campaign, journal=journal, resume=True if resume else None, report=False, speed=speed)
     return run_campaign(options, watcher, ask=None)
 
 
@@ -94,6 +95,22 @@ def test_a_resumed_run_on_twins_that_was_killed_does_not_end_where_its_operator_
     again = run(campaign, Watcher(), resume=True)
     assert (again.state.stop_reason, len(again.state.told)) == ("budget_experiments", 2)
     assert kinds(again).count("resumed") == 2
+
+
+def test_twins_live_through_their_record_at_once_and_keep_their_pace_from_its_end_on(campaign: Path) -> None:
+    paces: list[tuple[str, float | None]] = []
+
+    class Pacer(Show):
+        def event(self, event: Event) -> None:
+            loop = cast("VirtualTimeLoop", asyncio.get_running_loop())
+            paces.append((event.kind, loop.speed))
+
+    with pytest.raises(Killed):
+        run(campaign, Watcher("settled", 1, die))
+    run(campaign, Pacer(as_json=True), resume=True, speed=1e6)
+    at = [kind for kind, _ in paces].index("settled")
+    assert [pace for _, pace in paces[:at]] == [None] * at
+    assert {pace for _, pace in paces[at:]} == {1e6}
 
 
 def test_a_journal_of_another_campaign_is_not_taken_up(campaign: Path) -> None:
