@@ -18,6 +18,7 @@ from orchestrator.errors import JournalError
 from orchestrator.experiment.measuring import Detector
 from orchestrator.experiment.performing import Performer
 from orchestrator.experiment.quality import rules_of
+from orchestrator.experiment.syringes import Syringes
 from orchestrator.experiment.upkeep import Upkeep
 from orchestrator.history.run_log import RunLog
 from orchestrator.history.run_state import Experiment, RunState, Stop
@@ -75,6 +76,7 @@ class Campaign:
         target = None if shape is None else shape.spectrum.light
         self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config), target)
         self._upkeep = Upkeep(rig, self._detector, self._config)
+        self._syringes = Syringes(rig.config, self._log, header.get("missing_ul", {}), header.get("reserve_ul"))
         self._performer = Performer(
             self._config,
             rig,
@@ -82,7 +84,7 @@ class Campaign:
             self._detector,
             self._upkeep,
             self._interlocks,
-            missing_ul=header.get("missing_ul", {}),
+            self._syringes,
             reactor_s=lambda: self.reactor_s,
             root_cause=self._root_cause,
         )
@@ -201,9 +203,8 @@ class Campaign:
                 stop = await self._rest(held)
                 if stop is not None:
                     return stop
-            if not self._blank_taken:
-                await self._take_blank()
-            return await self._experiments()
+            short = None if self._blank_taken else await self._take_blank()
+            return short or await self._experiments()
         except Exception as error:
             if self._rig.failed_in(error):
                 # A device that fails the campaign itself is as much a root cause as one that fails an interlock.
@@ -214,7 +215,7 @@ class Campaign:
         """Pause or hold; returns the end that it has come to, None to go on."""
         self._waiting = True
         try:
-            then = await rest(self._rig, self._steering, wish, self._log.append, self._interlocks.forbids_flush)
+            then = await rest(self._rig, self._steering, wish, self._log.append, self._forbids_flush)
         finally:
             self._waiting = False
         if then.verb == "cut":
@@ -224,15 +225,24 @@ class Campaign:
         if then.verb != "continue":
             return end_of(then)
         if wish.verb == "pause" and self._blank_taken:
-            await self._take_blank()  # the safe idle has switched the lamp off: what it gives now is another reference
+            return await self._take_blank()  # the safe idle has switched the lamp off: now it gives another reference
         return None
 
-    async def _take_blank(self) -> None:
+    async def _take_blank(self) -> Stop | None:
+        """Fill the line with solvent and read the blank; returns a stop when there is too little solvent for it."""
+        short = self._syringes.unfilled(self._upkeep.fill_ul)
+        if short is not None:
+            return Stop("reagent", short)
         # Solvent flows long before anybody counts it: should nobody live to do so, the next sitting debits this.
         await self._log.append("filling", {"expected_ul": self._upkeep.fill_ul})
         await self._upkeep.fill()
         await self._log.append("blank_taken", await self._upkeep.blank())
         self._blank_taken = True
+        return None
+
+    def _forbids_flush(self, pump: str) -> str | None:
+        """Why a pump must not flush the line now; None where it may."""
+        return self._interlocks.forbids_flush(pump) or self._syringes.forbids_flush(pump)
 
     async def _steered(self) -> Stop | None:
         """Between two experiments: pause or end, if that is wanted."""
@@ -358,8 +368,8 @@ class Campaign:
         report = self._report_step if journalled else _unreported
         # Without a journal nothing new is ordered, so no flush either.
         hurry = self._hurry or self._interrupts > 1 or not journalled
-        forbids = self._interlocks.forbids_flush
-        self._making_safe = asyncio.ensure_future(make_safe(self._rig, report, hurry=hurry, forbids_flush=forbids))
+        safe = make_safe(self._rig, report, hurry=hurry, forbids_flush=self._forbids_flush)
+        self._making_safe = asyncio.ensure_future(safe)
         try:
             return await self._making_safe
         except asyncio.CancelledError:

@@ -14,6 +14,7 @@ from orchestrator.config.campaign import MOST_SEED
 from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.planner_rules import not_installed
 from orchestrator.errors import UsageRefused
+from orchestrator.rig.rig import flushes_ul
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -166,6 +167,7 @@ def header_of(
         ],
         **({"constraints": list(config.constraints)} if config.constraints else {}),
         "stocks": stocks,
+        "reserve_ul": flushes_ul(loaded.rig),
         "budget": {
             "experiments": config.budget.experiments,
             "reactor_time_s": config.budget.reactor_time_s,

@@ -111,16 +111,27 @@ class Standing:
             return "paused", sitting.interrupted
         if self.ledger.waits:
             return "paused", "nothing begins until it is resumed"
-        wanted = self.wants_other_syringes()
+        wanted = self.wants_a_person()
         return ("paused", wanted) if wanted else ("idle", "")
 
-    def wants_other_syringes(self) -> str:
-        """What keeps the next campaign waiting for a person to change syringes; "" where nothing does."""
-        if not self.place.hardware or not self.ledger.queue:
+    def wants_a_person(self) -> str:
+        """What keeps the next campaign waiting for a person to change or fill syringes; "" where nothing does."""
+        if not self.ledger.queue:
             return ""
         job = self.ledger.queue[0]
-        wanted = self.wanted(job.stocks)
-        return f"{job.job} {wanted_words(wanted, self.holds)}" if wanted else ""
+        waits = self.waits_for(job.stocks)
+        return f"{job.job} {waits}" if waits else ""
+
+    def waits_for(self, stocks: Mapping[str, str] | None) -> str:
+        """What a campaign that names these stocks would wait for, in words; "" where it could begin."""
+        wanted = self.wanted(stocks)
+        if wanted and self.place.hardware:
+            return wanted_words(wanted, self.holds)
+        pumps, missing = self.place.rig.pumps, self.ledger.missing_ul
+        empty = [name for name, pump in pumps.items() if missing.get(name, 0.0) >= pump.holds_ul]
+        # Twins are given a full syringe with another stock.
+        parts = [f"{name} (lumiflow refill {name}, once it is filled)" for name in empty if name not in wanted]
+        return f"waits for what counts as empty: {' and '.join(parts)}" if parts else ""
 
     def holds(self, pump: str) -> str:
         """The stock in a pump's syringe."""

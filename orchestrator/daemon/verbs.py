@@ -25,7 +25,6 @@ from orchestrator.daemon.commands import (
     Stop,
     Submit,
 )
-from orchestrator.daemon.standing import wanted_words
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.verdict import Verdict
 from orchestrator.errors import LumiflowError, PreflightError
@@ -110,9 +109,9 @@ def _submit(rig: Station, command: Submit, checked: _Checked) -> Verdict:
     words = f"{job} is number {place} in the queue of {command.rig}"
     if state not in ("idle", "running"):
         words += f", which is {state}" + (f": {detail}" if detail else "")
-    wanted = rig.wanted(checked.stocks)
-    if wanted and rig.place.hardware:
-        words += f"; it {wanted_words(wanted, rig.holds)}"
+    waits = rig.waits_for(checked.stocks)
+    if waits:
+        words += f"; it {waits}"
     if checked.notes:
         words += f" (note: {checked.notes})"
     return Verdict(True, words, job, {"name": checked.name, "stocks": dict(checked.stocks)}, rig.advance)
@@ -150,7 +149,7 @@ def _resume(rig: Station, actor: Actor) -> Verdict:
     if state == "running":
         return Verdict(True, f"{job} is running already", job)
     if rig.run is None:
-        wanted = rig.wants_other_syringes()
+        wanted = rig.wants_a_person()
         if wanted and not rig.ledger.waits:
             return Verdict(False, wanted)
         return Verdict(True, "the queue goes on" + (f"; {wanted}" if wanted else ""), then=rig.advance)

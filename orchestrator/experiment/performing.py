@@ -9,8 +9,9 @@ from orchestrator.experiment.disturbance import disturbances, interruptions
 from orchestrator.experiment.quality import analysed_data, rules_of, unread_data
 from orchestrator.experiment.reference import LOST_SHARE
 from orchestrator.experiment.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
+from orchestrator.experiment.syringes import Syringes
 from orchestrator.experiment.upkeep import Upkeep
-from orchestrator.history.run_state import Experiment, Stop, added
+from orchestrator.history.run_state import Experiment, Stop
 from orchestrator.recipes.exposures import measuring_allowance_s
 from orchestrator.recipes.plumbing import FlowPlan, Unreachable, price, pump_flows
 from orchestrator.safety.interlocks import Interlocks
@@ -32,8 +33,7 @@ MOST_ATTEMPTS = 3
 class Performer:
     """Carries one proposal after the other on a rig that is connected and watched.
 
-    ``missing_ul``: what the syringes lacked when the run began. ``reactor_s``: the run's time by now. ``root_cause``:
-    takes a trip that comes up here rather than in an interlock.
+    ``reactor_s``: the run's time by now. ``root_cause``: takes a trip that comes up here rather than in an interlock.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Performer:
         detector: Detector,
         upkeep: Upkeep,
         interlocks: Interlocks,
+        syringes: Syringes,
         *,
-        missing_ul: Mapping[str, float],
         reactor_s: Callable[[], float],
         root_cause: Callable[[Trip], Awaitable[None]],
     ) -> None:
@@ -55,7 +55,7 @@ class Performer:
         self._detector = detector
         self._upkeep = upkeep
         self._interlocks = interlocks
-        self._missing_ul = missing_ul
+        self._syringes = syringes
         self._reactor_s = reactor_s
         self._root_cause = root_cause
 
@@ -81,7 +81,7 @@ class Performer:
         # What it was proposed with, so that a record is followed by its own prices.
         cost = experiment.cost
         expected = price(self._config, self._rig.config, plan) if cost is None else dict(cost["reagent_ul"])
-        lacking = self._lacking(expected)
+        lacking = self._syringes.lacking(expected)
         if lacking is not None:
             await self._log.append("refused", {"n": experiment.n, "reason": lacking})
             return Stop("reagent", lacking)
@@ -200,13 +200,3 @@ class Performer:
             "counted_ul": dict(used_ul),
             "reactor_s": self._reactor_s(),
         }
-
-    def _lacking(self, expected_ul: Mapping[str, float]) -> str | None:
-        """Which syringe cannot give what an experiment needs, in words; None when all can."""
-        used = added(self._log.state.spent_ul, self._missing_ul)
-        for pump, needed in expected_ul.items():
-            full = self._rig.config.pump(pump).holds_ul
-            left = full - used.get(pump, 0.0)
-            if needed > left:
-                return f"{pump} holds {left / 1000:.2f} mL and the experiment needs {needed / 1000:.2f} mL"
-        return None

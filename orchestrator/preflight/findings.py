@@ -37,6 +37,7 @@ from orchestrator.recipes.plumbing import (
     stock_in,
     sweep_s,
 )
+from orchestrator.rig.rig import flushes_ul
 from orchestrator.safety.heating import too_hot_for_twins
 
 SAMPLES = 512
@@ -355,11 +356,7 @@ class _Preflight:
         blank_ul = BLANK_SHARE * self._rig.limits.total_flow_ul_min.high * blank_s(self._campaign, self._rig) / 60.0
         read_ul = flow_ul_min * reference_s(self._campaign, self._rig) / 60.0
         idle = self._rig.limits.total_flow_ul_min.low * APPROACH_S / 60.0 * self._campaign.budget.experiments
-        flushes = sum(
-            step.flow_ul_min * step.at_most_s / 60.0
-            for step in self._rig.safe_sequence
-            if isinstance(step, Flush) and step.pump == self._rig.plumbing.solvent_pump
-        )
+        flushes = flushes_ul(self._rig).get(self._rig.plumbing.solvent_pump, 0.0)
         swept_ul = sweep_s(self._rig, 1.0) / 60.0
         return 2.0 * dead_ul + blank_ul + idle + self._campaign.stop.reproduce * (swept_ul + read_ul) + flushes
 

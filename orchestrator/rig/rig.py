@@ -149,6 +149,16 @@ class Rig:
             release()
 
 
+def flushes_ul(config: RigConfig) -> dict[str, float]:
+    """What the flushes of the safe sequence may take at the most, by pump, in µL."""
+    taken: dict[str, float] = {}
+    for step in config.safe_sequence:
+        if isinstance(step, Flush):
+            most_ul = step.flow_ul_min * (step.at_most_s + FLUSH_LOOK_S) / 60.0
+            taken[step.pump] = taken.get(step.pump, 0.0) + most_ul
+    return taken
+
+
 StepReport = Callable[[str, bool, str], Awaitable[None]]
 Forbids = Callable[[str], str | None]
 """Why a pump must not flush the line now; None where it may."""

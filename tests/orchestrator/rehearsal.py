@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,8 +74,12 @@ def rehearse(
     watch: Watch | None = None,
     resume: str | None = None,
     steering: Steering | None = None,
+    missing_ul: Mapping[str, float] | None = None,
 ) -> Rehearsed:
-    """Run it, or go on with it: ``resume`` is "exactly" (twins catch up) or "in doubt" (as on steel)."""
+    """Run it, or go on with it: ``resume`` is "exactly" (twins catch up) or "in doubt" (as on steel).
+
+    ``missing_ul``: what the syringes lack of being full as it begins.
+    """
 
     async def main() -> Rehearsed:
         loop = asyncio.get_running_loop()
@@ -85,7 +89,9 @@ def rehearse(
             history = recorded if resume == "in doubt" else ()
             if resume == "exactly":
                 journal.catch_up()
-            header = recorded[0].data if recorded else header_of(loaded, Overrides(), hardware=False)
+            header = (
+                recorded[0].data if recorded else header_of(loaded, Overrides(), hardware=False, missing_ul=missing_ul)
+            )
             rig = build_rig(
                 loaded,
                 RecordingTracer(journal, clock),
@@ -93,6 +99,7 @@ def rehearse(
                 clock=blocking_clock(loop),
                 start_s=loop.time(),
                 history=history,
+                missing_ul=missing_ul,
             )
             failed: list[Exception] = []
 

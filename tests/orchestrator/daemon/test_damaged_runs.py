@@ -217,8 +217,9 @@ def test_a_run_whose_journal_is_beyond_recovery_can_be_given_up_and_its_syringes
         assert (await desk.ask("abort", give_up=True)).accepted
         for pump in ("cs", "pb", "halide", "solvent"):
             assert await desk.left_ul(pump, until="paused") == 0.0
+            assert pump in (await desk.ask("resume")).detail
+            assert (await desk.rig()).state == "paused"
             assert (await desk.ask("refill", pump=pump)).accepted
-        assert (await desk.ask("resume")).accepted
         await desk.until("idle")
 
     life(path, first)

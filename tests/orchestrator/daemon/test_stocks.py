@@ -126,3 +126,21 @@ def test_a_campaign_that_names_no_stock_takes_what_the_rig_file_says_today(tmp_p
     life(path, renamed)
     (tmp_path / "rig.yaml").write_text(rig)
     life(path, renamed_again)
+
+
+def test_nothing_begins_on_a_syringe_that_counts_as_empty(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.ask("refill", pump="solvent", volume_ul=0.0)
+        said = await desk.ask("submit", campaign=campaign_text(1))
+        assert said.accepted
+        assert "it waits for what counts as empty: solvent (lumiflow refill solvent" in said.detail
+        assert "counts as empty: solvent" in (await desk.rig()).detail
+        resumed = await desk.ask("resume")
+        assert not resumed.accepted
+        assert "counts as empty: solvent" in resumed.detail
+        assert (await desk.ask("refill", pump="solvent")).accepted
+        await desk.until("running")
+        await desk.until("idle")
+        assert run_of(tmp_path, str(said.job)).stop_reason == "budget_experiments"
+
+    life(daemon_file(tmp_path), story)
