@@ -20,10 +20,11 @@ from drivers.errors import (
     SupersededError,
     WireTimeoutError,
 )
-from drivers.eurotherm import EurothermController, HeaterReading
+from drivers.eurotherm import EurothermController
 from drivers.folder_spectrometer import FolderSpectrometer
 from drivers.gas import GasReading
 from drivers.harvard import HarvardPump
+from drivers.heater_reading import HeaterReading
 from drivers.identify import Identification, Scan, identify
 from drivers.ika import IkaHotplate
 from drivers.julabo import JulaboCirculator

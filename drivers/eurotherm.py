@@ -12,8 +12,6 @@ from drivers.heater_reading import HeaterReading
 from drivers.modbus import ModbusBus
 from drivers.modbus_heater import scaled_word, signed
 
-__all__ = ["EurothermController", "HeaterReading"]
-
 PROCESS_VALUE: Final = 1
 TARGET_SET_POINT: Final = 2
 MANUAL_OUTPUT: Final = 3

@@ -13,7 +13,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
-from drivers.eurotherm import HeaterReading
+from drivers.heater_reading import HeaterReading
 from drivers.pressure import PressureReading
 from drivers.readings import Look
 from drivers.recovery import Ladder, Reading, RecoveryRules, Rung
