@@ -9,16 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal
 
-from drivers.errors import (
-    DeviceAlarmError,
-    OutOfRangeError,
-    ProtocolError,
-    ReadBackError,
-    RefusedError,
-    WireTimeoutError,
-    brought_within,
-    must_be_within,
-)
+from drivers.errors import ProtocolError, ReadBackError, RefusedError, WireTimeoutError, must_be_within
 from drivers.harvard_frames import (
     RawStatus,
     format_rate,
@@ -31,7 +22,7 @@ from drivers.harvard_frames import (
     parse_volume_ul,
 )
 from drivers.harvard_wire import HarvardWire
-from drivers.line_device import LineDevice
+from drivers.line_pump import LinePump
 from drivers.readings import Look, PumpState, PumpStatus
 from drivers.transport import Line
 
@@ -46,10 +37,7 @@ PLUNGER_MM_MIN: Final[dict[HarvardModel, tuple[float, float]]] = {
 give (24 threads per inch, 2.4:1, 400 x 16 microsteps of 27 s to 26 µs). Once connected, the pump's own ``irate lim``
 stands in their place."""
 MAX_DIAMETER_MM: Final[dict[HarvardModel, float]] = {"PHD Ultra": 50.0, "11 Elite": 33.0}
-MIN_DIAMETER_MM: Final = 0.1
 FLOW_TOLERANCE: Final = 0.005
-END_SLACK: Final = 0.002
-"""A flow beyond an end by this share is set to that end: the pump's own ends are the data sheet's with few digits."""
 MIN_VOLUME_UL: Final = 0.001
 COUNTER_SLACK_UL: Final = 1.0
 """By which a counter may run ahead of the rate and the clock."""
@@ -62,7 +50,7 @@ _STATES: Final = {
 }
 
 
-class HarvardPump(LineDevice):
+class HarvardPump(LinePump):
     """One pump, in its quick-start mode.
 
     ``connect`` stops it (the bound of a pump found running is unknown), sets diameter and syringe volume, drops target
@@ -96,25 +84,10 @@ class HarvardPump(LineDevice):
         model: HarvardModel = "PHD Ultra",
         name: str = "pump",
     ) -> None:
-        if not 0 <= address <= 99:
-            raise OutOfRangeError("pump address", low=0, high=99, device=name, asked=address)
-        if not MIN_DIAMETER_MM <= diameter_mm <= MAX_DIAMETER_MM[model]:
-            raise OutOfRangeError(
-                "syringe diameter in mm",
-                low=MIN_DIAMETER_MM,
-                high=MAX_DIAMETER_MM[model],
-                device=name,
-                asked=diameter_mm,
-            )
-        if max_volume_ul is not None and not (math.isfinite(max_volume_ul) and max_volume_ul > 0):
-            raise OutOfRangeError("syringe volume in µL", low=0, high=math.inf, device=name, asked=max_volume_ul)
+        super().__init__(line, address, diameter_mm, max_volume_ul, max_diameter_mm=MAX_DIAMETER_MM[model], name=name)
         area_mm2 = math.pi * diameter_mm**2 / 4.0
         slowest, fastest = PLUNGER_MM_MIN[model]
-        super().__init__(line, name)
-        self._line = line
         self._wire = HarvardWire(line, address, name)
-        self._diameter_mm = diameter_mm
-        self._max_volume_ul = max_volume_ul
         self._flow_range_ul_min = slowest * area_mm2, fastest * area_mm2
         self._banked = {False: 0.0, True: 0.0}
         self._seen = {False: 0.0, True: 0.0}
@@ -162,7 +135,7 @@ class HarvardPump(LineDevice):
         """
         flow_ul_min = self._checked_flow(flow_ul_min)
         self._check_volume(volume_ul)
-        status = await self._clear_status("infuse")
+        status = self._unalarmed(await self.status(), "infuse")
         if status.state is PumpState.INFUSING and self._target_ul is not None:
             left_ul = self._target_ul - status.infused_ul
             if abs(left_ul - volume_ul) <= max(1.0, 0.02 * volume_ul):
@@ -184,7 +157,7 @@ class HarvardPump(LineDevice):
         Returns the flow read back. Raises RefusedError when the pump does not infuse.
         """
         flow_ul_min = self._checked_flow(flow_ul_min)
-        status = await self._clear_status("change flow")
+        status = self._unalarmed(await self.status(), "change flow")
         if status.state is not PumpState.INFUSING:
             raise self._wire.fault(RefusedError, "the pump does not infuse", f"{flow_ul_min:g} µL/min", status.state)
         return await self._change_running_rate(flow_ul_min)
@@ -320,22 +293,6 @@ class HarvardPump(LineDevice):
         target_ul = await self._wire.query("tvolume", parse_target_ul)
         if target_ul is not None:
             raise self._wire.fault(ReadBackError, "the target volume did not clear", "ctvolume", f"{target_ul:g} ul")
-
-    async def _clear_status(self, verb: str) -> PumpStatus:
-        status = await self.status()
-        if status.alarm is not None:
-            raise DeviceAlarmError(
-                f"the pump reports an alarm: {status.alarm}",
-                alarm=status.alarm,
-                device=self._name,
-                port=self._line.name,
-                asked=verb,
-            )
-        return status
-
-    def _checked_flow(self, flow_ul_min: float) -> float:
-        (low, high), port = self.flow_range_ul_min, self._line.name
-        return brought_within("flow", flow_ul_min, low, high, "µL/min", slack=END_SLACK, device=self._name, port=port)
 
     def _check_volume(self, volume_ul: float) -> None:
         low, high = MIN_VOLUME_UL, self._max_volume_ul or 1e6

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.errors import (
-    DeviceAlarmError,
     DriverError,
     OutOfRangeError,
     ProtocolError,
     RefusedError,
     WireTimeoutError,
-    brought_within,
     must_be_within,
 )
-from drivers.line_device import LineDevice
+from drivers.line_pump import LinePump
 from drivers.new_era_frames import format_number, parse_number, slowest_ul_min
 from drivers.new_era_motor import NewEraMotor
 from drivers.new_era_wire import NewEraWire
@@ -33,15 +31,11 @@ MAX_PLUNGER_CM_MIN: Final = 5.1005
 """Fastest plunger, NE-1000 user manual."""
 MIN_PLUNGER_CM_H: Final = 0.004205
 """Slowest plunger, NE-1000 user manual."""
-MIN_DIAMETER_MM: Final = 0.1
 MAX_DIAMETER_MM: Final = 50.0
 MICROLITRE_DIAMETER_MM: Final = 14.0
 """Up to this syringe diameter the pump counts volumes in µL, above it in mL."""
 SETTLE_ROUNDS: Final = 5
 """How often the pumps that may have heard another's order are gone through until none is in doubt."""
-END_SLACK: Final = 0.002
-"""A flow beyond an end by this share is set to that end: the pump takes a diameter with four digits, and so has ends of
-its own beside those of the syringe's."""
 LEAST_REST_UL: Final = 1.0
 """What is not worth starting for."""
 
@@ -54,7 +48,7 @@ class _Told:
     target_ul: float = 0.0
 
 
-class NewEraPump(LineDevice):
+class NewEraPump(LinePump):
     """One pump.
 
     ``connect`` chooses the framing, acknowledges old alarms, stops the pump (the volume bound of one found running is
@@ -91,20 +85,9 @@ class NewEraPump(LineDevice):
         safe_mode_timeout_s: int | None = None,
         name: str = "pump",
     ) -> None:
-        if not 0 <= address <= 99:
-            raise OutOfRangeError("pump address", low=0, high=99, device=name, asked=address)
-        if not MIN_DIAMETER_MM <= diameter_mm <= MAX_DIAMETER_MM:
-            raise OutOfRangeError(
-                "syringe diameter in mm", low=MIN_DIAMETER_MM, high=MAX_DIAMETER_MM, device=name, asked=diameter_mm
-            )
-        if max_volume_ul is not None and not (math.isfinite(max_volume_ul) and max_volume_ul > 0):
-            raise OutOfRangeError("syringe volume in µL", low=0, high=math.inf, device=name, asked=max_volume_ul)
+        super().__init__(line, address, diameter_mm, max_volume_ul, max_diameter_mm=MAX_DIAMETER_MM, name=name)
         if safe_mode_timeout_s is not None and not 1 <= safe_mode_timeout_s <= 255:
             raise OutOfRangeError("safe-mode time-out in s", low=1, high=255, device=name, asked=safe_mode_timeout_s)
-        super().__init__(line, name)
-        self._line = line
-        self._diameter_mm = diameter_mm
-        self._max_volume_ul = max_volume_ul
         self._safe_mode_timeout_s = safe_mode_timeout_s
         self._wire = NewEraWire(line, address, name, self)
         self._motor = NewEraMotor(self._wire, self.flow_range_ul_min)
@@ -163,7 +146,7 @@ class NewEraPump(LineDevice):
         self._check_volume(volume_ul)
         async with self._ordering():
             told = self._told
-            status = await self._clear_status("infuse")
+            status = self._unalarmed(await self._read(), "infuse")
             left_ul = -math.inf if told is None else told.target_ul - status.infused_ul
             running = status.state is PumpState.INFUSING and told is not None and told.flow_ul_min > 0.0
             self._told = None
@@ -183,7 +166,7 @@ class NewEraPump(LineDevice):
         """
         flow_ul_min = self._checked_flow(flow_ul_min)
         async with self._ordering():
-            status = await self._clear_status("change flow")
+            status = self._unalarmed(await self._read(), "change flow")
             if status.state is not PumpState.INFUSING:
                 asked = f"{flow_ul_min:g} µL/min"
                 raise self._wire.fault(RefusedError, "the pump does not infuse", asked, status.state)
@@ -308,18 +291,6 @@ class NewEraPump(LineDevice):
             motion.state, motion.infused_ul, motion.withdrawn_ul, self._wire.alarm, interruptions=self._interruptions
         )
 
-    async def _clear_status(self, verb: str) -> PumpStatus:
-        status = await self._read()
-        if status.alarm is not None:
-            raise DeviceAlarmError(
-                f"the pump reports an alarm: {status.alarm}",
-                alarm=status.alarm,
-                device=self._name,
-                port=self._line.name,
-                asked=verb,
-            )
-        return status
-
     # ---- the line -------------------------------------------------------------------------------------------------
 
     async def _choose_framing(self, safe_mode_timeout_s: int | None) -> None:
@@ -345,10 +316,6 @@ class NewEraPump(LineDevice):
         if self in self._line.neighbours:
             self._line.neighbours.remove(self)
         await super()._leave()
-
-    def _checked_flow(self, flow_ul_min: float) -> float:
-        (low, high), port = self.flow_range_ul_min, self._line.name
-        return brought_within("flow", flow_ul_min, low, high, "µL/min", slack=END_SLACK, device=self._name, port=port)
 
     def _check_volume(self, volume_ul: float) -> None:
         low, high = (0.001, 9999.0) if self._diameter_mm <= MICROLITRE_DIAMETER_MM else (1.0, 9.999e6)
