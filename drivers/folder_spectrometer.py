@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from drivers.errors import (
     DriverError,
@@ -20,6 +20,7 @@ from drivers.errors import (
     RefusedError,
     WireTimeoutError,
 )
+from drivers.owner_thread import ended_in_thread
 from drivers.readings import Look
 from drivers.spectrum_files import MAX_BYTES, Spectrum, parse_spectrum
 
@@ -283,22 +284,15 @@ class FolderSpectrometer:
         """Run ``action`` in the owner thread; a disk that does not answer is left alone."""
         if self._executor is None:
             raise NotConnectedError("the folder is not being watched", device=self._name, port=str(self._folder))
-        future = asyncio.get_running_loop().run_in_executor(self._executor, action)
-        done, _ = await asyncio.wait([future], timeout=_DISK_TIMEOUT_S)
-        if not done:
-            future.add_done_callback(_forget)
+        call = await ended_in_thread(self._executor, action, _DISK_TIMEOUT_S)
+        if call is None:
             await self.close()
             raise WireTimeoutError(
                 f"the folder did not answer within {_DISK_TIMEOUT_S:g} s", device=self._name, port=str(self._folder)
             )
         try:
-            return future.result()
+            return call.result()
         except DriverError:
             raise
         except OSError as error:
             raise PortError(f"{error}", device=self._name, port=str(self._folder)) from error
-
-
-def _forget(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -30,6 +30,7 @@ from drivers.ocean_models import (
 )
 from drivers.ocean_obp import SET_INTEGRATION_US
 from drivers.ocean_seabreeze import command, dark_pixels, disarm, drive_lamp_line, is_binary, nonlinearity
+from drivers.owner_thread import ended_in_thread
 from drivers.readings import Look
 
 if TYPE_CHECKING:
@@ -359,17 +360,14 @@ class OceanSpectrometer:
     async def _call(self, action: Callable[[], T], expected_s: float, asked: str) -> T:
         """Run ``action`` in the owner thread, for at most ``expected_s`` and the margin."""
         deadline_s = expected_s + self._margin_s
-        future = asyncio.get_running_loop().run_in_executor(self._executor, action)
-        # A USB call cannot be interrupted, so on the deadline it is left alone rather than cancelled.
-        done, _ = await asyncio.wait([future], timeout=deadline_s)
-        if not done:
-            future.add_done_callback(_forget)
+        call = await ended_in_thread(self._executor, action, deadline_s)
+        if call is None:
             self._give_up()
             raise WireTimeoutError(
                 f"nothing came within {deadline_s:g} s", device=self._name, port=self._port, asked=asked
             )
         try:
-            return future.result()
+            return call.result()
         except (ProtocolError, RefusedError) as error:
             raise type(error)(
                 error.message, device=self._name, port=self._port, asked=error.asked or asked, answered=error.answered
@@ -392,8 +390,3 @@ class OceanSpectrometer:
         elif isinstance(error, OSError) or number is not None:
             kind = PortError
         return kind(message, device=self._name, port=self._port, asked=asked, answered=f"{error}")
-
-
-def _forget(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
