@@ -20,7 +20,6 @@ WORKING_SET_POINT: Final = 5
 COMMS_SET_POINT: Final = 26
 STATUS: Final = 75
 LOOP_MODE: Final = 273
-ACKNOWLEDGE: Final = 274
 LOCAL_REMOTE: Final = 276
 _AUTOMATIC: Final = 0
 _MANUAL: Final = 1
@@ -141,10 +140,6 @@ class EurothermController(HeaterController):
                 raise self._mismatch(f"register {MANUAL_OUTPUT} = 0", output)
             if failure is not None:
                 raise failure
-
-    async def acknowledge(self) -> None:
-        """Acknowledge the controller's own alarms."""
-        await self._bus.write(self._unit, ACKNOWLEDGE, [1], device=self._name)
 
     async def _identify(self) -> str:
         """The kind of controller that the file names: it does not say itself what it is, only how it scales."""

@@ -40,11 +40,6 @@ class HeaterController(LineDevice):
         # A refresh between another verb's write and its read-back would undo the one and fail the other.
         self._setting = asyncio.Lock()
 
-    @property
-    def set_point_range_c(self) -> tuple[float, float]:
-        """Lowest and highest set-point accepted."""
-        return self._range_c
-
     async def _meet(self) -> str:
         identity = await self._identify()
         await self.read()
