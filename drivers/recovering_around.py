@@ -21,7 +21,6 @@ class Valve(Device, Protocol):
     def positions(self) -> int: ...
     async def position(self) -> int: ...
     async def move(self, position: int) -> None: ...
-    async def home(self) -> None: ...
 
 
 class GasController(Device, Protocol):
@@ -54,11 +53,6 @@ class RecoveringValve(Recovering[Valve, int]):
         """The driver's ``move``."""
         await self._order("move", lambda: self._driver.move(position))
         self._note(position)
-
-    async def home(self) -> None:
-        """The driver's ``home``."""
-        await self._order("home", self._driver.home)
-        self._note(1)
 
     async def _rejoin(self) -> None:
         try:

@@ -142,15 +142,9 @@ class ViciSelector(LineDevice):
                 port=self._line.name,
                 asked=position,
             )
-        await self._turn(f"GO{position:02d}", position)
-
-    async def home(self) -> None:
-        """Be at position 1."""
-        await self._turn("HM", 1)
-
-    async def _turn(self, command: str, target: int) -> None:
+        command = f"GO{position:02d}"
         async with self._moving:
-            if await self._seen() == target:
+            if await self._seen() == position:
                 return
             await self._line.exchange(f"{self._unit}{command}\r".encode("ascii"), _no_answer, device=self._name)
             loop = asyncio.get_running_loop()
@@ -162,7 +156,7 @@ class ViciSelector(LineDevice):
                     seen = await self._seen()
                 except WireTimeoutError:
                     continue
-                if seen == target:
+                if seen == position:
                     return
             raise self._fault(
                 ReadBackError, f"the valve did not arrive within {self._move_timeout_s:g} s", command, seen

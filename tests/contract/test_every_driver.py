@@ -78,7 +78,7 @@ async def rest(role: Role, device: Any) -> None:
     elif role in ("pump", "gas"):
         await device.stop()
     elif role == "valve":
-        await device.home()
+        await device.move(1)
 
 
 def does(role: Role, plant: Any) -> Any:

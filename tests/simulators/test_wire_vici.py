@@ -69,6 +69,15 @@ def test_every_way_to_move(command: bytes, target: int | None) -> None:
     talk(script)
 
 
+def test_home_is_position_1_from_anywhere() -> None:
+    def script(say: Say, rotor: TurningValve) -> None:
+        rotor.at = 4
+        say(b"HM\r")
+        assert [position for _, position in rotor.turns] == [1]
+
+    talk(script)
+
+
 def test_a_turning_actuator_is_silent_or_names_its_old_position() -> None:
     def silent(say: Say, rotor: TurningValve) -> None:
         say(b"GO5\r")
