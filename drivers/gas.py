@@ -9,9 +9,6 @@ from drivers.errors import OutOfRangeError
 from drivers.readings import Look
 
 ZERO_CELSIUS_K: Final = 273.15
-NORMAL_KPA: Final = 101.325
-_MOLAR_VOLUME_ML_MMOL: Final = 22.41396954
-"""Ideal gas at 0 °C and 101.325 kPa (CODATA 2018)."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,6 @@ class GasReading:
     pressure_kpa: float
     gas: str
     faults: tuple[str, ...] = ()
-
-    @property
-    def flow_mmol_min(self) -> float:
-        """Amount of substance, as an ideal gas."""
-        return self.flow_mln_min / _MOLAR_VOLUME_ML_MMOL
 
 
 def gas_look(identity: str, reading: GasReading) -> Look:
