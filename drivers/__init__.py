@@ -40,7 +40,7 @@ from drivers.pressure import PressureReading, PressureTransmitter
 from drivers.readings import Found, Look, PumpState, PumpStatus
 from drivers.recovering import RecoveringHeater, RecoveringPressure, RecoveringSpectrometer
 from drivers.recovering_around import RecoveringGas, RecoveringPhase, RecoveringValve
-from drivers.recovering_pump import LostMotion, RecoveringPump
+from drivers.recovering_pump import RecoveringPump
 from drivers.recovery import Quality, Reading, RecoveryRules, Rung
 from drivers.transport import BlockingClock, Line, SerialTransport, Transport
 from drivers.vici import ViciSelector
@@ -68,7 +68,6 @@ __all__ = [
     "Line",
     "Look",
     "LostDeviceError",
-    "LostMotion",
     "ModbusBus",
     "NanodacController",
     "NewEraPump",

@@ -30,18 +30,6 @@ class Pump(Device, Protocol):
 
 
 @dataclass(frozen=True)
-class LostMotion:
-    """A pump lost its power, and its counter with it, some time between two looks.
-
-    ``at_most_ul``: what it can have infused since the earlier look; the volume ledger counts all of it.
-    """
-
-    since_s: float
-    noticed_s: float
-    at_most_ul: float
-
-
-@dataclass(frozen=True)
 class _Motion:
     """An infusion that its caller wants: flow, volume bound, and when it was ordered."""
 
@@ -56,25 +44,20 @@ class _Motion:
 
 @dataclass
 class _Tally:
-    """What a pump can have infused at most since its counter was last read."""
+    """What a pump can have infused at most since its counter was last read, reckoned up to ``upto_s``."""
 
-    since_s: float = 0.0
+    upto_s: float = 0.0
     at_most_ul: float = 0.0
     flow_ul_min: float = 0.0
-    _upto_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._upto_s = self.since_s
 
     def run(self, now_s: float, flow_ul_min: float) -> None:
         """From now on at most this flow."""
-        self.at_most_ul += self.flow_ul_min * max(now_s - self._upto_s, 0.0) / 60.0
-        self._upto_s, self.flow_ul_min = now_s, flow_ul_min
+        self.at_most_ul += self.flow_ul_min * max(now_s - self.upto_s, 0.0) / 60.0
+        self.upto_s, self.flow_ul_min = now_s, flow_ul_min
 
     def counted(self, asked_s: float) -> None:
         """The counter has been read, no earlier than it was asked."""
-        self.since_s = self._upto_s = asked_s
-        self.at_most_ul = 0.0
+        self.upto_s, self.at_most_ul = asked_s, 0.0
 
 
 class RecoveringPump(Recovering[Pump, PumpStatus]):
@@ -82,8 +65,8 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
 
     A power blip (alarm "power was reset") is acknowledged, the pump's settings are verified by a new ``connect``, and
     an infusion that is still wanted goes on with what is left of its bound. The blip also cleared the pump's counter:
-    what it can have infused since the look before is added to ``infused_ul`` and kept in ``lost_motion``. A watchdog
-    that stopped the pump because an outage kept the host away is dealt with in the same way.
+    what it can have infused at most since the look before is added to ``infused_ul`` and ``lost_ul``. A watchdog that
+    stopped the pump because an outage kept the host away is dealt with in the same way.
     """
 
     def __init__(self, driver: Pump, rules: RecoveryRules | None = None, *, seed: int = 0) -> None:
@@ -98,7 +81,7 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
         self._excused = False
         self._tally = _Tally()
         self._interruptions = self._drivers_interruptions = 0
-        self.lost_motion: tuple[LostMotion, ...] = ()
+        self._lost_ul = 0.0
 
     @property
     def flow_range_ul_min(self) -> tuple[float, float]:
@@ -111,9 +94,9 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
         identity = await super().connect()
         self._excused = False
         self._base = (0.0, 0.0)
-        self.lost_motion = ()
+        self._lost_ul = 0.0
         self._interruptions = self._drivers_interruptions = 0
-        self._tally = _Tally(since_s=now_s())
+        self._tally = _Tally(now_s())
         self._note(PumpStatus(PumpState.STOPPED, 0.0, 0.0, None))
         return identity
 
@@ -175,7 +158,7 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
             withdrawn_ul + status.withdrawn_ul,
             status.alarm,
             interruptions=self._interruptions + status.interruptions,
-            lost_ul=sum([lost.at_most_ul for lost in self.lost_motion]),
+            lost_ul=self._lost_ul,
         )
 
     def _explained(self, alarm: str | None) -> bool:
@@ -246,8 +229,8 @@ class RecoveringPump(Recovering[Pump, PumpStatus]):
         if alarm == POWER_RESET:
             self._tally.run(at_s, 0.0)
             infused_ul += self._tally.at_most_ul
-            self.lost_motion = (*self.lost_motion, LostMotion(self._tally.since_s, at_s, self._tally.at_most_ul))
+            self._lost_ul += self._tally.at_most_ul
         self._base = (infused_ul, last.withdrawn_ul)
-        self._tally = _Tally(since_s=at_s)
+        self._tally = _Tally(at_s)
         self._note(PumpStatus(PumpState.STOPPED, *self._base, None))
         await self._put_right(PumpState.STOPPED)
