@@ -17,8 +17,6 @@ FLOW_TOLERANCE: Final = 1e-3
 class Valve(Device, Protocol):
     """A selector valve; see :class:`drivers.ViciSelector`."""
 
-    @property
-    def positions(self) -> int: ...
     async def position(self) -> int: ...
     async def move(self, position: int) -> None: ...
 
@@ -39,11 +37,6 @@ class RecoveringValve(Recovering[Valve, int]):
     After an outage it is only asked where it stands: a valve does not move by itself, and one that was turned by hand
     is not turned back unasked, for nobody knows what stands in its lines. A move that still waits goes on.
     """
-
-    @property
-    def positions(self) -> int:
-        """The driver's."""
-        return self._driver.positions
 
     async def position(self) -> int:
         """The driver's ``position``."""

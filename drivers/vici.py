@@ -101,11 +101,6 @@ class ViciSelector(LineDevice):
         self._poll_s = poll_s
         self._moving = asyncio.Lock()
 
-    @property
-    def positions(self) -> int:
-        """How many positions the valve has."""
-        return self._positions
-
     async def _meet(self) -> str:
         count = await self._ask("NP", parse_count)
         if count != self._positions:
@@ -125,7 +120,7 @@ class ViciSelector(LineDevice):
             return Look(identity, "at rest" if isinstance(at, int) else at, f"position {at}")
 
     async def position(self) -> int:
-        """Where the valve stands, 1 to ``positions``. Raises DeviceAlarmError between two positions."""
+        """Where the valve stands, from 1. Raises DeviceAlarmError between two positions."""
         at = await self._ask("CP", parse_position)
         if not 1 <= at <= self._positions:
             raise self._fault(ProtocolError, "the valve has no such position", "CP", at)
