@@ -28,7 +28,6 @@ _BUBBLE_EMISSION = 0.001
 _BUBBLE_LEAK = 0.005
 """What a bubble in the cell leaves of the emission (a film on the wall) and of the LED's line, which it scatters; both
 assumed."""
-_SQRT_TWO_PI = math.sqrt(2.0 * math.pi)
 _SIGMA_PER_FWHM = 1.0 / (2.0 * math.sqrt(2.0 * math.log(2.0)))
 
 CellAt = Callable[[float, np.random.Generator], CellLight]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -59,9 +59,8 @@ class SteadyRecipe:
 class SteadyTruth:
     """What the detector's cell does in the noiseless steady state.
 
-    `peak_ev` and `fwhm_ev` are of the photon spectrum per energy (nan where nothing is emitted); `spectrum_per_ev` is
-    emitted photons per LED photon and eV at `energies_ev`; `peak_counts_s` the emission on the brightest pixel.
-    `edge_nm` and the halide fractions are means over the emitters.
+    `peak_ev` and `fwhm_ev` are of the photon spectrum per energy (nan where nothing is emitted); `peak_counts_s` is the
+    emission on the brightest pixel; `edge_nm` and the halide fractions are means over the emitters.
     """
 
     peak_ev: float
@@ -73,18 +72,6 @@ class SteadyTruth:
     edge_nm: float
     iodide_fraction: float
     chloride_fraction: float
-    energies_ev: Array = field(repr=False)
-    spectrum_per_ev: Array = field(repr=False)
-
-    @property
-    def wavelengths_nm(self) -> Array:
-        """Wavelength of each of `energies_ev`, nm (falling)."""
-        return np.asarray(HC_EV_NM / self.energies_ev)
-
-    @property
-    def spectrum_per_nm(self) -> Array:
-        """The spectrum per nm at `wavelengths_nm`."""
-        return np.asarray(self.spectrum_per_ev * self.energies_ev**2 / HC_EV_NM)
 
 
 class PressureTap:
@@ -203,10 +190,6 @@ class World:
         if asked != known:
             raise UnknownNameError(kind, asked, [known])
 
-    def contents_ul(self, t_s: float) -> dict[str, float]:
-        """What is left in each pump's syringe, µL."""
-        return {name: pump.content_ul(t_s) for name, pump in self._network.pumps.items()}
-
     def truth(self, recipe: SteadyRecipe) -> SteadyTruth:
         """The noiseless steady state of a recipe: nominal flows, the full residence-time distribution, no ripple or
         drift.
@@ -244,8 +227,6 @@ class World:
             edge_nm=mean(parcels.edge_nm),
             iodide_fraction=mean(parcels.iodide_fraction),
             chloride_fraction=mean(parcels.chloride_fraction),
-            energies_ev=energies,
-            spectrum_per_ev=spectrum,
         )
 
     def _excite(self, parcels: Parcels, weights: Array) -> CellLight:

@@ -212,7 +212,7 @@ def test_an_empty_syringe_shows_in_the_product(
     run_recipe(world, recipe, 0.0)
     assert not world.pump("halide").stalled(100.0)
     assert world.pump("halide").stalled(1000.0)
-    assert world.contents_ul(1000.0)["halide"] == pytest.approx(0.0, abs=1e-9)
+    assert world.syringe("halide").content_ul(1000.0) == pytest.approx(0.0, abs=1e-9)
     assert measured_line(world, 1000.0)[0] > world.truth(recipe).peak_ev + 0.1
 
 
