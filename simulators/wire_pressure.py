@@ -1,12 +1,10 @@
-"""A 4-20 mA input module on the wire, with pressure transmitters on its channels."""
+"""Pressure transmitters, each a 4-20 mA channel of a :class:`simulators.wire_phase.InputModuleTwin`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulators.plant import PressurePlant
-from simulators.wire_modbus import ILLEGAL_ADDRESS, ModbusRefusal
 
 
 @dataclass
@@ -28,21 +26,3 @@ class PressureChannel:
             return 0
         fraction = (self.plant.pressure_kpa(t_s) - self.low_kpa) / (self.high_kpa - self.low_kpa)
         return round(max(3800.0, min(20500.0, 4000.0 + 16000.0 * fraction)))
-
-
-class PressureModuleTwin:
-    """The module; a :class:`simulators.wire_modbus.ModbusUnit`. Each channel's register, input and holding, is µA."""
-
-    def __init__(self, channels: Mapping[int, PressureChannel]) -> None:
-        if not channels or not all(0 <= register <= 0xFFFF for register in channels):
-            raise ValueError(f"a module needs channels at registers 0 to 65535, not {sorted(channels)}")
-        self._channels = dict(channels)
-
-    def read(self, t_s: float, kind: str, address: int, count: int) -> list[int]:
-        registers = range(address, address + count)
-        if any(register not in self._channels for register in registers):
-            raise ModbusRefusal(ILLEGAL_ADDRESS)
-        return [self._channels[register].current_ua(t_s) for register in registers]
-
-    def write(self, t_s: float, address: int, values: list[int]) -> None:
-        raise ModbusRefusal(ILLEGAL_ADDRESS)

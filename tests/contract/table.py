@@ -46,7 +46,7 @@ from simulators.wire_new_era import NewEraTwin
 from simulators.wire_novus import NovusTwin
 from simulators.wire_omega import OmegaTwin
 from simulators.wire_phase import InputModuleTwin, PhaseChannel
-from simulators.wire_pressure import PressureChannel, PressureModuleTwin
+from simulators.wire_pressure import PressureChannel
 from simulators.wire_thermostats import IkaTwin, JulaboTwin
 from simulators.wire_vici import ViciActuator, ViciTwin
 from simulators.wire_watlow import WatlowTwin
@@ -147,7 +147,7 @@ def modbus_bench(twin: Callable[[LaggingHeater], ModbusUnit], tcp: bool = False)
 
 def pressure_bench() -> Bench:
     plants = SteadyPressure(500.0), SteadyPressure(300.0)
-    units = {n: PressureModuleTwin({0: PressureChannel(plant)}) for n, plant in enumerate(plants, 1)}
+    units = {n: InputModuleTwin({0: PressureChannel(plant)}) for n, plant in enumerate(plants, 1)}
     return Bench(RtuPort(ModbusLine(units)), *plants)
 
 

@@ -12,13 +12,14 @@ from orchestrator.clock.virtual_time import run_real
 from simulators.serve import serve_pty, serve_tcp
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, RtuPort, TcpPort
-from simulators.wire_pressure import PressureChannel, PressureModuleTwin
+from simulators.wire_phase import InputModuleTwin
+from simulators.wire_pressure import PressureChannel
 from tests.contract.plants import LaggingHeater, SteadyPressure
 
 
 def a_line() -> tuple[ModbusLine, LaggingHeater]:
     heater = LaggingHeater(since_s=asyncio.get_running_loop().time())
-    module = PressureModuleTwin({0: PressureChannel(SteadyPressure(500.0))})
+    module = InputModuleTwin({0: PressureChannel(SteadyPressure(500.0))})
     return ModbusLine({1: EurothermTwin(heater), 2: module}), heater
 
 

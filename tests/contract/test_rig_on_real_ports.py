@@ -17,7 +17,8 @@ from simulators.serve import serve_tcp
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, TcpPort
 from simulators.wire_new_era import NewEraTwin
-from simulators.wire_pressure import PressureChannel, PressureModuleTwin
+from simulators.wire_phase import InputModuleTwin
+from simulators.wire_pressure import PressureChannel
 from tests.contract.plants import LaggingHeater, SteadyPressure, SteppingPump
 from tests.orchestrator.rehearsal import CONFIGS
 
@@ -55,7 +56,7 @@ def test_hardware_mode_reaches_pumps_heater_and_pressure_over_their_true_librari
         mechanics = {address: SteppingPump() for address in range(4)}
         block = LaggingHeater()
         line = ModbusLine(
-            {1: EurothermTwin(block), 2: PressureModuleTwin({0: PressureChannel(SteadyPressure(), 0.0, 1000.0)})}
+            {1: EurothermTwin(block), 2: InputModuleTwin({0: PressureChannel(SteadyPressure(), 0.0, 1000.0)})}
         )
         pumps = await serve_tcp(lambda: NewEraTwin(mechanics))
         oven = await serve_tcp(lambda: TcpPort(line))

@@ -16,7 +16,8 @@ from simulators.wire_bronkhorst import BronkhorstTwin
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, RtuPort, TcpPort
 from simulators.wire_new_era import NewEraTwin
-from simulators.wire_pressure import PressureChannel, PressureModuleTwin
+from simulators.wire_phase import InputModuleTwin
+from simulators.wire_pressure import PressureChannel
 from tests.contract.plants import LaggingHeater, SteadyPressure, SteppingPump
 from tests.contract.plants_around import GasLine
 
@@ -30,7 +31,7 @@ def a_pump() -> tuple[NewEraTwin, SteppingPump]:
 
 def a_line() -> tuple[ModbusLine, LaggingHeater]:
     heater = LaggingHeater(since_s=asyncio.get_running_loop().time())
-    module = PressureModuleTwin({0: PressureChannel(SteadyPressure(500.0))})
+    module = InputModuleTwin({0: PressureChannel(SteadyPressure(500.0))})
     return ModbusLine({1: EurothermTwin(heater), 2: module}), heater
 
 

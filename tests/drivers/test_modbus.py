@@ -29,7 +29,8 @@ from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import StreamTwin, memory_modbus_connect
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, RtuPort, TcpPort, crc16
-from simulators.wire_pressure import PressureChannel, PressureModuleTwin
+from simulators.wire_phase import InputModuleTwin
+from simulators.wire_pressure import PressureChannel
 from tests.contract.plants import FaultyWire, LaggingHeater, SteadyPressure
 
 Bend = Callable[[bytes], list[tuple[float, bytes]]]
@@ -51,7 +52,7 @@ def bench(
     heater = LaggingHeater()
     channel = PressureChannel(SteadyPressure(250.0))
     twin = EurothermTwin(heater, decimals=decimals)
-    line = ModbusLine({1: twin, 2: PressureModuleTwin({7: channel})})
+    line = ModbusLine({1: twin, 2: InputModuleTwin({7: channel})})
     port: StreamTwin = TcpPort(line) if tcp else RtuPort(line)
     if bend is not None:
         port = FaultyWire(port, bend)

@@ -14,7 +14,8 @@ from orchestrator.clock.virtual_time import run_virtual
 from simulators.links import StreamTwin
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, RtuPort, TcpPort, crc16
-from simulators.wire_pressure import PressureChannel, PressureModuleTwin
+from simulators.wire_phase import InputModuleTwin
+from simulators.wire_pressure import PressureChannel
 from tests.contract.plants import LaggingHeater, SteadyPressure
 
 Say = Callable[[bytes], bytes]
@@ -28,7 +29,7 @@ def play(
 ) -> None:
     async def main() -> None:
         heater = LaggingHeater()
-        module = PressureModuleTwin({0: PressureChannel(SteadyPressure(5000.0)), 1: PressureChannel(SteadyPressure())})
+        module = InputModuleTwin({0: PressureChannel(SteadyPressure(5000.0)), 1: PressureChannel(SteadyPressure())})
         line = ModbusLine({1: EurothermTwin(heater, alarm_high_c=alarm_high_c), 2: module})
         port: StreamTwin = TcpPort(line) if tcp else RtuPort(line)
         heard: list[bytes] = []
