@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any
 
+from drivers.ocean_models import SEABREEZE_MODELS
 from orchestrator.config import DetectorConfig, LoadedCampaign, RigConfig, Tube, TwinFault
 from orchestrator.config.campaign import Chemistry
 from orchestrator.config.spectrometers import OceanOpticsConfig
@@ -25,19 +26,12 @@ from simulators.around import AlwaysLiquid, Atmosphere, CellView, GasLine, Rotor
 from simulators.faults import Fault, FaultKind, Faults, Points
 from simulators.ocean_models import MODELS
 from simulators.plant import GasPlant, HeaterPlant, OpticsPlant, PhasePlant, PressurePlant, PumpPlant, ValvePlant
+from simulators.specs import Regime
 from simulators.thermal import HeatedBlock
 from simulators.wire_faults import WireFaults
 
-OCEAN_MODELS: Mapping[str, str] = {
-    "USB2000+": "USB2000PLUS",
-    "Flame-S": "FLAMES",
-    "USB4000": "USB4000",
-    "Flame-T": "USB4000",
-    "STS": "STS",
-    "QE Pro": "QEPRO",
-    "HDX": "HDX",
-}
-"""Models of rig files as the simulators call them."""
+OCEAN_MODELS: Mapping[str, str] = SEABREEZE_MODELS
+"""Models of rig files as the simulators call them: by seabreeze's names, too."""
 _USUAL_FULL_SCALE = 65_535.0
 
 
@@ -251,9 +245,8 @@ def _spectrometer_spec(rig: RigConfig, name: str, detector: DetectorConfig) -> S
 
 
 def _tube(tube: Tube) -> TubeSpec:
-    regimes = {"segmented": "tanks", "laminar": "laminar", "plug": "plug"}
-    regime = cast(Literal["laminar", "tanks", "plug"], regimes[tube.flow])
-    return TubeSpec(length_mm=tube.length_mm, bore_mm=tube.bore_mm, regime=regime, tanks=float(tube.tanks))
+    regimes: Mapping[str, Regime] = {"segmented": "tanks", "laminar": "laminar", "plug": "plug"}
+    return TubeSpec(length_mm=tube.length_mm, bore_mm=tube.bore_mm, regime=regimes[tube.flow], tanks=float(tube.tanks))
 
 
 def _fault(entry: TwinFault) -> Fault:
