@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from orchestrator.console.interrupts import interrupted_by
 from orchestrator.console.outlet import tell
 from orchestrator.errors import UsageRefused, in_words
 from orchestrator.journal.store import is_journal
+from orchestrator.yaml_source import MAX_BYTES
 
 if TYPE_CHECKING:
     from orchestrator.twins.serving import ServedRig
@@ -56,9 +58,23 @@ def _refuse_taken(options: ServeOptions) -> None:
             continue
         whose = next((what for what, other in taken.items() if other is not None and _same(path, other)), "")
         whose = "a journal" if not whose and is_journal(path) else whose
+        whose = whose or _other_than_ours(path, rig=option == "--write-rig")
         if whose:
             raise UsageRefused(f"{option} {path}: this is {whose}; name another file")
         taken[f"the file of {option}"] = path
+
+
+def _other_than_ours(path: Path, *, rig: bool) -> str:
+    """What a file is that is neither a rig file (for ``rig``) nor states of one; "" for one that may be written to."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        text = file.read(MAX_BYTES)
+    if not text.strip():
+        return ""
+    if rig:
+        return "" if re.search(rb"^kind:\s*rig\b", text, re.MULTILINE) else "there already, and no rig file"
+    return "" if text.startswith(b"{") else "there already, and holds no states of a rig"
 
 
 def _same(one: Path, other: Path) -> bool:

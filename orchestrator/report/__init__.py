@@ -19,10 +19,12 @@ __all__ = ["render_report", "write_report"]
 def write_report(journal_path: Path, out_html: Path) -> Path:
     """Write the report of a journal, finished or not; returns its path.
 
-    Raises UsageRefused where a journal, this one or another, has the name that is wanted, JournalError, OSError.
+    Raises UsageRefused where something that is no report has the name that is wanted, JournalError, OSError.
     """
     if is_journal(out_html):
         raise UsageRefused(f"{out_html} is a journal, and a journal is never overwritten: name another file")
+    if out_html.is_file() and not _replaceable(out_html):
+        raise UsageRefused(f"{out_html} is there already, and is no HTML page that a new one could replace")
     text = render_report(journal_path)
     draft = out_html.with_name(out_html.name + ".new")
     try:
@@ -33,6 +35,13 @@ def write_report(journal_path: Path, out_html: Path) -> Path:
             draft.unlink()
         raise
     return out_html
+
+
+def _replaceable(path: Path) -> bool:
+    """Whether a file is empty or a page of HTML."""
+    with path.open("rb") as file:
+        begins = file.read(64).lstrip().lower()
+    return not begins or begins.startswith(b"<!doctype html")
 
 
 def render_report(journal_path: Path, explained: Mapping[str, Any] | None = None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.clock.virtual_time import UtcClock, run_real
+from orchestrator.errors import UsageRefused
 from orchestrator.journal.journal import Journal
 
 Outcome = Literal["passed", "failed", "left out"]
@@ -31,9 +32,11 @@ class Evidence:
 
 
 class Kept:
-    """The journal of one proof test, in a folder that may hold earlier ones. Raises JournalError."""
+    """The journal of one proof test, in a folder that may hold earlier ones. Raises UsageRefused, JournalError."""
 
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise UsageRefused(f"--out {folder}: is a file, and a folder is wanted")
         folder.mkdir(parents=True, exist_ok=True)
         earlier = folder.glob("safety-test-[0-9][0-9][0-9][0-9].sqlite")
         number = 1 + max((int(path.stem[-4:]) for path in earlier), default=0)

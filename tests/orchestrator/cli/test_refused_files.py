@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from orchestrator.cli.commands import app
 from orchestrator.clock.virtual_time import UtcClock, run_virtual
 from orchestrator.journal.journal import Journal
+from tests.orchestrator.rehearsal import CONFIGS
 
 
 @pytest.fixture
@@ -51,6 +52,30 @@ def test_a_journal_in_the_place_of_a_file_is_called_a_journal(journal: Path, com
     said = refused(command, str(journal))
     assert said.startswith(f"lumiflow: {journal}: this is a run's journal, for lumiflow status, explain, report and")
     assert "kB" not in said
+
+
+@pytest.mark.parametrize("command", ["status", "report", "replay", "explain"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, command: str) -> None:
+    (tmp_path / "run.sqlite").touch()
+    assert "run.sqlite: the file is empty" in refused(command, str(tmp_path / "run.sqlite"))
+
+
+def test_a_report_takes_the_place_of_no_campaign(journal: Path, tmp_path: Path) -> None:
+    campaign = tmp_path / "campaign.yaml"
+    campaign.write_text("kind: campaign\n")
+    assert "campaign.yaml is there already, and is no HTML page" in refused(
+        "report", str(journal), "--out", str(campaign)
+    )
+    assert campaign.read_text() == "kind: campaign\n"
+
+
+def test_evidence_is_kept_in_a_folder_and_not_in_the_place_of_a_file(tmp_path: Path) -> None:
+    campaign = tmp_path / "campaign.yaml"
+    campaign.write_text("kind: campaign\n")
+    rig = CONFIGS / "rigs" / "perovskite-bench.yaml"
+    assert "campaign.yaml: is a file, and a folder is wanted" in refused(
+        "safety-test", str(rig), "--out", str(campaign)
+    )
 
 
 def test_an_sqlite_file_of_others_is_called_that_and_no_journal(database: Path) -> None:

@@ -16,11 +16,12 @@ from tests.orchestrator.rehearsal import CONFIGS
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """A folder with a rig, a campaign, a link to the rig, and something that begins as a journal does."""
+    """A folder with a rig, a link to it, two campaigns, and something that begins as a journal does."""
     shutil.copy(CONFIGS / "rigs" / "perovskite-bench.yaml", tmp_path / "rig.yaml")
     shutil.copy(CONFIGS / "campaigns" / "quickstart.yaml", tmp_path / "campaign.yaml")
     (tmp_path / "link.yaml").hardlink_to(tmp_path / "rig.yaml")
     (tmp_path / "run.sqlite").write_bytes(b"SQLite format 3\0 and more")
+    shutil.copy(CONFIGS / "campaigns" / "blue-2.60.yaml", tmp_path / "other.yaml")
     return tmp_path
 
 
@@ -42,6 +43,8 @@ def serve(folder: Path, **written: str) -> None:
         ({"state": "nowhere/../rig.yaml"}, "--state .*rig.yaml: this is the rig file that is served"),
         ({"state": "campaign.yaml"}, "--state .*campaign.yaml: this is the campaign file"),
         ({"state": "run.sqlite"}, "--state .*run.sqlite: this is a journal"),
+        ({"write_rig": "other.yaml"}, "--write-rig .*other.yaml: this is there already, and no rig file"),
+        ({"state": "other.yaml"}, "--state .*other.yaml: this is there already, and holds no states of a rig"),
         ({"write_rig": "new", "state": "new"}, "--state .*new: this is the file of --write-rig"),
     ],
 )
@@ -50,6 +53,15 @@ def test_nothing_that_was_read_is_written_over(files: Path, written: dict[str, s
     with pytest.raises(UsageRefused, match=said):
         serve(files, **written)
     assert {path: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_an_earlier_rig_file_and_earlier_states_are_written_to(files: Path) -> None:
+    (files / "served.yaml").write_text((files / "rig.yaml").read_text())
+    (files / "state.jsonl").write_text('{"t_s": 1}\n')
+    with pytest.raises(AssertionError, match="served"):
+        serve(files, write_rig="served.yaml", state="state.jsonl")
+    assert "tcp://" in (files / "served.yaml").read_text() or "socket://" in (files / "served.yaml").read_text()
+    assert (files / "state.jsonl").read_text().startswith('{"t_s": 1}\n')
 
 
 def test_a_state_that_cannot_be_written_is_told_once_and_left_out(

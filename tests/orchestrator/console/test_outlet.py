@@ -33,7 +33,7 @@ def test_a_reader_that_has_left_is_told_of_once_and_nothing_fails(capsys: pytest
     said = capsys.readouterr().err.splitlines()
     assert said == [
         "lumiflow: standard output takes no more ([Errno 32] Broken pipe); "
-        "nothing is ended by that, and the journal has it all"
+        "it ends nothing, and a journal has it all"
     ]
 
 
