@@ -54,7 +54,7 @@ def test_a_journal_in_the_place_of_a_file_is_called_a_journal(journal: Path, com
     assert "kB" not in said
 
 
-@pytest.mark.parametrize("command", ["status", "report", "replay", "explain"])
+@pytest.mark.parametrize("command", ["status", "report", "replay"])
 def test_an_empty_file_is_called_empty(tmp_path: Path, command: str) -> None:
     (tmp_path / "run.sqlite").touch()
     assert "run.sqlite: the file is empty" in refused(command, str(tmp_path / "run.sqlite"))
