@@ -15,8 +15,8 @@ from orchestrator.clock.virtual_time import UtcClock, run_real
 from orchestrator.daemon.bench import Assignment, Finished, Listener, MakeDecider, outcome_of, sitting_of, stamp
 from orchestrator.daemon.telemetry import PACED_PERIOD_S, Tap
 from orchestrator.guardian import keep_beating
-from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig.rig import make_safe
+from orchestrator.rig.tracing import Unrecorded
 from orchestrator.safety.interlocks import Interlocks
 from orchestrator.safety.trips import Trip, behind
 from orchestrator.sittings.sitting import Company, sit, start_of

@@ -20,10 +20,11 @@ from orchestrator.errors import EXIT_FAULT, EXIT_REFUSED, EXIT_TARGET_REACHED, L
 from orchestrator.guardian.beat import SILENCE_LIMIT_S
 from orchestrator.guardian.diary import Diary
 from orchestrator.guardian.pulse import RESTARTS, Restarts
-from orchestrator.guardian.rescue import Report, Rescued, Unrecorded, rescue
+from orchestrator.guardian.rescue import Report, Rescued, rescue
 from orchestrator.guardian.service import ServiceManager
 from orchestrator.guardian.watcher import STOP_WITHIN_S, Guardian, Orders
 from orchestrator.rig.build import steel_rig
+from orchestrator.rig.tracing import Unrecorded
 
 _log = logging.getLogger("lumiflow.guardian")
 

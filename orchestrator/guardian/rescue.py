@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.rig.devices import JSON, RigHeater
+from orchestrator.rig.devices import RigHeater
 from orchestrator.rig.rig import Rig, make_safe
 from orchestrator.safety.interlocks import Interlocks
 from orchestrator.safety.trips import Trip
@@ -33,24 +33,6 @@ class Persistence:
     longest_wait_s: float = 5.0
     sequence_s: float = 15.0
     give_up_s: float = 300.0
-
-
-class Unrecorded:
-    """A tracer that runs device calls and keeps nothing of them."""
-
-    async def call(
-        self, device: str, verb: str, args: Mapping[str, JSON], action: Callable[[], Awaitable[JSON]]
-    ) -> JSON:
-        """Run it."""
-        return await action()
-
-    def store(self, data: bytes) -> str:
-        """Keep nothing."""
-        return ""
-
-    def load(self, address: str) -> bytes:
-        """Nothing was kept."""
-        return b""
 
 
 @dataclass(frozen=True)

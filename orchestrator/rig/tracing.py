@@ -1,4 +1,4 @@
-"""Device calls: recorded while a run happens, answered from the record when it is replayed.
+"""Device calls: recorded while a run happens, answered from the record when it is replayed; outside runs, neither.
 
 A call in the journal is `{"d": device, "i": number of the call on that device, "v": verb, "a": arguments, "t": time of
 completion in s, ...}` with one of `"r"`: the result, `"e"`: `{"type", "message", "device"}` of the error, `"x"`: true
@@ -38,6 +38,22 @@ class RecordedDeviceError(LumiflowError):
         super().__init__(message)
         self.kind = kind
         self.device = device
+
+
+class Unrecorded:
+    """A tracer that runs device calls and keeps nothing of them."""
+
+    async def call(self, device: str, verb: str, args: Mapping[str, JSON], action: Action) -> JSON:
+        """Run it."""
+        return await action()
+
+    def store(self, data: bytes) -> str:
+        """Keep nothing."""
+        return ""
+
+    def load(self, address: str) -> bytes:
+        """Nothing was kept."""
+        return b""
 
 
 class RecordingTracer:

@@ -22,9 +22,9 @@ from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import JournalError
 from orchestrator.guardian.__main__ import guardian_command
 from orchestrator.guardian.diary import FILE
-from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.journal.journal import Event, Journal
 from orchestrator.rig.build import steel_rig
+from orchestrator.rig.tracing import Unrecorded
 from orchestrator.safety_test.drills import SHARE_OF_RANGE
 from orchestrator.safety_test.evidence import Evidence
 

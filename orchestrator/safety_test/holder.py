@@ -19,9 +19,9 @@ from pathlib import Path
 from orchestrator.clock.virtual_time import run_real
 from orchestrator.config import load_rig
 from orchestrator.guardian import Heart, keep_beating
-from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig.build import steel_rig
 from orchestrator.rig.rig import Rig, make_safe
+from orchestrator.rig.tracing import Unrecorded
 
 READ_PERIOD_S = 0.2
 BOUND_S = 3600.0

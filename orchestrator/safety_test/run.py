@@ -19,9 +19,9 @@ from orchestrator.config import RigConfig, load_rig
 from orchestrator.console.interrupts import interrupted_by, never_suspended
 from orchestrator.console.outlet import tell
 from orchestrator.errors import EXIT_FAULT, EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, LumiflowError, RigFault
-from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig.build import assemble_rig, steel_rig
 from orchestrator.rig.rig import Rig
+from orchestrator.rig.tracing import Unrecorded
 from orchestrator.safety_test.drills import Drill, drills, play
 from orchestrator.safety_test.evidence import Evidence, Kept
 from orchestrator.safety_test.guardian_drills import guardian_drills

@@ -30,10 +30,10 @@ from orchestrator.daemon.planner_process import PlannerProcesses
 from orchestrator.daemon.promptness import stay_prompt
 from orchestrator.daemon.service import Daemon
 from orchestrator.daemon.telemetry import Reading, Tap
-from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.rig.build import steel_rig
 from orchestrator.rig.devices import RigHeater, RigPressure, RigPump
 from orchestrator.rig.rig import Rig
+from orchestrator.rig.tracing import Unrecorded
 from orchestrator.safety import interlocks as safety
 from orchestrator.safety.trips import Trip
 from tests.orchestrator.rehearsal import CONFIGS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -13,6 +12,7 @@ from orchestrator.clock.virtual_time import blocking_clock, run_real
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.rig.build import build_rig
 from orchestrator.rig.rig import Rig
+from orchestrator.rig.tracing import Unrecorded
 from simulators.serve import serve_tcp
 from simulators.wire_eurotherm import EurothermTwin
 from simulators.wire_modbus import ModbusLine, TcpPort
@@ -21,19 +21,6 @@ from simulators.wire_phase import InputModuleTwin
 from simulators.wire_pressure import PressureChannel
 from tests.contract.plants import LaggingHeater, SteadyPressure, SteppingPump
 from tests.orchestrator.rehearsal import CONFIGS
-
-
-class Unrecorded:
-    """A tracer that only runs what it is given."""
-
-    async def call(self, device: str, verb: str, args: object, action: Callable[[], Awaitable[object]]) -> object:
-        return await action()
-
-    def store(self, data: bytes) -> str:
-        raise AssertionError("no spectrum is taken here")
-
-    def load(self, address: str) -> bytes:
-        raise AssertionError("no spectrum is taken here")
 
 
 def on_ports(pumps: int, oven: int) -> LoadedCampaign:

@@ -13,12 +13,11 @@ from orchestrator.campaign.header import Overrides, header_of
 from orchestrator.campaign.steering import Steering
 from orchestrator.clock.virtual_time import UtcClock, blocking_clock, run_virtual
 from orchestrator.config import LoadedCampaign, parse_campaign
-from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.history.run_state import RunState
 from orchestrator.journal.journal import Event, Journal
 from orchestrator.rig.build import build_rig
 from orchestrator.rig.rig import Rig
-from orchestrator.rig.tracing import RecordingTracer
+from orchestrator.rig.tracing import RecordingTracer, Unrecorded
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 Watch = Callable[[Campaign, Rig, Event], None]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.daemon.telemetry import Reading, Tap
-from tests.orchestrator.rig.test_rigs import Unrecorded
+from orchestrator.rig.tracing import Unrecorded
 
 
 @pytest.mark.parametrize(

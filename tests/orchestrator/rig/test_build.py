@@ -4,9 +4,9 @@ import asyncio
 
 from orchestrator.canonical import canonical
 from orchestrator.clock.virtual_time import blocking_clock, run_virtual
-from orchestrator.guardian.rescue import Unrecorded
 from orchestrator.journal.journal import Event
 from orchestrator.rig.build import build_rig
+from orchestrator.rig.tracing import Unrecorded
 from tests.orchestrator.rehearsal import small
 
 

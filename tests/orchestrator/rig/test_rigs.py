@@ -24,7 +24,7 @@ BENCH = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
 QUICKSTART = (CONFIGS / "campaigns" / "quickstart.yaml").read_text()
 
 
-class Unrecorded:
+class InMemory:
     """A tracer that only runs what it is given, and keeps large results."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ def edited(old_device: str, new_device: str, ports: str = "", **edits: str) -> R
 
 async def built(rig: RigConfig) -> Rig:
     loop = asyncio.get_running_loop()
-    return assemble_rig(rig, Unrecorded(), hardware=False, clock=blocking_clock(loop), start_s=loop.time())
+    return assemble_rig(rig, InMemory(), hardware=False, clock=blocking_clock(loop), start_s=loop.time())
 
 
 async def silent(step: str, ok: bool, detail: str) -> None:
