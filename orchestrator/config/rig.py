@@ -293,6 +293,12 @@ class RigConfig(Section):
         """One pump. Raises KeyError if there is none of that name."""
         return self.pumps[name]
 
+    def pump_range_ul_min(self, name: str) -> tuple[float, float]:
+        """Lowest and highest flow of a running pump in µL/min, by its maker and by the rig's limits."""
+        low, high = self.pump(name).flow_range_ul_min
+        limit = self.limits.pump_flow_ul_min
+        return low, high if limit is None else min(high, limit)
+
     @property
     def heater(self) -> HeaterConfig:
         """The controller that heats the reactor."""

@@ -49,8 +49,8 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
             )
         if step.pump in refused:
             continue  # whoever cannot be built has no range of flows
-        low, high = rig.pump(step.pump).flow_range_ul_min
-        high = min(high, rig.limits.total_flow_ul_min.high, rig.limits.pump_flow_ul_min or high)
+        low, high = rig.pump_range_ul_min(step.pump)
+        high = min(high, rig.limits.total_flow_ul_min.high)
         if not low <= step.flow_ul_min <= high:
             allowed = f"from {low:.4g} µl/min to {high:.4g} µl/min"
             problems.append(document.problem(path, "outside what this pump and the limits allow", allowed=allowed))

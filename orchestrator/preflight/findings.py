@@ -251,9 +251,8 @@ class _Preflight:
         stock = stock_in(self._campaign, rig, solvent)
         if rig.stocks[stock].species:
             self._warn_rig(("plumbing", "solvent_pump"), f"the solvent pump holds {stock!r}, which is no pure solvent")
-        low, high = rig.pump(solvent).flow_range_ul_min
+        low, highest = rig.pump_range_ul_min(solvent)
         flush = 0.5 * (rig.limits.total_flow_ul_min.low + rig.limits.total_flow_ul_min.high)
-        highest = min(high, rig.limits.pump_flow_ul_min or high)
         if flush > highest or rig.limits.total_flow_ul_min.low < low:
             message = f"the solvent pump gives {low:.3g} to {highest:.4g} µl/min, too narrow for flushes and idling"
             self._problems.append(self._rig_file.problem(("plumbing", "solvent_pump"), message))

@@ -18,7 +18,6 @@ from orchestrator.recipes.plumbing import (
     FlowPlan,
     concentrations_mm,
     duration,
-    flow_limits,
     system_of,
 )
 
@@ -96,7 +95,7 @@ class ManyRecipes:
         import numpy as np
 
         rows = as_rows(rows)
-        made, limits = self.settings(rows), [flow_limits(self._rig, pump) for pump in self._system.pumps]
+        made, limits = self.settings(rows), [self._rig.pump_range_ul_min(pump) for pump in self._system.pumps]
         lows, highs = np.array([low for low, _ in limits]), np.array([high for _, high in limits])
         flows, total = made.flows_ul_min, made.total_ul_min
         still = np.abs(made.shares) <= NEGLIGIBLE

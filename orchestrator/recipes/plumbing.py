@@ -144,7 +144,7 @@ def pump_flows(campaign: CampaignConfig, rig: RigConfig, recipe: Recipe) -> Flow
 def flow_planner(campaign: CampaignConfig, rig: RigConfig) -> Callable[[Recipe], FlowPlan]:
     """:func:`pump_flows` of one campaign on one rig, for many recipes."""
     system = system_of(campaign, rig)
-    limits = {pump: flow_limits(rig, pump) for pump in system.pumps}
+    limits = {pump: rig.pump_range_ul_min(pump) for pump in system.pumps}
     volume = rig.plumbing.reactor.volume_ul
     breaks = constraint_check(campaign, rig)
 
@@ -350,12 +350,6 @@ def _shares(system: System, values: Sequence[float]) -> list[float]:
         rest = math.fsum(matrix[step][place] * shares[place] for place in range(step + 1, size))
         shares[step] = (matrix[step][size] - rest) / matrix[step][step]
     return shares
-
-
-def flow_limits(rig: RigConfig, pump: str) -> tuple[float, float]:
-    """Lowest and highest flow of a running pump in µL/min, by its maker and by the rig's limits."""
-    low, high = rig.pump(pump).flow_range_ul_min
-    return low, min(high, rig.limits.pump_flow_ul_min or math.inf)
 
 
 def _within(quantity: str, value: float, limits: tuple[float, float], unit: str) -> float:

@@ -33,7 +33,6 @@ from orchestrator.config import (
     ModbusRtuPort,
     ModbusTcpPort,
     Port,
-    PumpConfig,
     RigConfig,
     SerialPort,
 )
@@ -137,8 +136,7 @@ class Bench:
 
     @property
     def temperature_range_c(self) -> tuple[float, float]:
-        low, high = self._rig.limits.temperature_c
-        return low, high
+        return self._rig.limits.temperature_c
 
     @property
     def safe_temperature_c(self) -> float:
@@ -201,11 +199,11 @@ def assemble(rig: RigConfig, tracer: Tracer, wires: Wires | None, *, seed: int, 
     """The rig on its wires, devices not yet connected; without wires, the tracer answers from a record."""
     drivers = Drivers(rig, wires, seed)
     heater_name, detector_name = rig.plumbing.reactor.heater, rig.plumbing.detector
-    range_c = (rig.limits.temperature_c[0], rig.limits.temperature_c[1])
+    range_c = rig.limits.temperature_c
     pressure: RigPressure | None = None
     phase: RigPhase | None = None
     pumps = {
-        name: RigPump(name, drivers.of(name, config), tracer, _flow_range(rig, config))
+        name: RigPump(name, drivers.of(name, config), tracer, rig.pump_range_ul_min(name))
         for name, config in rig.pumps.items()
     }
     heater = RigHeater(heater_name, drivers.of(heater_name, rig.heater), tracer, range_c)
@@ -266,9 +264,3 @@ def optical_layout(detector: DetectorConfig) -> OpticalLayout:
         dark_subtracted=detector.dark_subtracted,
         mode="emission" if detector.sees_emission else "absorption",
     )
-
-
-def _flow_range(rig: RigConfig, pump: PumpConfig) -> tuple[float, float]:
-    low, high = pump.flow_range_ul_min
-    allowed = rig.limits.pump_flow_ul_min
-    return low, high if allowed is None else min(high, allowed)

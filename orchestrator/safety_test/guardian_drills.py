@@ -114,7 +114,7 @@ async def _guarded(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A guardian over a holder that has the rig at work. It does not start the holder again."""
     low, high = config.limits.total_flow_ul_min
-    slowest, fastest = config.pump(config.plumbing.solvent_pump).flow_range_ul_min
+    slowest, fastest = config.pump_range_ul_min(config.plumbing.solvent_pump)
     flow = min(max(0.5 * (low + high), slowest), fastest, high)
     coldest, hottest = config.limits.temperature_c
     warm = ["--temperature", f"{round(coldest + SHARE_OF_RANGE * (hottest - coldest))}"] if heat else []

@@ -98,6 +98,18 @@ def test_the_flow_range_of_a_pump_is_its_makers() -> None:
     assert high / 1000.0 == pytest.approx(8.34, abs=0.01)
 
 
+def test_a_pump_gives_what_its_maker_says_and_the_rig_allows(quickstart: LoadedCampaign) -> None:
+    rig = quickstart.rig
+    low, high = rig.pump("cs").flow_range_ul_min
+    ranges = [
+        rig.model_copy(update={"limits": rig.limits.model_copy(update={"pump_flow_ul_min": limit})}).pump_range_ul_min(
+            "cs"
+        )
+        for limit in (None, 2.0 * high, 0.5 * high)
+    ]
+    assert ranges == [(low, high), (low, high), (low, 0.5 * high)]
+
+
 def test_a_campaign_parses_again_from_the_texts_that_were_kept(quickstart: LoadedCampaign) -> None:
     again = parse_campaign(quickstart.campaign_text, "campaign.yaml", quickstart.rig_text, "rig.yaml")
     assert again.config == quickstart.config
