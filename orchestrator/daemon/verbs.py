@@ -27,7 +27,7 @@ from orchestrator.daemon.commands import (
 )
 from orchestrator.daemon.station import Station
 from orchestrator.daemon.verdict import Verdict
-from orchestrator.errors import LumiflowError, PreflightError
+from orchestrator.errors import LumiflowError
 from orchestrator.preflight.findings import preflight
 
 
@@ -91,9 +91,7 @@ def _checked(rig: Station, command: Submit) -> _Checked:
     given = command.overrides
     overrides = Overrides(given.seed, given.target, given.strategy)
     loaded = overrides.applied(rig.place.parsed(command.campaign, command.file))
-    problems = preflight(loaded).problems
-    if problems:
-        raise PreflightError(problems)
+    preflight(loaded).require()
     found = taken_along(loaded, [archive.model_dump() for archive in command.archives])
     notes = "; ".join(f"{note.path}: {note.message}" for note in left_out(loaded, found))
     return _Checked(loaded.config.name, dict(loaded.config.syringes), notes)
@@ -157,13 +155,9 @@ def _resume(rig: Station, actor: Actor) -> Verdict:
         return Verdict(True, f"{job} goes on", job, then=_asking(rig, Wish("continue", actor.name)))
     if rig.refused:
         return Verdict(False, f"{job} is not taken up: {rig.refused}", job)
-
-    async def take_up() -> None:
-        await rig.take_up(None)
-
     recorded = bool(rig.run.header)
     words = f"{job} is taken up where it was interrupted" if recorded else f"{job} begins: nothing of it is recorded"
-    return Verdict(True, words, job, then=take_up)
+    return Verdict(True, words, job, then=partial(rig.take_up, None))
 
 
 def _hold(rig: Station, actor: Actor, command: Hold) -> Verdict:
@@ -193,11 +187,7 @@ def _end(rig: Station, actor: Actor, verb: Verb) -> Verdict:
             return Verdict(False, f"cannot take {job} up to end it: {state} ({detail})", job)
         if rig.refused:
             return Verdict(False, f"{job} is not taken up: {rig.refused}", job)
-
-        async def take_up() -> None:
-            await rig.take_up(wish)
-
-        return Verdict(True, f"{job} is taken up only to be ended", job, then=take_up)
+        return Verdict(True, f"{job} is taken up only to be ended", job, then=partial(rig.take_up, wish))
     if state == "ending" and verb == "stop":
         return Verdict(True, f"{job} is ending already: {detail}", job)
     words = (
@@ -210,12 +200,8 @@ def _give_up(rig: Station, actor: Actor) -> Verdict:
     job = _job(rig)
     if not rig.unread:
         return Verdict(False, "only a campaign whose journal cannot be read is given up: stop or abort any other", job)
-
-    async def give_up() -> None:
-        await rig.give_up(actor.name)
-
     words = f"{job} is given up; every syringe counts as empty until it is refilled, and nothing begins until then"
-    return Verdict(True, words, job, then=give_up)
+    return Verdict(True, words, job, then=partial(rig.give_up, actor.name))
 
 
 def _cancel(rig: Station, command: Cancel) -> Verdict:

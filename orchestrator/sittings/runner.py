@@ -23,7 +23,6 @@ from orchestrator.errors import (
     EXIT_TARGET_REACHED,
     EXIT_WITHOUT_TARGET,
     LumiflowError,
-    PreflightError,
     UsageRefused,
     in_words,
 )
@@ -104,8 +103,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     if resume:
         loaded = _as_recorded(path, options, loaded, show)
     checked = preflight(loaded)
-    if checked.problems:
-        raise PreflightError(checked.problems)
+    checked.require()
     for warning in checked.warnings:
         show.note(warning.summary())
     try:
@@ -120,7 +118,7 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
         )
         state, wall_s = _sit(options, loaded, path, show, resume=True, exactly=False)
     report = _write_report(path, show) if options.report else None
-    return RunResult(state, path, report, wall_s, state.stop_detail or "", show.notes)
+    return RunResult(state, path, report, wall_s, state.stop_detail, show.notes)
 
 
 def _write_report(journal: Path, show: Show) -> Path | None:
