@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from orchestrator.cli.answers import JsonFlag, answer, refuse, say, say_error
 from orchestrator.cli.daemon import DEFAULT_FILE, DaemonFile, NameOption, add_to, daemon_status
 from orchestrator.cli.safety import add_to as add_safety_to
 from orchestrator.cli.usage import Commands
-from orchestrator.console.outlet import print_json, tell
 from orchestrator.errors import (
     EXIT_FAULT,
     EXIT_REFUSED,
@@ -35,7 +35,6 @@ app = typer.Typer(
 twin = typer.Typer(no_args_is_help=True, help="Digital twins of a rig's devices.")
 app.add_typer(twin, name="twin")
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
 CampaignFile = Annotated[Path, typer.Argument(help="A campaign file (YAML).", show_default=False)]
 JournalFile = Annotated[Path, typer.Argument(help="A run's journal (.sqlite).", show_default=False)]
 
@@ -68,7 +67,7 @@ def run(
     from orchestrator.sittings.show import Show
 
     if resume and fresh:
-        _refuse_words("--resume and --fresh contradict each other: give one", as_json)
+        refuse(UsageRefused("--resume and --fresh contradict each other: give one"), as_json)
     options = RunOptions(
         campaign=campaign,
         hardware=hardware,
@@ -84,7 +83,7 @@ def run(
     try:
         result = run_campaign(options, show, ask=None if as_json or not sys.stdin.isatty() else typer.confirm)
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
     show.finished(result)
     raise typer.Exit(result.exit_code)
 
@@ -99,8 +98,8 @@ def validate(
     try:
         outcome = validate_file(path)
     except LumiflowError as error:
-        _refuse(error, as_json)
-    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+        refuse(error, as_json)
+    answer(outcome, as_json)
     raise typer.Exit(EXIT_TARGET_REACHED if outcome.ok else EXIT_REFUSED)
 
 
@@ -116,14 +115,14 @@ def explain(
     try:
         if is_journal(what):
             learnt = explain_journal(what)
-            _print(learnt.as_dict() if as_json else learnt.text(), as_json)
+            answer(learnt, as_json)
             return
         from orchestrator.preflight.checking import explain_file
 
         outcome = explain_file(what)
     except LumiflowError as error:
-        _refuse(error, as_json)
-    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+        refuse(error, as_json)
+    answer(outcome, as_json)
 
 
 @app.command()
@@ -136,9 +135,9 @@ def schema(
 
     known = next((each for each in MODELS if each == kind), None)
     if known is None:
-        _refuse_words(f'there is no schema of "{kind}": campaign, rig or pool', as_json)
+        refuse(UsageRefused(f'there is no schema of "{kind}": campaign, rig or pool'), as_json)
     if as_json:
-        _print(json_schema(known), True)
+        say(json_schema(known))
     else:  # as bytes: the file it is meant for is UTF-8 whatever the terminal is
         typer.echo(schema_text(known).encode(), nl=False)
 
@@ -162,8 +161,8 @@ def status(
     try:
         outcome = journal_status(journal)
     except LumiflowError as error:
-        _refuse(error, as_json)
-    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+        refuse(error, as_json)
+    answer(outcome, as_json)
 
 
 @app.command()
@@ -180,7 +179,7 @@ def replay(
     try:
         result = replay_run(journal, show, speed=speed)
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
     show.replayed(result)
     raise typer.Exit(EXIT_TARGET_REACHED if result.same else EXIT_WITHOUT_TARGET)
 
@@ -200,10 +199,10 @@ def report(
     try:
         write_report(journal, target)
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
     except OSError as error:
-        _refuse_words(f"{target}: the report cannot be written there: {error.strerror or error}", as_json)
-    _print({"report": str(target)} if as_json else str(target), as_json)
+        refuse(UsageRefused(f"{target}: the report cannot be written there: {error.strerror or error}"), as_json)
+    say({"report": str(target)} if as_json else str(target))
 
 
 @app.command()
@@ -219,22 +218,22 @@ def devices(
     from orchestrator.rig.looking import identify_port, look_around, look_at
 
     if port is not None and what != "identify":
-        _refuse_words(f"what is {port}? write: lumiflow devices identify {port}", as_json)
+        refuse(UsageRefused(f"what is {port}? write: lumiflow devices identify {port}"), as_json)
     try:
         if what is None:
             around = look_around()
-            _print(around.as_dict() if as_json else around.text(), as_json)
+            answer(around, as_json)
             return
         if what == "identify":
             if port is None:
-                _refuse_words("identify what? name a port: lumiflow devices identify /dev/ttyUSB0", as_json)
+                refuse(UsageRefused("identify what? name a port: lumiflow devices identify /dev/ttyUSB0"), as_json)
             outcome = identify_port(port)
-            _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+            answer(outcome, as_json)
             raise typer.Exit(outcome.exit_code)
         seen = look_at(Path(what), hardware=hardware)
     except LumiflowError as error:
-        _refuse(error, as_json)
-    _print(seen.as_dict() if as_json else seen.text(), as_json)
+        refuse(error, as_json)
+    answer(seen, as_json)
     raise typer.Exit(seen.exit_code)
 
 
@@ -258,14 +257,13 @@ def twin_serve(
     from orchestrator.cli.twin_command import ServeOptions, serve_twins, table
 
     def announce(served: dict[str, Any]) -> None:
-        _print(served if as_json else table(served), as_json)
-        sys.stdout.flush()
+        say(served if as_json else table(served))
 
     options = ServeOptions(rig, campaign, speed, write_rig, state, pty)
     try:
         serve_twins(options, announce)
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
 
 
 add_to(app)
@@ -280,11 +278,11 @@ def recover(journal: JournalFile, as_json: JsonFlag = False) -> None:
     try:
         saved = rescue(journal)
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
     copy = None if saved.damaged_copy is None else str(saved.damaged_copy)
     damage = None if saved.damage is None else saved.damage.found
     words = f"{journal}: sound, {saved.kept} records" if damage is None else f"{damage}\nkept {saved.kept}; see {copy}"
-    _print({"kept": saved.kept, "damage": damage, "damaged_copy": copy} if as_json else words, as_json)
+    say({"kept": saved.kept, "damage": damage, "damaged_copy": copy} if as_json else words)
 
 
 @app.command()
@@ -300,8 +298,8 @@ def doctor(
     try:
         found = examine(file)
     except LumiflowError as error:
-        _refuse(error, as_json)
-    _print(found.as_dict() if as_json else found.text(), as_json)
+        refuse(error, as_json)
+    answer(found, as_json)
     raise typer.Exit(EXIT_TARGET_REACHED if found.ok else EXIT_REFUSED)
 
 
@@ -330,8 +328,8 @@ def pool(
             data, spec, arms=named, seeds=seeds, jobs=jobs, results=results, fresh=fresh, out=out, heard=heard
         )
     except LumiflowError as error:
-        _refuse(error, as_json)
-    _print(outcome.as_dict() if as_json else outcome.text(), as_json)
+        refuse(error, as_json)
+    answer(outcome, as_json)
 
 
 def main() -> None:
@@ -344,29 +342,5 @@ def main() -> None:
     try:
         app()
     except OSError as error:  # a file, a port or the network failed where no command has words of its own for it
-        _print_error(LumiflowError(in_words(error)), "--json" in sys.argv)
+        say_error(LumiflowError(in_words(error)), "--json" in sys.argv)
         sys.exit(EXIT_FAULT)
-
-
-def _print(value: Any, as_json: bool) -> None:
-    if as_json:
-        import json
-
-        value = json.dumps(value, allow_nan=False)
-    typer.echo(value)
-
-
-def _refuse(error: LumiflowError, as_json: bool) -> NoReturn:
-    _print_error(error, as_json)
-    raise typer.Exit(error.exit_code)
-
-
-def _print_error(error: LumiflowError, as_json: bool) -> None:
-    """In words on standard error, and as JSON on standard output when that was asked for."""
-    tell(f"lumiflow: {error}")
-    if as_json:
-        print_json({"error": error.as_dict()})
-
-
-def _refuse_words(words: str, as_json: bool) -> NoReturn:
-    _refuse(UsageRefused(words), as_json)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.answers import JsonFlag, refuse, say
 from orchestrator.errors import LumiflowError, UsageRefused
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ RigArgument = Annotated[
     str | None, typer.Argument(help="A rig of the daemon; may be left out where it has only one.", show_default=False)
 ]
 NameOption = Annotated[str, typer.Option("--as", help="Whose token of the token file.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
 
 DEFAULT_FILE = Path("daemon.yaml")
 NAME_LETTERS = 120
@@ -50,11 +50,10 @@ def serve(
     try:
         loaded = load_daemon(file)
     except LumiflowError as error:
-        _refuse(error, False)
+        refuse(error)
     _may_be_left_alone(loaded)
     command = [sys.executable, "-m", "orchestrator.daemon", str(loaded.path), *(["--paused"] if paused else [])]
-    steel = {name: loaded.rig_paths[name] for name, rig in loaded.config.rigs.items() if rig.hardware}
-    if guardian and steel:
+    if guardian and loaded.steel_paths:
         from orchestrator.guardian.__main__ import guardian_command
         from orchestrator.guardian.__main__ import main as guard
         from orchestrator.guardian.pulse import RESTARTS
@@ -62,7 +61,7 @@ def serve(
         timing = loaded.config.guardian
         words = guardian_command(
             loaded.guardian_folder,
-            steel,
+            loaded.steel_paths,
             command,
             silence_s=timing.silence_s,
             stop_within_s=loaded.config.stop_timeout_s,
@@ -77,10 +76,10 @@ def serve(
 def _may_be_left_alone(loaded: LoadedDaemon) -> None:
     from orchestrator.rig.unattended import unattended_problems
 
-    for name, rig in loaded.rigs.items():
-        problems = unattended_problems(rig) if loaded.config.rigs[name].hardware else ()
+    for name, path in loaded.steel_paths.items():
+        problems = unattended_problems(loaded.rigs[name])
         if problems:
-            _refuse(UsageRefused(f"{loaded.rig_paths[name]}: {'; '.join(problems)}"), False)
+            refuse(UsageRefused(f"{path}: {'; '.join(problems)}"))
 
 
 def submit(
@@ -105,7 +104,7 @@ def submit(
         archives = gather_for(campaign, client.loaded.rig_paths[chosen])
         text = carried(campaign)
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
     overrides = {"seed": seed, "target": target, "strategy": strategy}
     more: dict[str, Any] = {"campaign": text, "file": _file_name(campaign), "overrides": overrides}
     if archives:
@@ -182,7 +181,7 @@ def queue(
 ) -> None:
     """Show a rig's queue, or change it."""
     if cancel is not None and move is not None:
-        _refuse(UsageRefused("--cancel and --move are two things: give one"), as_json)
+        refuse(UsageRefused("--cancel and --move are two things: give one"), as_json)
     if cancel is not None:
         _command("cancel", rig, daemon, name, as_json, {"job": cancel})
         return
@@ -193,9 +192,9 @@ def queue(
         state = _client(daemon, name).state()
         chosen = state["rigs"][_rig_of(list(state["rigs"]), rig)]
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
     if as_json:
-        _print_json({"job": chosen["job"], "queue": chosen["queue"]})
+        say({"job": chosen["job"], "queue": chosen["queue"]})
         return
     if chosen["job"] is not None:
         typer.echo(f"{chosen['state']}: {chosen['job']}")
@@ -222,7 +221,7 @@ def refill(
         try:
             more["volume_ul"] = units.parse_quantity(volume, units.VOLUME)
         except units.QuantityError as error:
-            _refuse(UsageRefused(f'--volume "{volume}": {error.message} (allowed: {error.allowed})'), as_json)
+            refuse(UsageRefused(f'--volume "{volume}": {error.message} (allowed: {error.allowed})'), as_json)
     _command("refill", rig, daemon, name, as_json, more)
 
 
@@ -233,11 +232,8 @@ def daemon_status(daemon: Path, name: str, as_json: bool) -> None:
     try:
         state = _client(daemon, name).state()
     except LumiflowError as error:
-        _refuse(error, as_json)
-    if as_json:
-        _print_json(state)
-    else:
-        typer.echo(words_of(_staged(state)))
+        refuse(error, as_json)
+    say(state if as_json else words_of(_staged(state)))
 
 
 def _staged(state: dict[str, Any]) -> dict[str, Any]:
@@ -266,18 +262,15 @@ def _reached(rig: str | None, daemon: Path, name: str, as_json: bool) -> tuple[C
         client = _client(daemon, name)
         return client, _rig_of(list(client.loaded.rigs), rig)
     except LumiflowError as error:
-        _refuse(error, as_json)
+        refuse(error, as_json)
 
 
 def _ask(client: Client, command: dict[str, Any], as_json: bool) -> None:
     try:
         outcome = client.command(command)
     except LumiflowError as error:
-        _refuse(error, as_json)
-    if as_json:
-        _print_json(outcome)
-    else:
-        typer.echo(outcome["detail"])
+        refuse(error, as_json)
+    say(outcome if as_json else outcome["detail"])
 
 
 def _client(daemon: Path, name: str) -> Client:
@@ -294,16 +287,3 @@ def _rig_of(rigs: list[str], wanted: str | None) -> str:
         words = "which rig?" if wanted is None else f"there is no rig {wanted}:"
         raise UsageRefused(f"{words} the daemon has {', '.join(rigs)}")
     return wanted
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, allow_nan=False))
-
-
-def _refuse(error: LumiflowError, as_json: bool) -> NoReturn:
-    typer.echo(f"lumiflow: {error}", err=True)
-    if as_json:
-        _print_json({"error": error.as_dict()})
-    raise typer.Exit(error.exit_code)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.console.outlet import print_json, standard_output, tell
+from orchestrator.cli.answers import JsonFlag, refuse, say
+from orchestrator.cli.daemon import DEFAULT_FILE
+from orchestrator.console.outlet import standard_output, tell
 from orchestrator.errors import LumiflowError, UsageRefused
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def safety_test(
     ] = False,
     guardian: Annotated[bool, typer.Option("--guardian/--no-guardian", help="The guardian's drills too.")] = True,
     folder: Annotated[Path, typer.Option("--out", help="Folder of the journals of evidence.")] = Path("runs/safety"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Make every interlock and the guardian act, and keep the evidence."""
     from orchestrator.safety_test import as_text, run_safety_test
@@ -43,13 +45,10 @@ def safety_test(
             raise UsageRefused("--hardware asks a person before it heats: run it at a terminal, without --json")
         test = run_safety_test(rig, folder, show, ask=typer.confirm if hardware else None, guardian=guardian)
     except LumiflowError as error:
-        tell(f"lumiflow: {error}")
-        if as_json:
-            print_json({"error": error.as_dict()})
-        raise typer.Exit(error.exit_code) from None
+        refuse(error, as_json)
     if as_json:
         found = {"passed": test.passed, "journal": str(test.journal), "drills": [asdict(one) for one in test.evidence]}
-        print_json(found)
+        say(found)
     else:
         failed = sum(one.outcome == "failed" for one in test.evidence)
         out = standard_output()
@@ -60,7 +59,7 @@ def safety_test(
 
 
 def make_safe(
-    file: Annotated[Path, typer.Argument(help="The daemon's file (YAML).")] = Path("daemon.yaml"),
+    file: Annotated[Path, typer.Argument(help="The daemon's file (YAML).")] = DEFAULT_FILE,
     every: Annotated[bool, typer.Option("--all", help="Every rig on hardware, not only those left unsafe.")] = False,
 ) -> None:
     """Bring to their safe state the rigs that a daemon and its guardian left unsafe when both were killed.
@@ -73,12 +72,10 @@ def make_safe(
     try:
         loaded = load_daemon(file)
     except LumiflowError as error:
-        typer.echo(f"lumiflow: {error}", err=True)
-        raise typer.Exit(error.exit_code) from None
-    steel = {name: loaded.rig_paths[name] for name, rig in loaded.config.rigs.items() if rig.hardware}
-    if not steel:
+        refuse(error)
+    if not loaded.steel_paths:
         typer.echo(f"{file}: no rig runs on hardware (hardware: true), so none can have been left unsafe")
         raise typer.Exit(0)
-    named = [word for name, path in steel.items() for word in ("--rig", f"{name}={path}")]
+    named = [word for name, path in loaded.steel_paths.items() for word in ("--rig", f"{name}={path}")]
     folder = ["--folder", str(loaded.guardian_folder)]
     raise typer.Exit(guard([*folder, *named, "--make-safe", *(["--all"] if every else [])]))

@@ -106,6 +106,11 @@ class LoadedDaemon:
         return self.runs / "rigs" / f"{rig}.sqlite"
 
     @property
+    def steel_paths(self) -> dict[str, Path]:
+        """The rig files of the rigs on hardware, by name: those that a guardian guards."""
+        return {name: self.rig_paths[name] for name, rig in self.config.rigs.items() if rig.hardware}
+
+    @property
     def guardian_folder(self) -> Path:
         """Where the guardian keeps its journal."""
         return self.runs / "guardian"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli.commands import app
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def state_at(stage: str) -> dict[str, Any]:
@@ -37,3 +43,20 @@ def test_an_experiment_that_a_restart_has_broken_off_is_said_to_be_interrupted(
     done = CliRunner().invoke(app, ["status"])
     assert done.exit_code == 0
     assert f"  experiment 1 ({said}): temperature 120" in done.stdout
+
+
+def test_a_reader_that_has_left_does_not_change_why_a_daemon_is_not_asked(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", "from orchestrator.cli import main; main()", "pause", "--daemon", "none.yaml", "--json"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 2
+    assert "none.yaml" in done.stderr
