@@ -52,25 +52,25 @@ def serve(
     except LumiflowError as error:
         refuse(error)
     _may_be_left_alone(loaded)
-    command = [sys.executable, "-m", "orchestrator.daemon", str(loaded.path), *(["--paused"] if paused else [])]
+    words = [str(loaded.path), *(["--paused"] if paused else [])]
     if guardian and loaded.steel_paths:
-        from orchestrator.guardian.__main__ import guardian_command
+        from orchestrator.guardian.__main__ import guardian_words
         from orchestrator.guardian.__main__ import main as guard
         from orchestrator.guardian.pulse import RESTARTS
 
         timing = loaded.config.guardian
-        words = guardian_command(
+        guarding = guardian_words(
             loaded.guardian_folder,
             loaded.steel_paths,
-            command,
+            [sys.executable, "-m", "orchestrator.daemon", *words],
             silence_s=timing.silence_s,
             stop_within_s=loaded.config.stop_timeout_s,
             restarts=RESTARTS if timing.restart else 0,
         )
-        raise typer.Exit(guard(words[3:]))
+        raise typer.Exit(guard(guarding))
     from orchestrator.daemon.__main__ import main as daemon
 
-    raise typer.Exit(daemon(command[3:]))
+    raise typer.Exit(daemon(words))
 
 
 def _may_be_left_alone(loaded: LoadedDaemon) -> None:

@@ -68,6 +68,7 @@ def make_safe(
     """
     from orchestrator.daemon.config import load_daemon
     from orchestrator.guardian.__main__ import main as guard
+    from orchestrator.guardian.__main__ import make_safe_words
 
     try:
         loaded = load_daemon(file)
@@ -76,6 +77,4 @@ def make_safe(
     if not loaded.steel_paths:
         typer.echo(f"{file}: no rig runs on hardware (hardware: true), so none can have been left unsafe")
         raise typer.Exit(0)
-    named = [word for name, path in loaded.steel_paths.items() for word in ("--rig", f"{name}={path}")]
-    folder = ["--folder", str(loaded.guardian_folder)]
-    raise typer.Exit(guard([*folder, *named, "--make-safe", *(["--all"] if every else [])]))
+    raise typer.Exit(guard(make_safe_words(loaded.guardian_folder, loaded.steel_paths, everything=every)))

@@ -29,7 +29,7 @@ from orchestrator.rig.tracing import Unrecorded
 _log = logging.getLogger("lumiflow.guardian")
 
 
-def guardian_command(
+def guardian_words(
     folder: Path,
     rigs: Mapping[str, Path],
     command: Sequence[str],
@@ -38,11 +38,26 @@ def guardian_command(
     stop_within_s: float = STOP_WITHIN_S,
     restarts: int = RESTARTS,
 ) -> list[str]:
-    """The command line of a guardian. ``rigs``: the rig file of every rig that has hardware, by its name."""
-    named = [word for name, path in rigs.items() for word in ("--rig", f"{name}={path}")]
-    timing = ["--silence", f"{silence_s:g}", "--stop-within", f"{stop_within_s:g}"]
-    timing += ["--restarts", str(restarts)]
-    return [sys.executable, "-m", "orchestrator.guardian", "--folder", str(folder), *named, *timing, "--", *command]
+    """The arguments of a guardian. ``rigs``: the rig file of every rig that has hardware, by its name.
+
+    ``command``: starts the daemon.
+    """
+    timing = ["--silence", f"{silence_s:g}", "--stop-within", f"{stop_within_s:g}", "--restarts", str(restarts)]
+    return [*_of_rigs(folder, rigs), *timing, "--", *command]
+
+
+def make_safe_words(folder: Path, rigs: Mapping[str, Path], *, everything: bool = False) -> list[str]:
+    """The arguments of a guardian that starts no daemon: what was left unsafe, or ``everything``, is made safe."""
+    return [*_of_rigs(folder, rigs), "--make-safe", *(["--all"] if everything else [])]
+
+
+def guardian_command(words: Sequence[str]) -> list[str]:
+    """The command line of a guardian with these arguments."""
+    return [sys.executable, "-m", "orchestrator.guardian", *words]
+
+
+def _of_rigs(folder: Path, rigs: Mapping[str, Path]) -> list[str]:
+    return ["--folder", str(folder), *(word for name, path in rigs.items() for word in ("--rig", f"{name}={path}"))]
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.clock.virtual_time import UtcClock
 from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import JournalError
-from orchestrator.guardian.__main__ import guardian_command
+from orchestrator.guardian.__main__ import guardian_command, guardian_words
 from orchestrator.guardian.diary import FILE
 from orchestrator.journal.journal import Event, Journal
 from orchestrator.rig.build import steel_rig
@@ -120,9 +120,7 @@ async def _guarded(
     warm = ["--temperature", f"{round(coldest + SHARE_OF_RANGE * (hottest - coldest))}"] if heat else []
     module = [sys.executable, "-m", "orchestrator.safety_test.holder"]
     holder = [*module, _NAME, str(rig_file), "--flow", f"{flow:g}", *warm]
-    command = guardian_command(folder, {_NAME: rig_file}, holder)
-    at = command.index("--")
-    command[at:at] = ["--restarts", "0"]
+    command = guardian_command(guardian_words(folder, {_NAME: rig_file}, holder, restarts=0))
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         yield process

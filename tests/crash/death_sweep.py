@@ -31,7 +31,7 @@ from typing import Any
 
 from orchestrator.daemon.client import client_of
 from orchestrator.errors import LumiflowError
-from orchestrator.guardian.__main__ import guardian_command
+from orchestrator.guardian.__main__ import guardian_command, guardian_words
 from orchestrator.guardian.beat import SILENCE_LIMIT_S
 from orchestrator.guardian.diary import FILE, rescues
 from tests.crash.served_rig import ROOT, ServedRig
@@ -70,11 +70,9 @@ def start_guardian(
     folder: Path, rig: Path, restarts: int, daemon: list[str], *, silence_s: float = SILENCE_LIMIT_S
 ) -> subprocess.Popen[bytes]:
     """A guardian over what ``daemon`` starts, with the served rig in its hands."""
-    command = guardian_command(folder, {"bench": rig}, daemon, silence_s=silence_s)
-    at = command.index("--")
-    command[at:at] = ["--restarts", str(restarts), "--restarts-within", "1e9"]
+    words = guardian_words(folder, {"bench": rig}, daemon, silence_s=silence_s, restarts=restarts)
     return subprocess.Popen(
-        command,
+        guardian_command(["--restarts-within", "1e9", *words]),
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stderr=(folder / "guardian.log").open("ab"),

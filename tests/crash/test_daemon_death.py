@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.daemon.__main__ import EXIT_LEFT
-from orchestrator.guardian.__main__ import guardian_command
+from orchestrator.guardian.__main__ import guardian_command, guardian_words, make_safe_words
 from orchestrator.guardian.diary import FILE, rescues
 from orchestrator.journal.journal import Journal
 from tests.crash.death_sweep import (
@@ -152,7 +152,7 @@ def test_what_a_killed_guardian_and_daemon_left_hot_is_made_safe_before_anything
     guardian.kill()
     guardian.wait()
     assert served.heating
-    again = [*guardian_command(tmp_path, {"bench": served.rig}, [])[:-1], "--make-safe"]
+    again = guardian_command(make_safe_words(tmp_path, {"bench": served.rig}))
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(again, cwd=ROOT, env=environ, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -187,11 +187,9 @@ def test_a_rig_that_cannot_be_reached_keeps_no_other_from_being_made_safe(served
     away = tmp_path / "away.yaml"
     text = re.sub(r"tcp_port: \d+", "tcp_port: 9", served.rig.read_text())  # nobody listens there
     away.write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9", text))
-    command = guardian_command(
-        tmp_path, {"away": away, "bench": served.rig}, [*holder_command(served.rig), "--also", "away"]
-    )
+    holder = [*holder_command(served.rig), "--also", "away"]
     guardian = subprocess.Popen(
-        [*command[: command.index("--")], "--restarts", "0", *command[command.index("--") :]],
+        guardian_command(guardian_words(tmp_path, {"away": away, "bench": served.rig}, holder, restarts=0)),
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
