@@ -23,6 +23,7 @@ from orchestrator.experiment.upkeep import Upkeep
 from orchestrator.history.run_log import RunLog
 from orchestrator.history.run_state import Experiment, RunState, Stop
 from orchestrator.rig.rig import make_safe
+from orchestrator.rig.tracing import unreported
 from orchestrator.safety.interlocks import Interlocks
 from orchestrator.safety.trips import Trip, behind, trip_of
 
@@ -152,7 +153,7 @@ class Campaign:
             stop = await self._guarded()
         except BaseException:
             # The journal itself failed, or the loop is going down: nothing can be written, the rig still goes safe.
-            await make_safe(self._rig, _unreported, hurry=True)
+            await make_safe(self._rig, unreported, hurry=True)
             with contextlib.suppress(Exception):
                 await self._let_go()
             raise
@@ -365,7 +366,7 @@ class Campaign:
             await self._rig.close()
 
     async def _make_safe(self, journalled: bool) -> bool:
-        report = self._report_step if journalled else _unreported
+        report = self._report_step if journalled else unreported
         # Without a journal nothing new is ordered, so no flush either.
         hurry = self._hurry or self._interrupts > 1 or not journalled
         safe = make_safe(self._rig, report, hurry=hurry, forbids_flush=self._forbids_flush)
@@ -392,7 +393,3 @@ class Campaign:
             full = self._rig.config.pump(name).holds_ul
             used[name] = min(max(used.get(name, 0.0), state.counted_ul.get(name, 0.0) + more), full)
         return used, lost
-
-
-async def _unreported(step: str, ok: bool, detail: str) -> None:
-    """For the moment when there is no journal left to tell."""

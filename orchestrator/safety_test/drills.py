@@ -11,14 +11,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator.config import RigConfig
 from orchestrator.errors import LimitRefused
 from orchestrator.rig.devices import HeaterReading
 from orchestrator.rig.rig import Rig, make_safe
+from orchestrator.rig.tracing import unreported
 from orchestrator.safety.interlocks import PUMP_PERIOD_S, STALE_MARGIN_S, Interlocks
 from orchestrator.safety.trips import Trip
 from orchestrator.safety_test.evidence import Evidence, Outcome
 
 WARM_S: Final = 120.0
+PUMP_S: Final = 2.0 * PUMP_PERIOD_S + 5.0
+"""So soon shows what happens to a pump."""
 SAFE_OUTPUT: Final = 0.005
 SHOWN_S: Final = 2.0
 """So long a controller may go on showing the output that it had."""
@@ -38,19 +42,21 @@ class Scene:
         self.rig.faults.inject(asyncio.get_running_loop(), kind, target, **how)
 
 
+Harm = Callable[[Scene], Awaitable[None]]
+
+
 @dataclass(frozen=True)
 class Drill:
     """One drill. ``expects``: the interlocks of which one must trip first; none: ``harm`` itself raises if it fails.
 
-    ``twins_only``: the harm is a fault injected into twins. ``heats``: it needs a warm reactor.
+    ``heats``: it needs a warm reactor.
     """
 
     name: str
     done: str
     expects: tuple[str, ...]
     bound_s: float
-    harm: Callable[[Scene], Awaitable[None]]
-    twins_only: bool = False
+    harm: Harm
     heats: bool = True
 
     @property
@@ -148,7 +154,7 @@ async def _ask_for_too_much(scene: Scene) -> None:
         raise RuntimeError(f"{what} was not refused")
 
 
-def _fault(kind: str, place: str, **how: float) -> Callable[[Scene], Awaitable[None]]:
+def _fault(kind: str, place: str, **how: float) -> Harm:
     async def harm(scene: Scene) -> None:
         config = scene.rig.config
         targets = {
@@ -165,27 +171,33 @@ def _fault(kind: str, place: str, **how: float) -> Callable[[Scene], Awaitable[N
 
 
 def drills(rig: Rig) -> tuple[Drill, ...]:
-    """The drills that fit a rig's devices. Bounds follow from the interlocks' periods and the rig file's time-outs."""
-    outage_s = rig.config.recovery.outage_s
-    pump_s = 2.0 * PUMP_PERIOD_S + 5.0
-    everywhere = (
+    """The drills that fit a rig's devices; those that inject a fault, on twins only.
+
+    Bounds follow from the interlocks' periods and the rig file's time-outs.
+    """
+    outage_s, has_pressure, on_twins = rig.config.recovery.outage_s, rig.pressure is not None, rig.faults is not None
+    return (
+        *_everywhere(outage_s),
+        *(_ON_PRESSURE if has_pressure else ()),
+        *(_faults(outage_s) if on_twins else ()),
+        *(_FAULTS_OF_PRESSURE if has_pressure and on_twins else ()),
+    )
+
+
+def _everywhere(outage_s: float) -> tuple[Drill, ...]:
+    starved_s = outage_s + STALE_MARGIN_S + 10.0
+    return (
         Drill("limits", "commands beyond the limits", (), 5.0, _ask_for_too_much, heats=False),
         Drill("over-temperature", "the limit lowered below it", ("over-temperature",), 10.0, _lower_temperature_limit),
-        Drill(
-            "sensor starved",
-            "the heater's driver hangs",
-            ("stale reading",),
-            outage_s + STALE_MARGIN_S + 10.0,
-            _hang_the_heater,
-        ),
+        Drill("sensor starved", "the heater's driver hangs", ("stale reading",), starved_s, _hang_the_heater),
         Drill("heat not ordered", "heating on past its order", ("heat not ordered",), 30.0, _heat_on_past_its_order),
         Drill("stuck sensor", "the reading frozen, the output climbing", ("stuck sensor",), 180.0, _stick_the_sensor),
-        Drill("empty syringe", "a ledger that says empty", ("empty syringe",), pump_s, _empty_the_ledger, heats=False),
+        Drill("empty syringe", "a ledger that says empty", ("empty syringe",), PUMP_S, _empty_the_ledger, heats=False),
         Drill(
             "flow not delivered",
             "a pump stopped past the conductor",
             ("flow not delivered",),
-            pump_s,
+            PUMP_S,
             _stop_behind_its_back,
             heats=False,
         ),
@@ -193,97 +205,53 @@ def drills(rig: Rig) -> tuple[Drill, ...]:
             "flow not ordered",
             "a pump started past the conductor",
             ("flow not ordered",),
-            pump_s,
+            PUMP_S,
             _start_behind_its_back,
             heats=False,
         ),
     )
-    pressure = (
-        Drill(
-            "over-pressure", "the limit lowered below it", ("over-pressure",), 10.0, _lower_pressure_limit, heats=False
-        ),
+
+
+_ON_PRESSURE: Final = (
+    Drill("over-pressure", "the limit lowered below it", ("over-pressure",), 10.0, _lower_pressure_limit, heats=False),
+)
+
+
+def _faults(outage_s: float) -> tuple[Drill, ...]:
+    def lost(port: str) -> Harm:
+        return _fault("port_loss", port, duration_s=outage_s + 30.0)
+
+    runaway = ("heater runaway", "over-temperature")
+    stalled = ("pump alarm", "flow not delivered")
+    unheld = ("loop break", "temperature not held")
+    return (
+        Drill("sensor break", "thermocouple torn", ("heater fault",), 10.0, _fault("sensor_break", "heater")),
+        Drill("gain", "thermocouple off its block", unheld, 180.0, _fault("sensor_detached", "heater")),
+        Drill("heater runaway", "relay welded", runaway, 180.0, _fault("relay_welded", "heater")),
+        Drill("heater's cable", "cable pulled", ("lost device",), outage_s + 20.0, lost("heater port")),
+        Drill("pump's cable", "cable pulled", ("lost device",), outage_s + PUMP_S, lost("pump port")),
+        Drill("pump stalled", "motor stalled", stalled, PUMP_S, _fault("pump_stall", "pump")),
     )
-    on_twins = (
-        Drill(
-            "sensor break",
-            "thermocouple torn",
-            ("heater fault",),
-            10.0,
-            _fault("sensor_break", "heater"),
-            twins_only=True,
-        ),
-        Drill(
-            "gain",
-            "thermocouple off its block",
-            ("loop break", "temperature not held"),
-            180.0,
-            _fault("sensor_detached", "heater"),
-            twins_only=True,
-        ),
-        Drill(
-            "heater runaway",
-            "relay welded",
-            ("heater runaway", "over-temperature"),
-            180.0,
-            _fault("relay_welded", "heater"),
-            twins_only=True,
-        ),
-        Drill(
-            "heater's cable",
-            "cable pulled",
-            ("lost device",),
-            outage_s + 20.0,
-            _fault("port_loss", "heater port", duration_s=outage_s + 30.0),
-            twins_only=True,
-        ),
-        Drill(
-            "pump's cable",
-            "cable pulled",
-            ("lost device",),
-            outage_s + pump_s,
-            _fault("port_loss", "pump port", duration_s=outage_s + 30.0),
-            twins_only=True,
-        ),
-        Drill(
-            "pump stalled",
-            "motor stalled",
-            ("pump alarm", "flow not delivered"),
-            pump_s,
-            _fault("pump_stall", "pump"),
-            twins_only=True,
-        ),
-    )
-    pressure_on_twins = (
-        Drill("leak", "60 % of the flow drips out", ("leak",), 90.0, _fault("leak", "reactor"), twins_only=True),
-        Drill(
-            "clog",
-            "resistance doubles every 30 s",
-            ("clog", "over-pressure", "fast pressure rise"),
-            180.0,
-            _fault("clog", "reactor"),
-            twins_only=True,
-        ),
-        Drill(
-            "fast pressure rise",
-            "resistance doubles every second",
-            ("fast pressure rise", "over-pressure", "pump alarm"),
-            30.0,
-            _fault("clog", "reactor", size=1.0),
-            twins_only=True,
-        ),
-        Drill(
-            "broken wire",
-            "4-20 mA loop open",
-            ("broken wire",),
-            10.0,
-            _fault("broken_wire", "pressure"),
-            twins_only=True,
-        ),
-    )
-    chosen = everywhere + (pressure if rig.pressure is not None else ())
-    if rig.faults is None:
-        return chosen
-    return chosen + on_twins + (pressure_on_twins if rig.pressure is not None else ())
+
+
+_FAULTS_OF_PRESSURE: Final = (
+    Drill("leak", "60 % of the flow drips out", ("leak",), 90.0, _fault("leak", "reactor")),
+    Drill(
+        "clog",
+        "resistance doubles every 30 s",
+        ("clog", "over-pressure", "fast pressure rise"),
+        180.0,
+        _fault("clog", "reactor"),
+    ),
+    Drill(
+        "fast pressure rise",
+        "resistance doubles every second",
+        ("fast pressure rise", "over-pressure", "pump alarm"),
+        30.0,
+        _fault("clog", "reactor", size=1.0),
+    ),
+    Drill("broken wire", "4-20 mA loop open", ("broken wire",), 10.0, _fault("broken_wire", "pressure")),
+)
 
 
 async def play(drill: Drill, rig: Rig) -> Evidence:
@@ -326,19 +294,25 @@ async def play(drill: Drill, rig: Rig) -> Evidence:
     finally:
         rig.heater.read = read  # type: ignore[method-assign]
         await interlocks.stop(on_trip)
-        await make_safe(rig, _quiet, hurry=True)
+        await make_safe(rig, unreported, hurry=True)
         await rig.close()
+
+
+def at_work(config: RigConfig) -> tuple[float, int]:
+    """What a rig does in a drill: the slow flow of its solvent in µL/min, and how warm its reactor is, in °C."""
+    low, high = config.limits.total_flow_ul_min
+    slowest, fastest = config.pump_range_ul_min(config.plumbing.solvent_pump)
+    coldest, hottest = config.limits.temperature_c
+    flow = min(max(0.5 * (low + high), slowest), fastest, high)
+    return flow, round(coldest + SHARE_OF_RANGE * (hottest - coldest))
 
 
 async def _to_work(rig: Rig, *, warm: bool) -> None:
     """A slow flow of solvent, and the reactor warm where that is wanted."""
-    solvent = rig.config.plumbing.solvent_pump
-    low, high = rig.config.limits.total_flow_ul_min
-    slowest, fastest = rig.pumps[solvent].flow_range_ul_min
-    await rig.flow({solvent: min(max(0.5 * (low + high), slowest), fastest, high)}, 3600.0)
+    flow, temperature_c = at_work(rig.config)
+    await rig.flow({rig.config.plumbing.solvent_pump: flow}, 3600.0)
     if warm:
-        coldest, hottest = rig.config.limits.temperature_c
-        await rig.heater.set_temperature(round(coldest + SHARE_OF_RANGE * (hottest - coldest)))
+        await rig.heater.set_temperature(temperature_c)
     await asyncio.sleep(WARM_S)
 
 
@@ -352,7 +326,6 @@ async def _make_safe(rig: Rig, interlocks: Interlocks, drill: Drill) -> list[str
 
     if "lost device" in drill.expects:
         await asyncio.sleep(60.0)  # the cable is put back
-        failed.clear()
     await make_safe(rig, report, hurry=True, forbids_flush=interlocks.forbids_flush)
     await asyncio.sleep(SHOWN_S)
     reading = await rig.heater.read()
@@ -363,7 +336,3 @@ async def _make_safe(rig: Rig, interlocks: Interlocks, drill: Drill) -> list[str
         if state == "infusing":
             failed.append(f"{name} still runs")
     return failed
-
-
-async def _quiet(step: str, ok: bool, detail: str) -> None:
-    """What is safe already is made safe once more."""

@@ -25,7 +25,7 @@ from orchestrator.guardian.diary import FILE
 from orchestrator.journal.journal import Event, Journal
 from orchestrator.rig.build import steel_rig
 from orchestrator.rig.tracing import Unrecorded
-from orchestrator.safety_test.drills import SHARE_OF_RANGE
+from orchestrator.safety_test.drills import at_work
 from orchestrator.safety_test.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -113,11 +113,8 @@ async def _guarded(
     folder: Path, rig_file: Path, config: RigConfig, *, heat: bool
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A guardian over a holder that has the rig at work. It does not start the holder again."""
-    low, high = config.limits.total_flow_ul_min
-    slowest, fastest = config.pump_range_ul_min(config.plumbing.solvent_pump)
-    flow = min(max(0.5 * (low + high), slowest), fastest, high)
-    coldest, hottest = config.limits.temperature_c
-    warm = ["--temperature", f"{round(coldest + SHARE_OF_RANGE * (hottest - coldest))}"] if heat else []
+    flow, temperature_c = at_work(config)
+    warm = ["--temperature", f"{temperature_c}"] if heat else []
     module = [sys.executable, "-m", "orchestrator.safety_test.holder"]
     holder = [*module, _NAME, str(rig_file), "--flow", f"{flow:g}", *warm]
     command = guardian_command(guardian_words(folder, {_NAME: rig_file}, holder, restarts=0))

@@ -21,7 +21,7 @@ from orchestrator.config import load_rig
 from orchestrator.guardian import Heart, keep_beating
 from orchestrator.rig.build import steel_rig
 from orchestrator.rig.rig import Rig, make_safe
-from orchestrator.rig.tracing import Unrecorded
+from orchestrator.rig.tracing import Unrecorded, unreported
 
 READ_PERIOD_S = 0.2
 BOUND_S = 3600.0
@@ -59,7 +59,7 @@ async def _hold(options: argparse.Namespace) -> int:
     code = await over
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    await make_safe(rig, _quiet)
+    await make_safe(rig, unreported)
     await rig.close()
     for name in (options.name, *options.also):
         heart.end(name)
@@ -74,10 +74,6 @@ async def _read(rig: Rig) -> None:
         for pump in rig.pumps.values():
             await pump.status()
         await asyncio.sleep(READ_PERIOD_S)
-
-
-async def _quiet(step: str, ok: bool, detail: str) -> None:
-    """Nobody listens."""
 
 
 def main() -> int:
