@@ -26,9 +26,9 @@ VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "budget_time": ("ended", "The reactor time of the budget is used"),
     "reagent": ("ended", "Ended for lack of reagent"),
     "plateau": ("ended", "Ended on a plateau"),
-    "unreachable": ("ended", "The target cannot be reached"),
     "operator": ("ended", "Stopped by the operator"),
     "fault": ("bad", "Ended by a fault"),
+    "suspended": ("open", "Suspended until it is resumed"),
     None: ("open", "Not finished"),
 }
 

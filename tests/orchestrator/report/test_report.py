@@ -206,6 +206,19 @@ def test_a_run_that_only_failed_and_tripped_says_so(tmp_path: Path) -> None:
     assert "no reading was accepted yet" in text
 
 
+def test_a_run_that_a_daemon_has_suspended_is_said_to_be_so_and_not_to_have_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        with Journal.create(tmp_path / "run.journal", UtcClock(asyncio.get_running_loop())) as journal:
+            await Run(journal).begin()
+            await journal.append("stopping", {"stop_reason": "suspended", "detail": "suspended by the daemon"})
+            await journal.append("safe_done", {"ok": True, "reagent_ul": {}})
+
+    run_virtual(main())
+    text = Outline(render_report(tmp_path / "run.journal")).text
+    assert "Suspended until it is resumed" in text
+    assert "The journal ends before the run does" in text
+
+
 def test_a_run_that_ended_without_an_accepted_reading_is_not_said_to_have_measured_nothing_yet(tmp_path: Path) -> None:
     async def main() -> None:
         with Journal.create(tmp_path / "run.journal", UtcClock(asyncio.get_running_loop())) as journal:
