@@ -1,5 +1,5 @@
-"""Whether a rig may be left alone: what stops by itself when every computer around it is dead, and what that asks for
-while one is alive."""
+"""Whether a rig may be left alone: what does not stop by itself when every computer around it is dead, and how often
+what does wants to be spoken to while one is alive."""
 
 from __future__ import annotations
 
@@ -21,12 +21,6 @@ def unattended_problems(rig: RigConfig) -> tuple[str, ...]:
         for name, device in rig.devices.items()
         if isinstance(device, HeaterConfig) and device.stops_by_itself_s is None
     )
-
-
-def device_watchdogs(rig: RigConfig) -> dict[str, float | None]:
-    """After how many seconds without a word from the host each actuator goes safe by itself; None: it does not."""
-    actuators = {name: device for name, device in rig.devices.items() if device.role in ("pump", "heater", "gas")}
-    return {name: device.stops_by_itself_s for name, device in actuators.items()}
 
 
 def pumps_heard_every_s(rig: RigConfig, at_most_s: float) -> float:

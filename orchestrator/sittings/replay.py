@@ -13,7 +13,7 @@ from orchestrator.campaign.header import loaded_from
 from orchestrator.clock.paced_time import check_pace
 from orchestrator.clock.virtual_time import UtcClock, run_virtual
 from orchestrator.errors import JournalError, ReplayDivergence
-from orchestrator.journal.journal import Journal
+from orchestrator.journal.journal import Event, Journal
 from orchestrator.journal.record import Apart
 from orchestrator.rig.build import recorded_rig
 from orchestrator.rig.tracing import ReplayTracer
@@ -95,7 +95,7 @@ async def _replay(path: Path, show: Show) -> ReplayResult:
         journal.catch_up()
         seen = 0
 
-        def heard(event: Any) -> None:
+        def heard(event: Event) -> None:
             nonlocal seen
             seen += 1
             show.event(event)

@@ -61,7 +61,6 @@ class Show:
         self._units: dict[str, str] = {}
         self._levels: dict[str, list[str]] = {}
         self._recipes: dict[int, tuple[str, Mapping[str, float]]] = {}
-        self._catching_up = 0
         self._notes: list[str] = []
 
     @property

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 HC_EV_NM = 1239.841984
 """Planck's constant times the speed of light, in eV nm (CODATA 2018)."""
 
-LN2_WIDTH = 2.0 * math.sqrt(2.0 * math.log(2.0))
-
 
 @dataclass(frozen=True)
 class OpticalLayout:

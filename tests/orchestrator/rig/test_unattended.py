@@ -14,7 +14,7 @@ from orchestrator.cli.commands import app
 from orchestrator.config import load_rig
 from orchestrator.config.rig import Unattended
 from orchestrator.guardian.pulse import Restarts
-from orchestrator.rig.unattended import device_watchdogs, unattended_problems
+from orchestrator.rig.unattended import unattended_problems
 from tests.orchestrator.rehearsal import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,7 +31,7 @@ def test_a_heater_without_a_watchdog_is_refused_until_it_is_accepted() -> None:
 
 
 def test_the_pumps_of_the_bench_stop_by_themselves_and_its_heater_does_not() -> None:
-    watchdogs = device_watchdogs(RIG)
+    watchdogs = {name: device.stops_by_itself_s for name, device in (RIG.pumps | {"oven": RIG.heater}).items()}
     assert watchdogs == {"cs": 30, "pb": 30, "halide": 30, "solvent": 30, "oven": None}
 
 
