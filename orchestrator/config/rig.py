@@ -142,7 +142,7 @@ class Plumbing(Section):
     """All pumps meet in one mixer; from there the reactor, then the transit tube to the detector's flow cell.
 
     ``pressure``: the sensor at the mixer. ``phase``: the bubble sensor in front of the flow cell. Devices that the
-    plumbing does not name are connected, read and put safe with the others; campaigns do not use them.
+    plumbing does not name are connected and put safe with the others; campaigns neither use nor read them.
     """
 
     reactor: Reactor
