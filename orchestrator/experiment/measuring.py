@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.config import Measure
 from orchestrator.errors import RigFault
 from orchestrator.experiment.reference import lamp_line_rate
+from orchestrator.history.run_state import Blank
 from orchestrator.recipes.exposures import DARK_PROBE_S, RANGE_ATTEMPTS, common_range_s
 from orchestrator.rig.devices import RigSpectrometer
 from orchestrator.spectra.analysis import (
@@ -46,16 +47,6 @@ class Measurement:
     integration_s: float
     spectra: tuple[str, ...]
     dark: str
-
-
-@dataclass(frozen=True)
-class Blank:
-    """The solvent's own spectrum, and the addresses of what it was computed from."""
-
-    integration_s: float
-    dark: str
-    blank: str
-    wavelengths: str
 
 
 @dataclass(frozen=True)

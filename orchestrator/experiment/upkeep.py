@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.experiment.reference import Reference
@@ -71,13 +72,7 @@ class Upkeep:
             self._reference.renew(rate)
         elif rate is not None:
             self._reference = Reference(rate, self._config.measure.reference_shift)
-        return {
-            "integration_s": blank.integration_s,
-            "dark": blank.dark,
-            "blank": blank.blank,
-            "wavelengths": blank.wavelengths,
-            "reagent_ul": await self._rig.count(),
-        }
+        return {**asdict(blank), "reagent_ul": await self._rig.count()}
 
     async def sweep(self, total_flow_ul_min: float) -> None:
         """Replace what is in reactor, transit tube and cell by solvent, at about this flow."""

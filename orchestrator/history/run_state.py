@@ -96,7 +96,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Blank:
-    """Addresses of the solvent's own spectrum, its dark, and the wavelength of every pixel."""
+    """The solvent's own spectrum: its exposure, and the addresses of its dark, itself, and its pixels' wavelengths."""
 
     integration_s: float
     dark: str
