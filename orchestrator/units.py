@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 DEFINITIONS = Path(__file__).with_name("units.txt")
 SCALES = Path(__file__).with_name("unit_scales.json")
 
+HC_EV_NM = 1239.841984
+"""Planck's constant times the speed of light, in eV nm (CODATA 2018)."""
+
 NUMBER_PATTERN = r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?"
 _QUANTITY = re.compile(rf"\s*(?P<number>{NUMBER_PATTERN})\s*(?P<unit>.*?)\s*")
 

@@ -9,10 +9,8 @@ from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.objective import DesirabilityConfig, FurtherTarget, FwhmStep, PeakTarget, YieldStep, bound_of
 from orchestrator.config.rig import RigConfig
 from orchestrator.errors import Problem
+from orchestrator.units import HC_EV_NM
 from orchestrator.yaml_source import Document
-
-EV_NM = 1239.841984
-"""Photon energy times wavelength, h c / e, in eV nm (CODATA 2018)."""
 
 Path = tuple[str | int, ...]
 
@@ -88,14 +86,14 @@ def _targets(document: Document, campaign: CampaignConfig, rig: RigConfig) -> It
 
 
 def _in_window(document: Document, path: Path, target_ev: float, rig: RigConfig) -> Iterator[Problem]:
-    window, wavelength = rig.detector.emission_nm, EV_NM / target_ev
+    window, wavelength = rig.detector.emission_nm, HC_EV_NM / target_ev
     # The ends belong to it: there and back between nm and eV is off by some last digits.
     if window.low * (1.0 - 1e-9) <= wavelength <= window.high * (1.0 + 1e-9):
         return
     seen = "emission" if rig.detector.sees_emission else "absorption"
     message = f"a target at {wavelength:.4g} nm lies outside the detector's {seen} window"
     # Rounded inwards, so that what is said to be allowed is.
-    low_ev, high_ev = math.ceil(1e4 * EV_NM / window.high) / 1e4, math.floor(1e4 * EV_NM / window.low) / 1e4
+    low_ev, high_ev = math.ceil(1e4 * HC_EV_NM / window.high) / 1e4, math.floor(1e4 * HC_EV_NM / window.low) / 1e4
     allowed = f"{low_ev:g} eV to {high_ev:g} eV, or {window.low:g} nm to {window.high:g} nm"
     yield document.problem((*path, "target"), message, allowed=allowed)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-HC_EV_NM = 1239.841984
-"""Planck's constant times the speed of light, in eV nm (CODATA 2018)."""
+from orchestrator.units import HC_EV_NM
 
 _WHITE = 0.12  # share of white added: a spectral colour lies outside what a screen can show
 

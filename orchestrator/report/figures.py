@@ -8,9 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from orchestrator.history.run_state import Experiment, RunState
-from orchestrator.report.colour import HC_EV_NM, emission_colour
+from orchestrator.report.colour import emission_colour
 from orchestrator.report.gather import Material, Series
 from orchestrator.report.svg import Plot, linear_ticks, number, padded
+from orchestrator.units import HC_EV_NM
 
 WIDTH = 1000.0
 LEAST_MEV = 0.05  # errors smaller than this are drawn here: the axis is logarithmic

@@ -12,6 +12,7 @@ from orchestrator.history.fold import fold
 from orchestrator.history.run_state import Blank, Experiment, RunState
 from orchestrator.journal.journal import Event, Journal
 from orchestrator.spectra.absorption import MOST_ABSORBANCE
+from orchestrator.units import HC_EV_NM
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +162,7 @@ def _absorbance(rates: Array, incident: Array) -> Array:
 
 def shown_window(experiments: Sequence[Experiment]) -> tuple[float, float]:
     """Wavelengths in nm from well below the bluest accepted line to well above the reddest; the lamp is left out."""
-    peaks = [1239.841984 / e.peak_ev for e in experiments if e.accepted and e.peak_ev]
+    peaks = [HC_EV_NM / e.peak_ev for e in experiments if e.accepted and e.peak_ev]
     if not peaks:
         return 430.0, 750.0
     return max(min(peaks) - 55.0, 426.0), min(max(peaks) + 70.0, 850.0)

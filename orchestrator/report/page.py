@@ -16,9 +16,10 @@ from orchestrator.campaign.targets import OUTCOME_WORDS, all_tried
 from orchestrator.history.fold import summary
 from orchestrator.history.run_state import Experiment, RunState
 from orchestrator.report import figures, tradeoffs, wanted, why
-from orchestrator.report.colour import HC_EV_NM, emission_colour
+from orchestrator.report.colour import emission_colour
 from orchestrator.report.gather import Material
 from orchestrator.report.svg import number
+from orchestrator.units import HC_EV_NM
 
 VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "target_reproduced": ("good", "Target reached and reproduced"),

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.spectra.analysis import (
-    HC_EV_NM,
     Analysis,
     Frames,
     OpticalLayout,
@@ -37,6 +36,7 @@ from orchestrator.spectra.finer_axis import (
     moving_average,
     pixel_noise,
 )
+from orchestrator.units import HC_EV_NM
 
 if TYPE_CHECKING:
     import numpy as np

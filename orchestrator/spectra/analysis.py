@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.spectra.emission_line import SMOOTHED_POINTS, Line, strongest_line
 from orchestrator.spectra.finer_axis import FEWEST_PIXELS, moving_average, pixel_noise, pixel_widths_nm
+from orchestrator.units import HC_EV_NM
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from orchestrator.spectra.shape import ShapeReading
 
     Array = NDArray[np.float64]
-
-HC_EV_NM = 1239.841984
-"""Planck's constant times the speed of light, in eV nm (CODATA 2018)."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.spectra.analysis import HC_EV_NM, Frames, OpticalLayout, emission_counts, find_line, mean_and_error
+from orchestrator.spectra.analysis import Frames, OpticalLayout, emission_counts, find_line, mean_and_error
 from orchestrator.spectra.finer_axis import pixel_widths_nm
+from orchestrator.units import HC_EV_NM
 
 if TYPE_CHECKING:
     import numpy as np

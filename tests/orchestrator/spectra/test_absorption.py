@@ -16,7 +16,6 @@ from orchestrator.report import render_report
 from orchestrator.report.gather import gather
 from orchestrator.spectra.absorption import analyse_absorption
 from orchestrator.spectra.analysis import (
-    HC_EV_NM,
     Analysis,
     Frames,
     OpticalLayout,
@@ -24,6 +23,7 @@ from orchestrator.spectra.analysis import (
     analyse,
     with_steady_light,
 )
+from orchestrator.units import HC_EV_NM
 from simulators.chemistry import build_chemistry
 from simulators.emission import CellLight
 from simulators.optics import FlowCell

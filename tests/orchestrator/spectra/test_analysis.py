@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from orchestrator.spectra.analysis import (
-    HC_EV_NM,
     Analysis,
     Frames,
     OpticalLayout,
@@ -16,6 +15,7 @@ from orchestrator.spectra.analysis import (
     with_steady_light,
     with_wander,
 )
+from orchestrator.units import HC_EV_NM
 
 Array = NDArray[np.float64]
 LAYOUT = OpticalLayout()

@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from orchestrator.spectra import absorption, emission_line
-from orchestrator.spectra.analysis import HC_EV_NM, Analysis, Frames, OpticalLayout, QualityRules, analyse
+from orchestrator.spectra.analysis import Analysis, Frames, OpticalLayout, QualityRules, analyse
 from orchestrator.spectra.shape import target_of
+from orchestrator.units import HC_EV_NM
 
 Array = NDArray[np.float64]
 EMISSION = OpticalLayout(dark_subtracted=True)

@@ -19,7 +19,7 @@ from orchestrator.config.target_file import carried
 from orchestrator.errors import ConfigError, UsageRefused
 from orchestrator.history.fold import fold, summary
 from orchestrator.history.run_state import RunState
-from orchestrator.spectra.analysis import HC_EV_NM, Frames, OpticalLayout
+from orchestrator.spectra.analysis import Frames, OpticalLayout
 from orchestrator.spectra.shape import (
     NoTargetError,
     canonical,
@@ -30,6 +30,7 @@ from orchestrator.spectra.shape import (
     read_shape,
     target_of,
 )
+from orchestrator.units import HC_EV_NM
 from planners import Shape
 from tests.orchestrator.campaign.test_campaign import cut_after
 from tests.orchestrator.campaign.test_stopping import told
