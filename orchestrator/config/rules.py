@@ -140,14 +140,14 @@ def _check_drivers(document: Document, rig: RigConfig) -> tuple[list[Problem], s
     """What the drivers themselves refuse when they are built, before any port is opened; and which devices."""
     from drivers import DriverError, OutOfRangeError
     from orchestrator.kinds import kind_of
-    from orchestrator.rig.assembling import Bench, Steel
+    from orchestrator.rig.assembling import SharedPorts, Steel
 
-    bench = Bench(rig, Steel(rig))
+    ports = SharedPorts(rig, Steel(rig))
     problems: list[Problem] = []
     refused: set[str] = set()
     for name, config in rig.devices.items():
         try:
-            kind_of(config).driver(bench, name, config)
+            kind_of(config).driver(ports, name, config)
         except OutOfRangeError as error:
             allowed = f"{error.low:g} to {error.high:g}"
             message = f"the driver refuses this: {error.message}"

@@ -124,7 +124,7 @@ class Steel:
         return Path(entry.path)
 
 
-class Bench:
+class SharedPorts:
     """The lines and buses of a rig, each made once (a ``kinds.DriverContext``)."""
 
     def __init__(self, rig: RigConfig, wires: Wires) -> None:
@@ -176,18 +176,18 @@ class Drivers:
     """The drivers of a rig, each on its ladder; none at all for a record."""
 
     def __init__(self, rig: RigConfig, wires: Wires | None, seed: int) -> None:
-        self._bench = None if wires is None else Bench(rig, wires)
+        self._ports = None if wires is None else SharedPorts(rig, wires)
         self._rules = RecoveryRules(bound_s=rig.recovery.outage_s)
         self._detector_rules = RecoveryRules(bound_s=rig.recovery.detector_outage_s)
         self._seed = seed
 
     def of(self, name: str, config: DeviceConfig) -> Any:
         """The driver of a device; None for a record."""
-        if self._bench is None:
+        if self._ports is None:
             return None
         kind = kind_of(config)
         try:
-            plain = kind.driver(self._bench, name, config)
+            plain = kind.driver(self._ports, name, config)
         except (TypeError, ValueError) as error:
             raise RigFault(f"{name}: no {kind.word} driver can be built from this: {error}") from error
         rules = self._detector_rules if kind.role == "spectrometer" else self._rules

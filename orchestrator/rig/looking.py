@@ -14,7 +14,7 @@ from orchestrator.clock.virtual_time import blocking_clock, run_real, run_virtua
 from orchestrator.config import RigConfig, load_rig
 from orchestrator.errors import EXIT_TARGET_REACHED, EXIT_WITHOUT_TARGET, UsageRefused
 from orchestrator.kinds import broken_plugins, device_kinds, kind_of
-from orchestrator.rig.assembling import Bench, Steel, Wires
+from orchestrator.rig.assembling import SharedPorts, Steel, Wires
 
 if TYPE_CHECKING:
     from drivers import Identification
@@ -95,9 +95,9 @@ async def _look_at_all(rig: RigConfig, *, hardware: bool) -> Devices:
         from orchestrator.twins import MemoryWires, Setting
 
         wires = MemoryWires(rig, Setting(), blocking_clock(loop), loop.time())
-    bench = Bench(rig, wires)
+    ports = SharedPorts(rig, wires)
     try:
-        answers = await asyncio.gather(*(_look_along(rig, bench, port) for port in rig.ports))
+        answers = await asyncio.gather(*(_look_along(rig, ports, port) for port in rig.ports))
     finally:
         for release in wires.released:
             release()
@@ -109,14 +109,14 @@ async def _look_at_all(rig: RigConfig, *, hardware: bool) -> Devices:
     return Devices(rig.name, "hardware" if hardware else "twins", seen)
 
 
-async def _look_along(rig: RigConfig, bench: Bench, port: str) -> Mapping[str, tuple[Look | str, float]]:
+async def _look_along(rig: RigConfig, ports: SharedPorts, port: str) -> Mapping[str, tuple[Look | str, float]]:
     """All devices of one port, one after the other."""
     answers: dict[str, tuple[Look | str, float]] = {}
     loop = asyncio.get_running_loop()
     for name, config in rig.on_port(port).items():
         answer: Look | str
         try:
-            driver = kind_of(config).driver(bench, name, config)
+            driver = kind_of(config).driver(ports, name, config)
             async with asyncio.timeout(LONGEST_LOOK_S * (loop.pace if isinstance(loop, PacedLoop) else 1.0)):
                 answer = await driver.look() if isinstance(driver, _CanLook) else "its driver cannot only look"
         except TimeoutError:

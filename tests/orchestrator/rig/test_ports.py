@@ -9,7 +9,7 @@ import pytest
 
 from drivers import DriverError
 from orchestrator.config import parse_rig
-from orchestrator.rig.assembling import Bench, Steel
+from orchestrator.rig.assembling import SharedPorts, Steel
 from tests.orchestrator.rehearsal import CONFIGS
 
 
@@ -51,12 +51,12 @@ def test_a_port_is_opened_with_the_parity_and_stop_bits_of_the_rig_file(
     text = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
     assert f"    {written}\n" in text
     rig = parse_rig(text.replace(f"    {written}\n", "".join(f"    {line}\n" for line in [written, *more])), "r")
-    bench = Bench(rig, Steel(rig))
+    ports = SharedPorts(rig, Steel(rig))
     monkeypatch.setattr(opener, opened)
 
     async def main() -> None:
         with pytest.raises((OSError, DriverError)):
-            await (bench.line(port).open() if port == "pumps" else bench.bus(port).open())
+            await (ports.line(port).open() if port == "pumps" else ports.bus(port).open())
 
     asyncio.run(main())
     assert (asked["parity"], asked["stopbits"]) == (parity, stop_bits)
