@@ -90,7 +90,7 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
 
 def _check_limits(document: Document, rig: RigConfig) -> list[Problem]:
     """Limits that nobody would see being passed."""
-    from orchestrator.safety.heating import untold
+    from orchestrator.safety.heater_reach import untold
 
     problems = list(untold(document, rig))
     sensor = rig.pressure

@@ -38,7 +38,7 @@ from orchestrator.recipes.plumbing import (
     sweep_s,
 )
 from orchestrator.rig.rig import flushes_ul
-from orchestrator.safety.heating import too_hot_for_twins
+from orchestrator.safety.heater_reach import too_hot_for_twins
 
 SAMPLES = 512
 MAX_CORNERS = 256
