@@ -54,9 +54,7 @@ class Outlet:
         self.failed = True
         if self._stream is not None:
             _divert(self._stream)
-        tell(
-            f"lumiflow: {self._name} takes no more ({error}); it ends nothing, and a journal has it all"
-        )
+        tell(f"lumiflow: {self._name} takes no more ({error}); it ends nothing, and a journal has it all")
 
 
 def standard_output() -> Outlet:

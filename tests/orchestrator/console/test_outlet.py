@@ -32,8 +32,7 @@ def test_a_reader_that_has_left_is_told_of_once_and_nothing_fails(capsys: pytest
     assert (stream.tries, outlet.failed) == (1, True)
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "lumiflow: standard output takes no more ([Errno 32] Broken pipe); "
-        "it ends nothing, and a journal has it all"
+        "lumiflow: standard output takes no more ([Errno 32] Broken pipe); it ends nothing, and a journal has it all"
     ]
 
 
