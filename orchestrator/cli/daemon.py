@@ -222,6 +222,8 @@ def refill(
             more["volume_ul"] = units.parse_quantity(volume, units.VOLUME)
         except units.QuantityError as error:
             refuse(UsageRefused(f'--volume "{volume}": {error.message} (allowed: {error.allowed})'), as_json)
+        if not more["volume_ul"] >= 0.0:
+            refuse(UsageRefused(f'--volume "{volume}": a syringe holds 0 ml or more'), as_json)
     _command("refill", rig, daemon, name, as_json, more)
 
 

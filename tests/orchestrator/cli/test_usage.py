@@ -46,3 +46,10 @@ def test_a_misspelt_strategy_is_told_what_is_allowed_and_what_was_meant() -> Non
     assert "allowed: ensemble, gp, " in far and "did you mean" not in far
     bare = CliRunner().invoke(app, ["run", str(QUICKSTART), "--target", "2.25"]).stderr
     assert "(allowed: " in bare and 'did you mean "2.25 eV"?' in bare
+
+
+@pytest.mark.parametrize("volume", ["-3 ml", "3"])
+def test_a_volume_that_no_syringe_can_hold_is_refused_before_anybody_is_asked(volume: str) -> None:
+    done = CliRunner().invoke(app, ["refill", "halide", "--volume", volume])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f'lumiflow: --volume "{volume}": ')
