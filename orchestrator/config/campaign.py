@@ -98,10 +98,12 @@ class Settle(Section):
 class Measure(Section):
     """How a spectrum is taken: repeats, spectra thrown away after a change, wanted brightness, exposure.
 
+    ``spectra``: what the campaign is about; it runs on no rig whose detector looks at the other. None: on either.
     ``reference_interval_s``: the lamp's own line is read through solvent at least so often between experiments, and
     whenever the line is swept anyway; beyond ``reference_shift`` the blank is taken again.
     """
 
+    spectra: Literal["emission", "absorption"] | None = None
     repeats: int = Field(default=3, ge=1, le=100)
     discard: int = Field(default=1, ge=1, le=20)
     dark_repeats: int = Field(default=3, ge=1, le=100)

@@ -18,13 +18,22 @@ Path = tuple[str | int, ...]
 def check_objective(document: Document, campaign: CampaignConfig, rig: RigConfig) -> list[Problem]:
     """Targets that the detector cannot see or that are listed twice, terms that exclude each other or ask in vain."""
     if campaign.objective.shape is not None or campaign.objective.peak is None:
-        return list(_shape(document, campaign, rig))
+        return [*_looked_at(document, campaign, rig), *_shape(document, campaign, rig)]
     return [
+        *_looked_at(document, campaign, rig),
         *_targets(document, campaign, rig),
         *_ways(document, campaign),
         *_brightness(document, campaign, rig),
         *_plateau(document, campaign),
     ]
+
+
+def _looked_at(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:
+    """A campaign about emission on a rig that looks at absorption, or the reverse: its target is another number."""
+    wanted, seen = campaign.measure.spectra, "emission" if rig.detector.sees_emission else "absorption"
+    if wanted is not None and wanted != seen:
+        message = f"the detector {rig.plumbing.detector!r} of {rig.name!r} looks at {seen}"
+        yield document.problem(("measure", "spectra"), message, allowed=f"{seen} on this rig")
 
 
 def _shape(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:

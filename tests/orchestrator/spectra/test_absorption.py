@@ -168,6 +168,18 @@ def test_a_weight_on_the_yield_is_refused_in_absorption() -> None:
         parse_campaign(CAMPAIGN.replace("weight: 0 #", "weight: 0.1 #"), "c.yaml", RIG, "r.yaml")
 
 
+@pytest.mark.parametrize("wanted", ["absorption", "emission"])
+def test_a_campaign_about_one_kind_of_spectrum_is_refused_on_a_rig_that_looks_at_the_other(wanted: str) -> None:
+    text = CAMPAIGN.replace("  spectra: absorption", f"  spectra: {wanted}")
+    bench = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
+    for rig, seen in ((RIG, "absorption"), (bench, "emission")):
+        if seen == wanted:
+            parse_campaign(text, "c.yaml", rig, "r.yaml")
+        else:
+            with pytest.raises(ConfigError, match=f"measure.spectra: the detector 'spectrometer' .* looks at {seen}"):
+                parse_campaign(text, "c.yaml", rig, "r.yaml")
+
+
 def test_the_clear_band_may_lie_on_either_side_of_the_window_and_not_in_it(tmp_path: Path) -> None:
     for band, fine in (("[740 nm, 820 nm]", True), ("[400 nm, 430 nm]", True), ("[700 nm, 760 nm]", False)):
         (tmp_path / "rig.yaml").write_text(RIG.replace("[740 nm, 820 nm]", band))
