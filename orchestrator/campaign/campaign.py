@@ -64,8 +64,12 @@ class Campaign:
         steering: Steering | None = None,
         held_open: bool = False,
         interlocks: Interlocks | None = None,
+        missing_ul: Mapping[str, float] | None = None,
     ) -> None:
-        """``held_open``: the rig is somebody else's to close. ``interlocks``: those that watch it already, then."""
+        """``held_open``: the rig is somebody else's to close. ``interlocks``: those that watch it already, then.
+
+        ``missing_ul``: what the syringes lack beside this run by now, where it is taken up; None: what it says itself.
+        """
         self._config = loaded.config
         self._rig = rig
         self._journal = journal
@@ -77,7 +81,7 @@ class Campaign:
         target = None if shape is None else shape.spectrum.light
         self._detector = Detector(rig.spectrometer, rig.layout, self._config.measure, rules_of(self._config), target)
         self._upkeep = Upkeep(rig, self._detector, self._config)
-        self._syringes = Syringes(rig.config, self._log, header.get("missing_ul", {}), header.get("reserve_ul"))
+        self._syringes = Syringes(rig.config, self._log, header.get("reserve_ul"))
         self._performer = Performer(
             self._config,
             rig,
@@ -89,6 +93,7 @@ class Campaign:
             reactor_s=lambda: self.reactor_s,
             root_cause=self._root_cause,
         )
+        self._missing_ul = missing_ul
         self._steering = steering or Steering()
         self._held_open = held_open
         self._connected = False
@@ -146,7 +151,9 @@ class Campaign:
         self._began_s = asyncio.get_running_loop().time()
         self._steering.bind(self._journal, self._heard)
         if self.state.sittings:
-            await self._log.append("resumed", {})
+            now_ul = self._missing_ul
+            news = {} if now_ul is None or now_ul == self.state.missing_ul else {"missing_ul": dict(now_ul)}
+            await self._log.append("resumed", news)
         else:
             await self._log.append("run_started", dict(self._header))
         try:

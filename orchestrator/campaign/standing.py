@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from orchestrator.campaign import goal
 from orchestrator.campaign.header import loaded_from
@@ -15,32 +15,34 @@ from orchestrator.config import CampaignConfig
 from orchestrator.errors import LumiflowError
 from orchestrator.history.run_state import Experiment, RunState
 
+T = TypeVar("T")
+
 
 def recorded_config(state: RunState) -> CampaignConfig | None:
     """The campaign of a run; None where its record does not say one that can be understood today."""
     try:
-        return _config(_Header(state.header))
+        return _config(_Same(state.header))
     except (LumiflowError, KeyError, TypeError, ValueError):
         return None
 
 
-class _Header:
-    """A run's first event, known by its identity: it is the same object for as long as its run is at hand."""
+class _Same(Generic[T]):
+    """A part of a run's state, known by its identity: while nothing has happened to it, it is the same object."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self.data = data
+    def __init__(self, it: T) -> None:
+        self.it = it
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Header) and other.data is self.data
+        return isinstance(other, _Same) and other.it is self.it
 
     def __hash__(self) -> int:
-        return id(self.data)
+        return id(self.it)
 
 
 @lru_cache(maxsize=8)
-def _config(header: _Header) -> CampaignConfig:
+def _config(header: _Same[Mapping[str, Any]]) -> CampaignConfig:
     """Read once for a run, though a daemon asks each second."""
-    return loaded_from(header.data).config
+    return loaded_from(header.it).config
 
 
 def bests(state: RunState) -> Callable[[int], Experiment | None]:
@@ -56,8 +58,14 @@ def best_for(campaign: CampaignConfig | None, state: RunState, target: int) -> E
     """
     if campaign is None:
         return state.best_for(target)
-    found = best_group(aimed(campaign, target - 1), state.experiments)
+    found = _found(_Same(campaign), _Same(state.experiments), target)
     return state.best_for(target) if found is None else found.read  # the nearest, where no one was told of yet
+
+
+@lru_cache(maxsize=8)
+def _found(campaign: _Same[CampaignConfig], experiments: _Same[tuple[Experiment, ...]], target: int) -> Group | None:
+    """Judged once for as long as no experiment has changed, for the same reason."""
+    return best_group(aimed(campaign.it, target - 1), experiments.it)
 
 
 def best_group(config: CampaignConfig, experiments: Sequence[Experiment]) -> Group | None:

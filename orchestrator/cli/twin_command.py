@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -65,16 +64,18 @@ def _refuse_taken(options: ServeOptions) -> None:
 
 
 def _other_than_ours(path: Path, *, rig: bool) -> str:
-    """What a file is that is neither a rig file (for ``rig``) nor states of one; "" for one that may be written to."""
+    """What a file is that was written neither as a served rig's (for ``rig``) nor as its states; "" for any other."""
+    from orchestrator.twins.serving import SERVED_MARK
+
     if not path.is_file():
         return ""
     with path.open("rb") as file:
-        text = file.read(MAX_BYTES)
-    if not text.strip():
+        first = file.readline(MAX_BYTES)
+    if not first.strip():
         return ""
     if rig:
-        return "" if re.search(rb"^kind:\s*rig\b", text, re.MULTILINE) else "there already, and no rig file"
-    return "" if text.startswith(b"{") else "there already, and holds no states of a rig"
+        return "" if first.startswith(SERVED_MARK.encode()) else "there already, and was not written by twin serve"
+    return "" if first.startswith(b'{"t_s"') else "there already, and holds no states of a rig"
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -40,6 +40,7 @@ class Ledger:
 
     `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `stocks`:
     what is in a syringe where that is no longer what the rig file says. `waits`: a person wants nothing to begin.
+    `short`: the campaign after which it waits for lack of reagent, and what was lacking.
     `cleared`: the trip of `present` that a person cleared last, with the number of its `trips` where that was known.
     `ended`: job to the data of its end; `cancelled`: jobs taken out of the queue.
     `rescued_utc`, `rescued_mark`: of the newest rescue by the guardian whose flush has been entered, "" before any.
@@ -54,6 +55,7 @@ class Ledger:
     missing_ul: Volumes = field(default_factory=dict)
     stocks: Mapping[str, str] = field(default_factory=dict)
     waits: bool = False
+    short: str = ""
     cleared: Data | None = None
     boots: int = 0
     rescued_utc: str = ""
@@ -124,7 +126,8 @@ def _pause(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _resume(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    return replace(ledger, waits=data.get("waits", False))
+    waits = data.get("waits", False)
+    return replace(ledger, waits=waits, short=ledger.short if waits else "")
 
 
 def _clear(ledger: Ledger, data: Data, utc: str) -> Ledger:
@@ -161,7 +164,9 @@ def _ended(ledger: Ledger, data: Data, utc: str) -> Ledger:
     missing = {name: value for name, value in added(ledger.missing_ul, data["spent_ul"]).items() if value}
     over = _without_text(ledger, data["job"])
     waits = data.get("waits", ledger.waits)
-    return replace(over, present=None, ended={**ledger.ended, data["job"]: data}, missing_ul=missing, waits=waits)
+    short = f"{data['job']}: {data['detail']}" if waits and data["stop_reason"] == "reagent" else ""
+    ended = {**ledger.ended, data["job"]: data}
+    return replace(over, present=None, ended=ended, missing_ul=missing, waits=waits, short=short)
 
 
 def _without_text(ledger: Ledger, job: str) -> Ledger:

@@ -148,6 +148,8 @@ class Daemon:
                 raise NotBegun(f"run {run_id!r} waits in the queue of {station.place.name}: it has no journal yet")
             if run_id in station.ledger.cancelled:
                 raise NotBegun(f"run {run_id!r} was taken out of the queue before it began: it has no journal")
+            if run_id in station.ledger.jobs:
+                raise NotBegun(f"of run {run_id!r} there is no record")
         raise UnknownRun(f"there is no run {run_id!r}")
 
     # -- small things -----------------------------------------------------------------------------------------------

@@ -110,7 +110,9 @@ class Standing:
         if sitting is not None:
             return "paused", sitting.interrupted
         if self.ledger.waits:
-            return "paused", "nothing begins until it is resumed"
+            why = self.ledger.short
+            words = "nothing begins until it is resumed"
+            return "paused", f"{why}; {words}, once the syringe is filled (lumiflow refill)" if why else words
         wanted = self.wants_a_person()
         return ("paused", wanted) if wanted else ("idle", "")
 

@@ -286,7 +286,8 @@ class Station(Standing):
         data = {"job": job, "stop_reason": why, "detail": detail, "safe": run.safe, "spent_ul": dict(spent_ul)}
         if sitting is not None:
             unheard = reason == "refused" and sitting.wish is not None and sitting.wish.verb in ("pause", "hold")
-            if sitting.doubted or unheard:  # a person looks first: the syringes may hold less, or a pause was asked for
+            # A person looks first: the syringes may hold less, a pause was asked for, or the next would be short too.
+            if sitting.doubted or unheard or why == "reagent":
                 data["waits"] = True
         await self._write("ended", data)
         if (why == "fault" or run.safe is False) and self.ledger.trip is None:

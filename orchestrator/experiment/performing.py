@@ -81,7 +81,7 @@ class Performer:
         # What it was proposed with, so that a record is followed by its own prices.
         cost = experiment.cost
         expected = price(self._config, self._rig.config, plan) if cost is None else dict(cost["reagent_ul"])
-        lacking = self._syringes.lacking(expected)
+        lacking = self._syringes.lacking(expected, self._upkeep.between_ul(plan.total_flow_ul_min))
         if lacking is not None:
             await self._log.append("refused", {"n": experiment.n, "reason": lacking})
             return Stop("reagent", lacking)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.experiment.reference import Reference
 from orchestrator.experiment.settling import BOUND_MARGIN, dead_time_s
 from orchestrator.recipes.exposures import BLANK_SHARE, LEAST_ALLOWANCE_S, blank_allowance_s, blank_s
-from orchestrator.recipes.plumbing import sweep_s
+from orchestrator.recipes.plumbing import APPROACH_S, sweep_s
 
 if TYPE_CHECKING:
     from orchestrator.config import CampaignConfig
@@ -52,6 +52,12 @@ class Upkeep:
         flow, fill_s = self._filling()
         reading_s = max(_BLANK_S, blank_s(self._config, self._rig.config))
         return {self._pump: flow * (BOUND_MARGIN * fill_s + reading_s) / 60.0}
+
+    def between_ul(self, total_flow_ul_min: float) -> dict[str, float]:
+        """What flows before an experiment at such a flow, while the temperature changes and the line is swept."""
+        flow = self._flow_ul_min(total_flow_ul_min)
+        swept_ul = flow * sweep_s(self._rig.config, flow) / 60.0
+        return {self._pump: swept_ul + self._flow_ul_min(0.0) * APPROACH_S / 60.0}
 
     async def fill(self) -> None:
         """Fill the line with solvent for the blank. Nothing is heated for it."""

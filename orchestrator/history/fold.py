@@ -115,7 +115,7 @@ def _known(advice: Recommendation, name: str) -> float | None:
 
 
 def _run_started(state: RunState, data: Data, t_s: float) -> RunState:
-    return replace(state, header=data, sittings=1)
+    return replace(state, header=data, sittings=1, missing_ul=data.get("missing_ul", {}))
 
 
 def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
@@ -125,6 +125,7 @@ def _resumed(state: RunState, data: Data, t_s: float) -> RunState:
         earlier_ul=state.reagent_ul,
         counted_ul={},
         debited_ul=added(added(state.debited_ul, state.filling_ul), state.doubted_ul),
+        missing_ul=data.get("missing_ul", state.missing_ul),
         filling_ul={},
         doubted_ul={},
         dosed_here=False,

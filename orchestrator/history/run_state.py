@@ -148,6 +148,7 @@ class RunState:
     `filling_ul`: the solvent of a blank that is under way. `doubted_ul`: debited for attempts that this sitting broke
     off, until the counters that have seen them are journalled. `dosed_here`: the newest dosing began in this sitting.
     `counted_out`: the sitting in which it began has ended with a count, so an experiment that it broke off is in it.
+    `missing_ul`: what the syringes lacked beside this run, as it began or as was known when it was last taken up.
     `header`: the data of `run_started`. `targets_done`: of several targets those that are done with, and why.
     `waiting`: "paused" or "held" while an operator wants it so. `ended`: the run
     has said its last word. `references`: the lamp's own line through solvent, each time it was looked at;
@@ -162,6 +163,7 @@ class RunState:
     counted_ul: Volumes = field(default_factory=dict)
     earlier_ul: Volumes = field(default_factory=dict)
     debited_ul: Volumes = field(default_factory=dict)
+    missing_ul: Volumes = field(default_factory=dict)
     filling_ul: Volumes = field(default_factory=dict)
     doubted_ul: Volumes = field(default_factory=dict)
     dosed_here: bool = False

@@ -186,7 +186,9 @@ def remove(path: Path) -> None:
 
 
 def is_journal(path: Path) -> bool:
-    """Whether a file is a journal rather than a text."""
+    """Whether a file is a journal rather than a text. What is no file, a pipe say, is left unread for who wants it."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return file.read(15) == b"SQLite format 3"

@@ -27,6 +27,7 @@ from orchestrator.preflight.many_samples import MOST_SAMPLES, ManySamples, strid
 from orchestrator.preflight.reagent_budget import beyond_syringes, other_stocks, soon_used
 from orchestrator.recipes.exposures import BLANK_SHARE, blank_s, reference_s, undecided_s
 from orchestrator.recipes.plumbing import (
+    APPROACH_S,
     FlowPlan,
     constraint_check,
     duration,
@@ -42,8 +43,6 @@ from orchestrator.safety.heater_reach import too_hot_for_twins
 
 SAMPLES = 512
 MAX_CORNERS = 256
-APPROACH_S = 180.0
-"""Assumed time for a change of temperature between two experiments."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,14 @@ class PumpFigures:
     """One pump over the sampled space. Volumes in µL for the whole budget; flows in µL/min where the pump runs.
 
     ``expected_ul``: every experiment an average one. ``worst_ul``: every experiment the one that takes most of it.
+    ``once_ul``: the part of both that does not depend on how many experiments there are.
     """
 
     stock: str
     syringe_ul: float
     expected_ul: float
     worst_ul: float
+    once_ul: float
     lowest_flow_ul_min: float
     highest_flow_ul_min: float
 
@@ -322,16 +323,18 @@ class _Preflight:
         reactor, dead = rig.plumbing.reactor.volume_ul, rig.plumbing.transit.volume_ul + rig.plumbing.reactor.volume_ul
         times = [duration(campaign, rig, plan).total_s for plan in plans]
         prices = [price(campaign, rig, plan) for plan in plans]
-        overhead = self._solvent_overhead_ul(dead, fmean(plan.total_flow_ul_min for plan in plans) if plans else 0.0)
+        once = self._once_ul(dead, fmean(plan.total_flow_ul_min for plan in plans) if plans else 0.0)
+        idle_ul = rig.limits.total_flow_ul_min.low * APPROACH_S / 60.0
         pumps = {}
         for pump, device in rig.pumps.items():
-            extra = overhead if pump == rig.plumbing.solvent_pump else 0.0
+            idle = idle_ul if pump == rig.plumbing.solvent_pump else 0.0
             flows = [plan.flows_ul_min[pump] for plan in plans if plan.flows_ul_min[pump] > 0.0]
             pumps[pump] = PumpFigures(
                 stock=stock_in(campaign, rig, pump),
                 syringe_ul=device.holds_ul,
-                expected_ul=extra + count * fmean(cost[pump] for cost in prices) if prices else extra,
-                worst_ul=extra + count * max((cost[pump] for cost in prices), default=0.0),
+                expected_ul=once[pump] + count * (idle + (fmean(cost[pump] for cost in prices) if prices else 0.0)),
+                worst_ul=once[pump] + count * (idle + max((cost[pump] for cost in prices), default=0.0)),
+                once_ul=once[pump],
                 lowest_flow_ul_min=min(flows, default=0.0),
                 highest_flow_ul_min=max(flows, default=0.0),
             )
@@ -347,23 +350,26 @@ class _Preflight:
             pressure_kpa=max((pressure_drop_kpa(rig, plan.total_flow_ul_min) for plan in plans), default=0.0),
         )
 
-    def _solvent_overhead_ul(self, dead_ul: float, flow_ul_min: float) -> float:
-        """Solvent for the blank, for idling while the temperature changes, for replicates' flushes, and at the end.
+    def _once_ul(self, dead_ul: float, flow_ul_min: float) -> dict[str, float]:
+        """By pump, what the flushes at the end may take, and of solvent also the blank and the sweeps for replicates.
 
         ``flow_ul_min``: at which the line is swept, on average.
         """
         blank_ul = BLANK_SHARE * self._rig.limits.total_flow_ul_min.high * blank_s(self._campaign, self._rig) / 60.0
         read_ul = flow_ul_min * reference_s(self._campaign, self._rig) / 60.0
-        idle = self._rig.limits.total_flow_ul_min.low * APPROACH_S / 60.0 * self._campaign.budget.experiments
-        flushes = flushes_ul(self._rig).get(self._rig.plumbing.solvent_pump, 0.0)
         swept_ul = sweep_s(self._rig, 1.0) / 60.0
-        return 2.0 * dead_ul + blank_ul + idle + self._campaign.stop.reproduce * (swept_ul + read_ul) + flushes
+        once = dict.fromkeys(self._rig.pumps, 0.0) | flushes_ul(self._rig)
+        once[self._rig.plumbing.solvent_pump] += (
+            2.0 * dead_ul + blank_ul + self._campaign.stop.reproduce * (swept_ul + read_ul)
+        )
+        return once
 
     def _check_budget(self, figures: Figures) -> None:
         budget, settle = self._campaign.budget, self._campaign.settle
         count = budget.experiments
         for pump, its in figures.pumps.items():
-            affordable = count * its.syringe_ul / its.expected_ul if its.expected_ul > 0.0 else math.inf
+            each_ul = (its.expected_ul - its.once_ul) / count
+            affordable = max(its.syringe_ul - its.once_ul, 0.0) / each_ul if each_ul > 0.0 else math.inf
             holds = f"{its.syringe_ul / 1000:.4g} ml in the syringe of {pump!r} ({its.stock})"
             if affordable < min(self._campaign.planner.initial + 1, count):
                 message = f"{holds} last for about {affordable:.1f} experiments"

@@ -27,6 +27,7 @@ from orchestrator.recipes.exposures import looking_s, measuring_s
 from orchestrator.recipes.hydraulics import highest_flow_ul_min, pressure_drop_kpa, sweep_s
 
 __all__ = [
+    "APPROACH_S",
     "Duration",
     "FlowPlan",
     "Recipe",
@@ -43,6 +44,9 @@ __all__ = [
     "sweep_s",
     "system_faults",
 ]
+
+APPROACH_S = 180.0
+"""Assumed time for a change of temperature between two experiments."""
 
 Recipe = Mapping[str, float]
 """Input name to value in the input's base unit."""

@@ -15,6 +15,9 @@ from orchestrator.journal.store import is_journal
 
 __all__ = ["render_report", "write_report"]
 
+_MARK = b"Lumiflow report</title>"
+_MARKED_WITHIN = 4096
+
 
 def write_report(journal_path: Path, out_html: Path) -> Path:
     """Write the report of a journal, finished or not; returns its path.
@@ -23,8 +26,8 @@ def write_report(journal_path: Path, out_html: Path) -> Path:
     """
     if is_journal(out_html):
         raise UsageRefused(f"{out_html} is a journal, and a journal is never overwritten: name another file")
-    if out_html.is_file() and not _replaceable(out_html):
-        raise UsageRefused(f"{out_html} is there already, and is no HTML page that a new one could replace")
+    if out_html.exists() and not _replaceable(out_html):
+        raise UsageRefused(f"{out_html} is there already, and is no report that a new one could replace")
     text = render_report(journal_path)
     draft = out_html.with_name(out_html.name + ".new")
     try:
@@ -38,10 +41,12 @@ def write_report(journal_path: Path, out_html: Path) -> Path:
 
 
 def _replaceable(path: Path) -> bool:
-    """Whether a file is empty or a page of HTML."""
+    """Whether it is an empty file, or an earlier report."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
-        begins = file.read(64).lstrip().lower()
-    return not begins or begins.startswith(b"<!doctype html")
+        begins = file.read(_MARKED_WITHIN)
+    return not begins or _MARK in begins
 
 
 def render_report(journal_path: Path, explained: Mapping[str, Any] | None = None) -> str:

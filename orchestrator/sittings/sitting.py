@@ -38,7 +38,7 @@ class Sitting:
     """What one sitting is about.
 
     ``resume``: the journal exists. ``exactly``: twins live through it again from its beginning; else the run goes on at
-    ``start_s``, with what was under way in doubt. ``missing_ul``: what the syringes lacked when the campaign began.
+    ``start_s``, with what was under way in doubt. ``missing_ul``: what the syringes lack beside this campaign.
     ``archives``: those that came with a campaign that begins; None reads the files that it names.
     """
 
@@ -106,6 +106,9 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
                 archives=archives,
             )
         )
+        earlier = fold(history)
+        # Between two sittings the guardian may have flushed, which no record of the run says.
+        missing_ul = (sitting.missing_ul or earlier.missing_ul) if history else header.get("missing_ul", {})
         if sitting.exactly:
             journal.catch_up()
         await _note_host(journal, path, clock, resumed=sitting.resume)
@@ -114,8 +117,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             tracer = company.watch_tracer(tracer, clock, journal)
         if company.rig is not None:
             rig = company.rig(tracer)
-            drawn_ul = fold(history).drawn_ul if history else {}
-            rig.earlier_ul = added(drawn_ul, header.get("missing_ul", {}))
+            rig.earlier_ul = added(earlier.drawn_ul, missing_ul)
         else:
             rig = build_rig(
                 loaded,
@@ -124,7 +126,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
                 clock=blocking_clock(loop),
                 start_s=loop.time(),
                 history=history,
-                missing_ul=header.get("missing_ul", {}),
+                missing_ul=missing_ul,
             )
         interlocks = company.interlocks
         if interlocks is None and company.watch is not None:
@@ -141,6 +143,7 @@ async def sit(sitting: Sitting, company: Company) -> tuple[RunState, float]:
             steering=company.steering,
             held_open=company.rig is not None,
             interlocks=interlocks,
+            missing_ul=missing_ul if history else None,
         )
         with nullcontext() if company.operator is None else company.operator(campaign):
             if sitting.exactly:

@@ -24,6 +24,8 @@ from simulators.wire_ocean_tcp import ObpPort
 
 NETWORK_MODEL = "HDX"
 """What stands in for spectrometers on USB, which cannot be served: it has the same lamp, cell and fluid before it."""
+SERVED_MARK = "# Written by lumiflow twin serve"
+"""How a rig file of served twins begins."""
 
 
 @dataclass(frozen=True)
@@ -177,5 +179,5 @@ def rewritten_rig(text: str, served: ServedRig, pace: float) -> str:
             data["devices"][name]["model"] = NETWORK_MODEL
     out = io.StringIO()
     yaml.dump(data, out)
-    head = "# Written by lumiflow twin serve: the ports are those of twins, good while it serves.\n"
+    head = f"{SERVED_MARK}: the ports are those of twins, good while it serves.\n"
     return head + out.getvalue()

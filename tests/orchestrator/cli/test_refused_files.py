@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -60,13 +61,19 @@ def test_an_empty_file_is_called_empty(tmp_path: Path, command: str) -> None:
     assert "run.sqlite: the file is empty" in refused(command, str(tmp_path / "run.sqlite"))
 
 
-def test_a_report_takes_the_place_of_no_campaign(journal: Path, tmp_path: Path) -> None:
-    campaign = tmp_path / "campaign.yaml"
-    campaign.write_text("kind: campaign\n")
-    assert "campaign.yaml is there already, and is no HTML page" in refused(
-        "report", str(journal), "--out", str(campaign)
-    )
-    assert campaign.read_text() == "kind: campaign\n"
+@pytest.mark.parametrize("text", ["kind: campaign\n", "<!doctype html><title>Thesis</title>"])
+def test_a_report_takes_the_place_of_nothing_but_a_report(journal: Path, tmp_path: Path, text: str) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text(text)
+    assert "kept is there already, and is no report" in refused("report", str(journal), "--out", str(kept))
+    assert kept.read_text() == text
+
+
+def test_a_report_takes_the_place_of_no_device(journal: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "pipe is there already, and is no report" in refused("report", str(journal), "--out", str(pipe))
+    assert pipe.is_fifo()
 
 
 def test_evidence_is_kept_in_a_folder_and_not_in_the_place_of_a_file(tmp_path: Path) -> None:

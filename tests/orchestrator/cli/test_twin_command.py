@@ -43,7 +43,10 @@ def serve(folder: Path, **written: str) -> None:
         ({"state": "nowhere/../rig.yaml"}, "--state .*rig.yaml: this is the rig file that is served"),
         ({"state": "campaign.yaml"}, "--state .*campaign.yaml: this is the campaign file"),
         ({"state": "run.sqlite"}, "--state .*run.sqlite: this is a journal"),
-        ({"write_rig": "other.yaml"}, "--write-rig .*other.yaml: this is there already, and no rig file"),
+        (
+            {"write_rig": "other.yaml"},
+            "--write-rig .*other.yaml: this is there already, and was not written by twin serve",
+        ),
         ({"state": "other.yaml"}, "--state .*other.yaml: this is there already, and holds no states of a rig"),
         ({"write_rig": "new", "state": "new"}, "--state .*new: this is the file of --write-rig"),
     ],
@@ -56,7 +59,7 @@ def test_nothing_that_was_read_is_written_over(files: Path, written: dict[str, s
 
 
 def test_an_earlier_rig_file_and_earlier_states_are_written_to(files: Path) -> None:
-    (files / "served.yaml").write_text((files / "rig.yaml").read_text())
+    (files / "served.yaml").write_text("# Written by lumiflow twin serve: on another day\nkind: rig\n")
     (files / "state.jsonl").write_text('{"t_s": 1}\n')
     with pytest.raises(AssertionError, match="served"):
         serve(files, write_rig="served.yaml", state="state.jsonl")

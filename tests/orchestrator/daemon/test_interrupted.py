@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.assigning import assignment
+from orchestrator.daemon.bench import TwinBench
 from orchestrator.daemon.ledger import Job
 from orchestrator.daemon.present import Place, root_trip
 from orchestrator.daemon.station import Station
 from orchestrator.errors import ConfigError
+from orchestrator.guardian.diary import Diary
 from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState
 from orchestrator.journal.journal import Event, Journal
@@ -310,3 +313,39 @@ def test_what_is_known_of_a_run_is_not_forgotten_while_its_twins_live_through_it
     assert known[-1][0] == 4
     with Journal.open(tmp_path / "runs" / "quickstart-0001.sqlite", readonly=True) as journal:
         assert fold(journal.events()).spent_ul["solvent"] == known[-1][1]
+
+
+@pytest.mark.parametrize("flushed_ul", [0.0, 8_000.0])
+def test_what_the_guardian_flushed_in_between_is_not_there_for_the_run_that_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flushed_ul: float
+) -> None:
+    path = daemon_file(tmp_path)
+
+    async def first(desk: Desk) -> None:
+        await desk.ask("refill", pump="solvent", volume_ul=16_000.0)
+        await desk.submit(3)
+        await desk.event("dosing", 2)
+
+    async def second(desk: Desk) -> None:
+        left_ul = await desk.left_ul("solvent")
+        assert (await desk.ask("resume")).accepted
+        await desk.until("idle", "paused")
+        run = run_of(tmp_path, "quickstart-0001")
+        if flushed_ul:
+            assert run.missing_ul["solvent"] == 84_000.0 + flushed_ul
+            assert run.stop_reason == "reagent"
+            assert f"solvent holds {left_ul / 1000:.2f} mL" in run.stop_detail
+        else:
+            assert run.missing_ul["solvent"] == 84_000.0
+            assert run.stop_reason == "budget_experiments"
+
+    async def guard() -> None:
+        diary = Diary(tmp_path / "runs" / "guardian")
+        diary.note("made_safe", rig="bench", well=True, infused_ul={"solvent": flushed_ul})
+        await diary.close()
+
+    life(path, first)
+    run_real(guard())
+    sitting = TwinBench._sitting
+    monkeypatch.setattr(TwinBench, "_sitting", lambda self, it, exactly: sitting(self, it, exactly=False))
+    life(path, second)

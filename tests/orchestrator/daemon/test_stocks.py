@@ -144,3 +144,22 @@ def test_nothing_begins_on_a_syringe_that_counts_as_empty(tmp_path: Path) -> Non
         assert run_of(tmp_path, str(said.job)).stop_reason == "budget_experiments"
 
     life(daemon_file(tmp_path), story)
+
+
+def test_what_follows_a_campaign_that_ended_for_reagent_waits_until_the_syringe_is_filled(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        await desk.ask("refill", pump="solvent", volume_ul=9_000.0)
+        short = await desk.submit(6)
+        follows = await desk.submit(1)
+        state = await desk.until("paused")
+        assert run_of(tmp_path, short).stop_reason == "reagent"
+        assert [job.job for job in state.queue] == [follows]
+        assert state.detail.startswith(f"{short}: solvent holds")
+        assert state.detail.endswith("nothing begins until it is resumed, once the syringe is filled (lumiflow refill)")
+        await desk.ask("refill", pump="solvent")
+        assert (await desk.ask("resume")).accepted
+        await desk.until("running")
+        assert (await desk.until("idle")).detail == ""
+        assert run_of(tmp_path, follows).stop_reason == "budget_experiments"
+
+    life(daemon_file(tmp_path), story)

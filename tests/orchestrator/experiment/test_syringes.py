@@ -55,7 +55,8 @@ def test_a_run_that_was_begun_before_anything_was_kept_back_goes_on_as_it_began(
     ended = with_solvent(14_000.0, tmp_path)
     with Journal.open(tmp_path / "run.sqlite", readonly=True) as journal:
         log = RunLog(journal, ended.events, None)
-        before = Syringes(ended.rig.config, log, {"solvent": HELD_UL}, None)
-    assert before.unfilled({"solvent": 1.0}) is None
+        before = Syringes(ended.rig.config, log, None)
+    assert before.unfilled({"solvent": 2.0 * HELD_UL}) is None
     assert before.forbids_flush("solvent") is None
-    assert str(before.lacking({"solvent": 1_000.0})).endswith("mL and the experiment needs 1.00 mL")
+    lacking = before.lacking({"solvent": HELD_UL}, {"solvent": 1.0})
+    assert str(lacking).endswith("mL and the experiment needs 100.00 mL")

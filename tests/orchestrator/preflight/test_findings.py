@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from orchestrator.errors import EXIT_REFUSED, ConfigError, PreflightError
 from orchestrator.preflight.checking import Explained
 from orchestrator.preflight.findings import PreflightReport, corner_recipes, preflight, sample_recipes
 from orchestrator.recipes.plumbing import pump_flows
+from tests.orchestrator.rehearsal import rehearse, small
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 LOADED = load_campaign(CONFIGS / "campaigns" / "quickstart.yaml")
@@ -173,13 +175,24 @@ def warnings_of(report: PreflightReport) -> str:
 def test_a_syringe_that_runs_dry_before_the_budget_is_a_warning() -> None:
     report = preflight(changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 20 ml, diameter: 38.4 mm")))
     assert report.ok
-    assert "'solvent' (toluene) last for about 14 of 25 experiments" in warnings_of(report)
+    assert "'solvent' (toluene) last for about 11 of 25 experiments" in warnings_of(report)
+
+
+@pytest.mark.parametrize("volume_ml", [14, 20])
+def test_a_small_syringe_lasts_for_about_as_many_experiments_as_it_was_said_to(tmp_path: Path, volume_ml: int) -> None:
+    solvent = {"volume: 100 ml, diameter: 38.4 mm": f"volume: {volume_ml} ml, diameter: 38.4 mm"}
+    loaded = small(25, **solvent, **{"initial: 8": "initial: 2"})
+    found = re.search(r"'solvent' \(toluene\) last for about (\d+) of 25", warnings_of(preflight(loaded)))
+    assert found is not None
+    ended = rehearse(loaded, tmp_path / "run.sqlite").state
+    assert ended.stop_reason == "reagent"
+    assert len(ended.told) == pytest.approx(int(found[1]), abs=2)
 
 
 def test_a_syringe_too_small_for_the_initial_experiments_is_a_problem() -> None:
-    loaded = changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 5 ml, diameter: 12 mm"))
+    loaded = changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 10 ml, diameter: 14.5 mm"))
     (problem,) = preflight(loaded).problems
-    assert "'solvent' (toluene) last for about 3" in problem.message
+    assert "'solvent' (toluene) last for about 2" in problem.message
     assert problem.line == line_of(LOADED.campaign_text, "experiments: 25")
 
 
