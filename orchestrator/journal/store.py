@@ -200,7 +200,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     """Open a journal's file and check that it is one. Raises JournalError."""
     if not path.is_file():
         raise JournalError(f"{path}: there is no such journal")
-    if readonly and path.stat().st_size == 0 and not path.with_name(path.name + "-wal").exists():
+    if path.stat().st_size == 0 and not path.with_name(path.name + "-wal").exists():
         raise JournalError(f"{path}: the file is empty")
     # Without a write-ahead log nobody has the file open: it is read as it stands, and nothing is left beside it.
     quiet = readonly and not path.with_name(path.name + "-wal").exists()

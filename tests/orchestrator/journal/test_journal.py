@@ -217,11 +217,16 @@ def test_overwritten_pages_are_an_error_of_ours(tmp_path: Path) -> None:
     Journal.open(path).close()
 
 
-@pytest.mark.parametrize("content", [b"", b"not a database, but long enough to be read as one" * 100])
-def test_a_file_that_is_no_journal_is_refused_and_nothing_is_left_beside_it(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "the file is empty"), (b"not a database, but long enough to be read as one" * 100, "not a journal")],
+)
+def test_a_file_that_is_no_journal_is_refused_and_nothing_is_left_beside_it(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
     (tmp_path / "run.journal").write_bytes(content)
     for readonly in (True, False):
-        with pytest.raises(JournalError, match="not a journal"):
+        with pytest.raises(JournalError, match=words):
             Journal.open(tmp_path / "run.journal", readonly=readonly)
     with pytest.raises(JournalError, match="no such journal"):
         Journal.open(tmp_path / "absent.journal")
