@@ -274,7 +274,7 @@ def test_a_campaign_ends_when_the_syringes_hold_too_little_by_the_rigs_own_recor
     async def story(desk: Desk) -> None:
         await desk.ask("refill", pump="pb", volume_ul=10.0)
         await desk.submit(2)
-        await desk.until("idle")
+        await desk.until("paused")
 
     life(daemon_file(tmp_path), story)
     assert run_of(tmp_path, "quickstart-0001").stop_reason == "reagent"
