@@ -41,9 +41,9 @@ def write_report(journal_path: Path, out_html: Path) -> Path:
 
 
 def _replaceable(path: Path) -> bool:
-    """Whether it is an empty file, or an earlier report."""
+    """Whether it is an empty file, or an earlier report. A folder is for the system to refuse."""
     if not path.is_file():
-        return False
+        return path.is_dir()
     with path.open("rb") as file:
         begins = file.read(_MARKED_WITHIN)
     return not begins or _MARK in begins
