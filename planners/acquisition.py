@@ -1,8 +1,9 @@
 """The target inside the acquisition: utilities of every member's raw outputs.
 
-A target is looked for by expected improvement. An extreme is looked for by an upper confidence bound: where the best
-recipe can hardly be beaten, improvement on it alone says little, and a campaign wants the next best recipes as well.
-Thompson sampling is there for those who ask for it.
+A target is looked for by expected improvement, and so is an extreme in a space where every recipe can be run: beside
+the best one there is always another that is as good, and a bound of hope would go on with those. Among recipes that are
+listed an extreme is looked for by an upper confidence bound: each is run once, and a campaign wants the next best as
+well. Thompson sampling is there for those who ask for it.
 """
 
 import math
@@ -18,6 +19,9 @@ from planners.heavy import log_fatplus
 from planners.records import Request
 
 _SMOOTHING = 0.1
+"""Tolerances over which an improvement towards a target is smoothed."""
+_SMOOTHING_OF_EXTREMES = 0.01
+"""Standard deviations of the readings over which one on an extreme is: less than what is left to gain near the end."""
 
 Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Features [N, D] -> raw outputs of every member [M, N, m] and the chance of a reading [N]."""
@@ -63,7 +67,8 @@ class Improvement:
         self._encode = request.space.encode
         self._predict = predict
         readings = np.array([o.readings for o in request.known() if not o.failed], dtype=np.float64)
-        self._smoothing = _SMOOTHING * request.objective.resolution(readings)
+        share = _SMOOTHING_OF_EXTREMES if request.objective.target is None else _SMOOTHING
+        self._smoothing = share * request.objective.resolution(readings)
         outputs, _ = predict(torch.from_numpy(self._encode(np.concatenate([measured, _pending(request)]))))
         if read is not None:
             first = outputs[:, : len(measured), 0]

@@ -1,13 +1,14 @@
 """Expected improvement over the members, upper confidence, and Thompson sampling."""
 
 import dataclasses
+import math
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
-from planners import Archive, Observation, OneOutput, PlannerError, Price, Request, strategy
+from planners import Archive, Observation, OneOutput, PlannerError, Price, Request, SearchSpace, Variable, strategy
 from planners.acquisition import Improvement, Thompson, UpperConfidence, log_expected_improvement
 from planners.candidates import pool
 from planners.data import Data
@@ -98,8 +99,10 @@ def test_the_ensemble_chooses_by_what_it_is_told() -> None:
     told = tuple(Observation(o.x, values=(o.x[0],)) for o in design(8))
     extreme = Request(SPACE, OneOutput("y", "maximise"), told, initial=4)
     planner = strategy("ensemble", **QUICK)
-    assert planner.propose(extreme).acquisition.startswith("upper confidence")
-    priced = dataclasses.replace(extreme, price=Price("µL", lambda rows: np.ones(len(rows))))
+    assert planner.propose(extreme).acquisition.startswith("log expected improvement")
+    listed = dataclasses.replace(extreme, candidates=tuple((x, 100.0, 50.0) for x in (0.1, 0.3, 0.9)))
+    assert planner.propose(listed).acquisition.startswith("upper confidence")
+    priced = dataclasses.replace(listed, price=Price("µL", lambda rows: np.ones(len(rows))))
     assert planner.propose(priced).acquisition == "log expected improvement of utility × chance of a reading, per µL"
 
 
@@ -132,3 +135,23 @@ def test_candidates_bracket_the_target_between_readings_on_either_side() -> None
     between = np.sort(along[(off < 1e-9) & (along > 0) & (along < 1)])
     assert len(between) >= 20
     assert np.diff(between).max() < 0.1
+
+
+def test_an_extreme_is_not_taken_for_the_best_because_recipes_beside_it_are_as_good() -> None:
+    ligands = Variable("ligand", 0.0, 3.0, kind="categorical", levels=("a", "b", "c", "d"))
+    space = SearchSpace((ligands, Variable("heat", 0.0, 1.0)))
+    highest, where = (1.0, 0.2, 2.0, 0.3), (1.0, 0.5, 0.2, 0.7)
+
+    def told(x: tuple[float, ...]) -> Observation:
+        ligand = round(x[0])
+        return Observation(x, values=(highest[ligand] * math.exp(-(((x[1] - where[ligand]) / 0.3) ** 2)),))
+
+    planner = strategy("ensemble", **QUICK)
+    wanted = OneOutput("y", "maximise", noise=0.01)
+    tried = ((0.0, 0.3), (0.0, 0.7), (0.0, 0.9), (1.0, 0.2), (2.0, 0.9), (3.0, 0.4))
+    for seed in range(3):
+        observations = tuple(told(x) for x in tried)
+        for _ in range(14):
+            proposal = planner.propose(Request(space, wanted, observations, seed=seed, initial=4))
+            observations = (*observations, told(proposal.x))
+        assert max(o.readings[0] for o in observations) > 1.9
