@@ -1,9 +1,8 @@
 """The target inside the acquisition: utilities of every member's raw outputs.
 
-A target is looked for by expected improvement, and so is an extreme in a space where every recipe can be run: beside
-the best one there is always another that is as good, and a bound of hope would go on with those. Among recipes that are
-listed an extreme is looked for by an upper confidence bound: each is run once, and a campaign wants the next best as
-well. Thompson sampling is there for those who ask for it.
+A target is looked for by expected improvement. An extreme is looked for by an upper confidence bound: where the best
+recipe can hardly be beaten, improvement on it alone says little, and a campaign wants the next best recipes as well.
+Thompson sampling is there for those who ask for it.
 """
 
 import math
@@ -28,6 +27,9 @@ Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 _CONFIDENCE = 1.0
 """Standard deviations of an upper confidence bound."""
+_CONFIDENCE_IN_FREE_SPACE = 2.0
+"""Those for an extreme where every recipe can be run. Recipes that are listed are run once, so that the next best is
+always elsewhere; in a free space there is one beside the best that is as good, and less hope would go on with those."""
 
 
 def log_expected_improvement(values: Tensor, incumbent: Tensor, smoothing: float = _SMOOTHING) -> Tensor:
@@ -83,8 +85,8 @@ class Improvement:
 
 
 class UpperConfidence:
-    """Ranks unit points by mean utility and one standard deviation of it over members; a failure counts as the worst
-    reading.
+    """Ranks unit points by mean utility and one standard deviation of it over members, or two for an extreme in a free
+    space; a failure counts as the worst reading.
 
     What pending experiments will tell is no uncertainty any more: the deviation is what is left when the utility is
     regressed on that of the pending experiment which tells most (one point of GP-BUCB: Desautels et al., JMLR 2014).
@@ -98,6 +100,8 @@ class UpperConfidence:
         self._predict = predict
         readings = np.array([o.readings for o in request.known() if not o.failed], dtype=np.float64)
         self._worst = float(np.nanmin(request.objective.score_rows(readings)))
+        free_extreme = request.objective.target is None and request.candidates is None
+        self._confidence = _CONFIDENCE_IN_FREE_SPACE if free_extreme else _CONFIDENCE
         self._pending: Tensor | None = None
         if request.pending:
             outputs, _ = predict(torch.from_numpy(self._encode(_pending(request))))
@@ -111,7 +115,7 @@ class UpperConfidence:
         if self._pending is not None:
             told = (_standardised(utility).mT @ self._pending / (len(utility) - 1)).square().amax(1)
             deviation = deviation * (1.0 - told).clamp_min(0.0).sqrt()
-        hoped = utility.mean(0) + _CONFIDENCE * deviation
+        hoped = utility.mean(0) + self._confidence * deviation
         return np.asarray((self._worst + chance * (hoped - self._worst)).numpy(), dtype=np.float64)
 
 

@@ -26,8 +26,8 @@ class Ensemble(Modelled):
     """An ensemble of `members`, each with a network of `hidden` units for each raw output; see `planners.network`.
 
     `steps` are those of the fit of the inner scales, see `planners.scales`. `acquisition` says what an experiment is
-    chosen by; left to itself the ensemble takes expected improvement, but upper confidence for an extreme among recipes
-    that are listed, where no cost counts (see `planners.acquisition`).
+    chosen by; left to itself the ensemble takes expected improvement for a target or where a cost counts, and upper
+    confidence for an extreme (see `planners.acquisition`).
 
     Raises:
         PlannerError: fewer than two members, a size or number of steps below one, or an unknown acquisition.
@@ -71,8 +71,8 @@ class Ensemble(Modelled):
     def _chosen(self, request: Request) -> Acquisition:
         if self.acquisition != "automatic":
             return self.acquisition
-        listed = request.candidates is not None and request.price is None
-        return "upper_confidence" if listed and request.objective.target is None else "expected_improvement"
+        extreme = request.objective.target is None and request.price is None
+        return "upper_confidence" if extreme else "expected_improvement"
 
 
 class FittedEnsemble(Fitted):
