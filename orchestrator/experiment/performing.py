@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.experiment.disturbance import disturbances, interruptions
 from orchestrator.experiment.quality import analysed_data, rules_of, unread_data
 from orchestrator.experiment.reference import LOST_SHARE
-from orchestrator.experiment.settling import BOUND_MARGIN, reach_temperature, settle, washout_s
+from orchestrator.experiment.settling import BOUND_MARGIN, reach_temperature, settle
 from orchestrator.experiment.syringes import Syringes
 from orchestrator.experiment.upkeep import Upkeep
 from orchestrator.history.run_state import Experiment, Stop
 from orchestrator.recipes.exposures import measuring_allowance_s
-from orchestrator.recipes.plumbing import FlowPlan, Unreachable, price, pump_flows
+from orchestrator.recipes.plumbing import FlowPlan, Unreachable, price, pump_flows, washout_s
 from orchestrator.safety.interlocks import Interlocks
 from orchestrator.safety.trips import Trip
 from orchestrator.spectra.analysis import with_flag, with_steady_light, with_wander
@@ -138,7 +138,8 @@ class Performer:
         return Stop("fault", str(trip))
 
     async def _dose_and_read(self, n: int, plan: FlowPlan) -> None:
-        wait_s = washout_s(self._config, self._rig.config, plan) + self._config.settle.timeout_s
+        washed_s = washout_s(self._config, self._rig.config, plan.total_flow_ul_min, plan.residence_time_s)
+        wait_s = washed_s + self._config.settle.timeout_s
         measuring_s = measuring_allowance_s(self._config, self._rig.config)
         await self._rig.flow(plan.flows_ul_min, BOUND_MARGIN * (wait_s + measuring_s))
         before = interruptions(self._rig)

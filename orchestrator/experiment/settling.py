@@ -10,7 +10,7 @@ from typing import Literal
 
 from orchestrator.config import CampaignConfig, RigConfig
 from orchestrator.experiment.measuring import Detector
-from orchestrator.recipes.plumbing import FlowPlan
+from orchestrator.recipes.plumbing import FlowPlan, washout_s
 from orchestrator.rig.rig import Rig
 from orchestrator.safety.interlocks import Interlocks
 from orchestrator.spectra.analysis import Analysis
@@ -34,12 +34,6 @@ class Settled:
     def looks_ev(self) -> tuple[float | None, ...]:
         """The line's energy at each look, None where no line was seen."""
         return tuple(look.peak_ev for look in self.looks)
-
-
-def washout_s(campaign: CampaignConfig, rig: RigConfig, plan: FlowPlan) -> float:
-    """Transit from the reactor to the detector plus the wanted number of residence times, in s."""
-    transit = rig.plumbing.transit.volume_ul / plan.total_flow_ul_min * 60.0
-    return transit + campaign.settle.residence_times * plan.residence_time_s
 
 
 def dead_time_s(rig: RigConfig, flow_ul_min: float) -> float:
@@ -67,7 +61,7 @@ async def settle(rig: Rig, detector: Detector, campaign: CampaignConfig, plan: F
     loop = asyncio.get_running_loop()
     began = loop.time()
     rules = campaign.settle
-    await asyncio.sleep(washout_s(campaign, rig.config, plan))
+    await asyncio.sleep(washout_s(campaign, rig.config, plan.total_flow_ul_min, plan.residence_time_s))
     washed_out = loop.time()
     looks: list[Analysis] = []
     while True:

@@ -19,6 +19,7 @@ from orchestrator.recipes.plumbing import (
     concentrations_mm,
     duration,
     system_of,
+    washout_s,
 )
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ class ManyRecipes:
 
     def _dosing_s(self, made: Settings) -> Rows:
         still = duration(self._campaign, self._rig, FlowPlan({}, 0.0, 0.0, math.inf))
-        transit_s = 60.0 * self._rig.plumbing.transit.volume_ul / made.total_ul_min
-        return transit_s + self._campaign.settle.residence_times * made.residence_s + still.looks_s + still.measure_s
+        washed_s = washout_s(self._campaign, self._rig, made.total_ul_min, made.residence_s)
+        return washed_s + still.looks_s + still.measure_s
 
     def _pick(self, rows: Rows, name: str, fixed: float | None) -> Rows:
         import numpy as np

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.config.campaign import CampaignConfig
 from orchestrator.config.inputs import Fixed, Input
@@ -25,6 +26,10 @@ from orchestrator.errors import Unreachable
 from orchestrator.recipes.constraints import coherent_values, constraints_of
 from orchestrator.recipes.exposures import looking_s, measuring_s
 from orchestrator.recipes.hydraulics import highest_flow_ul_min, pressure_drop_kpa, sweep_s
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "APPROACH_S",
@@ -43,6 +48,7 @@ __all__ = [
     "stock_in",
     "sweep_s",
     "system_faults",
+    "washout_s",
 ]
 
 APPROACH_S = 180.0
@@ -50,6 +56,9 @@ APPROACH_S = 180.0
 
 Recipe = Mapping[str, float]
 """Input name to value in the input's base unit."""
+
+Times = TypeVar("Times", float, "NDArray[np.float64]")
+"""One experiment's, or those of many in one array."""
 
 SINGULAR = 1e-9
 NEGLIGIBLE = 1e-9
@@ -205,12 +214,16 @@ def constraint_check(campaign: CampaignConfig, rig: RigConfig) -> Callable[[int,
     return check
 
 
+def washout_s(campaign: CampaignConfig, rig: RigConfig, flow_ul_min: Times, residence_time_s: Times) -> Times:
+    """Transit from the reactor to the detector at this total flow plus the wanted number of residence times, in s."""
+    transit_s = 60.0 * rig.plumbing.transit.volume_ul / flow_ul_min
+    return transit_s + campaign.settle.residence_times * residence_time_s
+
+
 def duration(campaign: CampaignConfig, rig: RigConfig, plan: FlowPlan) -> Duration:
     """How long dosing lasts when all goes well; `orchestrator.recipes.exposures` for what spectra take of it."""
-    settle = campaign.settle
-    transit_s = 60.0 * rig.plumbing.transit.volume_ul / plan.total_flow_ul_min
     return Duration(
-        washout_s=transit_s + settle.residence_times * plan.residence_time_s,
+        washout_s=washout_s(campaign, rig, plan.total_flow_ul_min, plan.residence_time_s),
         looks_s=looking_s(campaign, rig),
         measure_s=measuring_s(campaign, rig),
     )

@@ -14,7 +14,7 @@ from drivers import Line, ModbusBus, OceanSpectrometer, RecoveryRules
 from drivers.new_era_wire import ATTEMPTS, GARBLED_ATTEMPTS
 from orchestrator.config import LoadedCampaign
 from orchestrator.recipes import exposures
-from orchestrator.recipes.plumbing import pressure_drop_kpa, sweep_s
+from orchestrator.recipes.plumbing import pressure_drop_kpa, sweep_s, washout_s
 from orchestrator.safety import interlocks as safety
 from orchestrator.safety import symptoms
 from simulators.faults import NATURE, FaultKind
@@ -189,9 +189,8 @@ def _experiment_s(loaded: LoadedCampaign) -> float:
     rig, campaign = loaded.rig, loaded.config
     residence_s = max(entry.high for entry in campaign.inputs.values() if entry.kind == "residence_time")
     flow = 60.0 * rig.plumbing.reactor.volume_ul / residence_s
-    washout_s = campaign.settle.residence_times * residence_s + 60.0 * rig.plumbing.transit.volume_ul / flow
     spectra = 20 * campaign.measure.integration_s.high
-    return 2.0 * campaign.settle.timeout_s + washout_s + spectra + sweep_s(rig, flow)
+    return 2.0 * campaign.settle.timeout_s + washout_s(campaign, rig, flow, residence_s) + spectra + sweep_s(rig, flow)
 
 
 ROWS = rows()
