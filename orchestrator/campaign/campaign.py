@@ -223,7 +223,9 @@ class Campaign:
         """Pause or hold; returns the end that it has come to, None to go on."""
         self._waiting = True
         try:
-            then = await rest(self._rig, self._steering, wish, self._log.append, self._forbids_flush)
+            counts = self.state.reckoning >= 2
+            say, forbids = self._log.append, self._forbids_flush
+            then = await rest(self._rig, self._steering, wish, say, forbids, counts_in_hold=counts)
         finally:
             self._waiting = False
         if then.verb == "cut":

@@ -14,6 +14,7 @@ from orchestrator.config.campaign import MOST_SEED
 from orchestrator.config.objective_rules import check_objective
 from orchestrator.config.planner_rules import not_installed
 from orchestrator.errors import UsageRefused
+from orchestrator.history.run_state import RECKONING
 from orchestrator.rig.rig import flushes_ul
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def header_of(
         **({"constraints": list(config.constraints)} if config.constraints else {}),
         "stocks": stocks,
         "reserve_ul": flushes_ul(loaded.rig),
+        "reckoning": RECKONING,
         "budget": {
             "experiments": config.budget.experiments,
             "reactor_time_s": config.budget.reactor_time_s,

@@ -191,11 +191,21 @@ def _urgent_of(event: Event) -> Wish | None:
     return None
 
 
-async def rest(rig: Rig, steering: Steering, wish: Wish, append: Append, forbids_flush: Forbids | None = None) -> Wish:
+async def rest(
+    rig: Rig,
+    steering: Steering,
+    wish: Wish,
+    append: Append,
+    forbids_flush: Forbids | None = None,
+    *,
+    counts_in_hold: bool = True,
+) -> Wish:
     """Carry out a pause or a hold until it ends; returns what the operator wanted then.
 
     A pause brings the rig to its safe state by its whole safe sequence; a hold only stops the pumps, and the heater
-    unless it is to be kept. Raises what a device raises that cannot be stopped.
+    unless it is to be kept. Either is followed by a count, a hold only where every pump can be asked: what it broke off
+    is debited otherwise. ``counts_in_hold``: False for runs of before that was so. Raises what a device raises that
+    cannot be stopped.
     """
     if wish.verb == "pause":
         await append("paused", {"by": wish.by})
@@ -211,6 +221,10 @@ async def rest(rig: Rig, steering: Steering, wish: Wish, append: Append, forbids
         await stop_pumps(rig)
         if not wish.keep_temperature:
             await rig.heater.heater_off()
+        if counts_in_hold:
+            used_ul, lost = await rig.count_what_answers()
+            if not lost:
+                await append("counted", {"reagent_ul": used_ul})
     began_s = asyncio.get_running_loop().time()
     then = await steering.wait()
     if then.verb == "continue":

@@ -102,7 +102,8 @@ def spent(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | N
     for pump, allowed in (config.budget.reagent_ul or {}).items():
         used = state.spent_ul.get(pump, 0.0)  # with what was debited because nobody counted it
         if used >= allowed:
-            return Stop("reagent", f"{pump} has used {used / 1000:.2f} mL of the {allowed / 1000:.2f} mL allowed")
+            why = "budget_reagent" if state.reckoning >= 2 else "reagent"
+            return Stop(why, f"{pump} has used {used / 1000:.2f} mL of the {allowed / 1000:.2f} mL allowed")
     return None
 
 

@@ -71,7 +71,8 @@ def _other_than_ours(path: Path, *, rig: bool) -> str:
         return ""
     with path.open("rb") as file:
         first = file.readline(MAX_BYTES)
-    if not first.strip():
+        blank = not (first + file.read(MAX_BYTES)).strip() and not file.read(1)
+    if blank:
         return ""
     if rig:
         return "" if first.startswith(SERVED_MARK.encode()) else "there already, and was not written by twin serve"

@@ -40,7 +40,8 @@ class Ledger:
 
     `present`: what has begun and not ended. `missing_ul`: what each syringe lacks of being full, by pump. `stocks`:
     what is in a syringe where that is no longer what the rig file says. `waits`: a person wants nothing to begin.
-    `short`: the campaign after which it waits for lack of reagent, and what was lacking.
+    `short`: the campaign after which it waits for lack of reagent, and what was lacking; `filled`: the syringes that
+    have been filled since.
     `cleared`: the trip of `present` that a person cleared last, with the number of its `trips` where that was known.
     `ended`: job to the data of its end; `cancelled`: jobs taken out of the queue.
     `rescued_utc`, `rescued_mark`: of the newest rescue by the guardian whose flush has been entered, "" before any.
@@ -56,6 +57,7 @@ class Ledger:
     stocks: Mapping[str, str] = field(default_factory=dict)
     waits: bool = False
     short: str = ""
+    filled: frozenset[str] = frozenset()
     cleared: Data | None = None
     boots: int = 0
     rescued_utc: str = ""
@@ -136,13 +138,15 @@ def _clear(ledger: Ledger, data: Data, utc: str) -> Ledger:
 
 
 def _refill(ledger: Ledger, data: Data, utc: str) -> Ledger:
-    filled = replace(ledger, missing_ul={**ledger.missing_ul, data["pump"]: data["missing_ul"]})
+    missing_ul = {**ledger.missing_ul, data["pump"]: data["missing_ul"]}
+    filled = replace(ledger, missing_ul=missing_ul, filled=ledger.filled | {data["pump"]})
     return filled if data.get("stock") is None else _with(filled, {data["pump"]: data["stock"]})
 
 
 def _exchanged(ledger: Ledger, data: Data, utc: str) -> Ledger:
     full = dict.fromkeys(data["stocks"], 0.0)
-    return _with(replace(ledger, missing_ul={**ledger.missing_ul, **full}), data["stocks"])
+    filled = replace(ledger, missing_ul={**ledger.missing_ul, **full}, filled=ledger.filled | full.keys())
+    return _with(filled, data["stocks"])
 
 
 def _with(ledger: Ledger, stocks: Mapping[str, str]) -> Ledger:
@@ -166,7 +170,8 @@ def _ended(ledger: Ledger, data: Data, utc: str) -> Ledger:
     waits = data.get("waits", ledger.waits)
     short = f"{data['job']}: {data['detail']}" if waits and data["stop_reason"] == "reagent" else ""
     ended = {**ledger.ended, data["job"]: data}
-    return replace(over, present=None, ended=ended, missing_ul=missing, waits=waits, short=short)
+    filled: frozenset[str] = frozenset()
+    return replace(over, present=None, ended=ended, missing_ul=missing, waits=waits, short=short, filled=filled)
 
 
 def _without_text(ledger: Ledger, job: str) -> Ledger:

@@ -110,11 +110,18 @@ class Standing:
         if sitting is not None:
             return "paused", sitting.interrupted
         if self.ledger.waits:
-            why = self.ledger.short
-            words = "nothing begins until it is resumed"
-            return "paused", f"{why}; {words}, once the syringe is filled (lumiflow refill)" if why else words
+            return "paused", self._waits_words()
         wanted = self.wants_a_person()
         return ("paused", wanted) if wanted else ("idle", "")
+
+    def _waits_words(self) -> str:
+        """Why nothing begins although nothing is wrong: somebody wants it so, or a campaign ended for reagent."""
+        words, why, filled = "nothing begins until it is resumed", self.ledger.short, sorted(self.ledger.filled)
+        if not why:
+            return words
+        if filled:
+            return f"{why}; filled since: {', '.join(filled)}; {words}"
+        return f"{why}; {words}, once the syringe is filled (lumiflow refill)"
 
     def wants_a_person(self) -> str:
         """What keeps the next campaign waiting for a person to change or fill syringes; "" where nothing does."""

@@ -11,7 +11,7 @@ from orchestrator.experiment.reference import LOST_SHARE
 from orchestrator.experiment.settling import BOUND_MARGIN, reach_temperature, settle
 from orchestrator.experiment.syringes import Syringes
 from orchestrator.experiment.upkeep import Upkeep
-from orchestrator.history.run_state import Experiment, Stop
+from orchestrator.history.run_state import Experiment, Stop, added
 from orchestrator.recipes.exposures import measuring_allowance_s
 from orchestrator.recipes.plumbing import FlowPlan, Unreachable, price, pump_flows, washout_s
 from orchestrator.safety.interlocks import Interlocks
@@ -81,7 +81,12 @@ class Performer:
         # What it was proposed with, so that a record is followed by its own prices.
         cost = experiment.cost
         expected = price(self._config, self._rig.config, plan) if cost is None else dict(cost["reagent_ul"])
-        lacking = self._syringes.lacking(expected, self._upkeep.between_ul(plan.total_flow_ul_min))
+        needed, before = expected, {}
+        if self._log.state.reckoning >= 2:
+            # It has flowed before anybody counts it, like the rest, and is debited with it should nobody live to.
+            before = {"before_ul": self._upkeep.between_ul(plan.total_flow_ul_min)}
+            needed = added(expected, before["before_ul"])
+        lacking = self._syringes.lacking(needed)
         if lacking is not None:
             await self._log.append("refused", {"n": experiment.n, "reason": lacking})
             return Stop("reagent", lacking)
@@ -95,6 +100,7 @@ class Performer:
                 "total_flow_ul_min": plan.total_flow_ul_min,
                 "residence_time_s": plan.residence_time_s,
                 "expected_ul": expected,
+                **before,
             },
         )
         if experiment.of is not None or experiment.attempts > 0 or self._reference_due(dosing):

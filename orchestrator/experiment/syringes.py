@@ -24,14 +24,8 @@ class Syringes:
         self._log = log
         self._reserve_ul = reserve_ul
 
-    def lacking(self, price_ul: Volumes, between_ul: Volumes) -> str | None:
-        """Which syringe cannot give what an experiment takes, in words; None when all can.
-
-        ``between_ul``: what flows before it, while the temperature changes and the line is swept.
-        """
-        needed_ul = price_ul
-        if self._reserve_ul is not None:
-            needed_ul = {pump: ul + between_ul.get(pump, 0.0) for pump, ul in price_ul.items()}
+    def lacking(self, needed_ul: Volumes) -> str | None:
+        """Which syringe cannot give what an experiment takes, in words; None when all can."""
         return self._short_of(needed_ul, self._log.state.spent_ul, "the experiment")
 
     def unfilled(self, fill_ul: Volumes) -> str | None:

@@ -151,6 +151,16 @@ def _idle(state: RunState, data: Data, t_s: float) -> RunState:
     return _counted(state, data["reagent_ul"])
 
 
+def _counted_in_hold(state: RunState, data: Data, t_s: float) -> RunState:
+    """The pumps were stopped and asked: what was filled until then, and what an attempt took, is in their count."""
+    used = {pump: ul - state.counted_ul.get(pump, 0.0) for pump, ul in data["reagent_ul"].items()}
+    broken_off = state.in_doubt()
+    if broken_off is not None:
+        state = _changed(state, broken_off.n, reagent_ul=added(broken_off.reagent_ul, used))
+    counted_out = state.counted_out or state.dosed_here
+    return replace(_counted(state, data["reagent_ul"]), filling_ul={}, counted_out=counted_out)
+
+
 def _blank_taken(state: RunState, data: Data, t_s: float) -> RunState:
     blank = Blank(data["integration_s"], data["dark"], data["blank"], data["wavelengths"])
     if "reagent_ul" in data:
@@ -200,7 +210,7 @@ def _dosing(state: RunState, data: Data, t_s: float) -> RunState:
         set_temperature_c=data["temperature_c"],
         total_flow_ul_min=data["total_flow_ul_min"],
         residence_time_s=data["residence_time_s"],
-        expected_ul=data["expected_ul"],
+        expected_ul=added(data["expected_ul"], data.get("before_ul", {})),
     )
 
 
@@ -359,6 +369,7 @@ _HANDLERS: Mapping[str, Callable[[RunState, Data, float], RunState]] = {
     "run_started": _run_started,
     "filling": _filling,
     "idle": _idle,
+    "counted": _counted_in_hold,
     "resumed": _resumed,
     "connected": _connected,
     "blank_taken": _blank_taken,

@@ -121,7 +121,8 @@ class Recommendation:
 class Stop:
     """Why a campaign ends. ``detail`` is a sentence for a person.
 
-    ``reason``: target_reproduced, budget_experiments, budget_time, reagent, plateau, operator, suspended or fault.
+    ``reason``: target_reproduced, budget_experiments, budget_time, budget_reagent (what the file allows is used),
+    reagent (a syringe is short), plateau, operator, suspended or fault.
     ``how``, ``by`` and ``asked_s``: of an end that an operator wanted through the daemon, the verb, the name, and the
     run's time at which it took effect if that was in the middle of something.
     """
@@ -137,6 +138,11 @@ class Stop:
         """What the ``stopping`` event says."""
         said = {"stop_reason": self.reason, "detail": self.detail}
         return {**said, "how": self.how, "by": self.by, "asked_s": self.asked_s} if self.how else said
+
+
+RECKONING = 2
+"""How runs that begin now reckon with reagent (`docs/decisions/0057`): what flows before an experiment belongs to it, a
+hold is followed by a count, and an allowance that is used up is no lack of reagent."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +240,11 @@ class RunState:
         """The value of an input, as the name that it stands for where it is a choice."""
         levels = next((entry.get("levels", ()) for entry in self.inputs if entry["name"] == name), ())
         return str(levels[int(value)]) if 0 <= value < len(levels) else value
+
+    @property
+    def reckoning(self) -> int:
+        """How the run reckons with reagent: `RECKONING` as it was when it began, 1 where it does not say."""
+        return int(self.header.get("reckoning", 1))
 
     @property
     def reagent_ul(self) -> Volumes:

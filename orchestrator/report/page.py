@@ -25,6 +25,7 @@ VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "target_reproduced": ("good", "Target reached and reproduced"),
     "budget_experiments": ("ended", "All experiments of the budget are done"),
     "budget_time": ("ended", "The reactor time of the budget is used"),
+    "budget_reagent": ("ended", "The reagent of the budget is used"),
     "reagent": ("ended", "Ended for lack of reagent"),
     "plateau": ("ended", "Ended on a plateau"),
     "operator": ("ended", "Stopped by the operator"),

@@ -35,6 +35,7 @@ STOP_WORDS = {
     "target_reproduced": "target reached and reproduced",
     "budget_experiments": "the budget of experiments is spent",
     "budget_time": "the budget of reactor time is spent",
+    "budget_reagent": "the budget of reagent is spent",
     "reagent": "out of reagent",
     "plateau": "no further progress",
     "operator": "stopped by the operator",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,8 +47,9 @@ class Operator:
         if waiting and self._then:
             self.steering.ask(self._then.pop(0))
 
-    def run(self, path: Path, experiments: int = 3) -> Rehearsed:
-        return rehearse(written(experiments), path, watch=self.watch, steering=self.steering)
+    def run(self, path: Path, experiments: int = 3, missing_ul: Mapping[str, float] | None = None) -> Rehearsed:
+        loaded = written(experiments)
+        return rehearse(loaded, path, watch=self.watch, steering=self.steering, missing_ul=missing_ul)
 
 
 GO_ON = Wish("continue", "ada")
@@ -114,6 +115,17 @@ def test_what_holds_broke_off_is_spent_once(tmp_path: Path) -> None:
     watching: Watch = watch
     run = rehearse(written(3), tmp_path / "run.sqlite", watch=watching, steering=operator.steering)
     assert numbers(run, "in_doubt") == [2, 2]
+    assert run.state.spent_ul == pytest.approx(moved(run), abs=5.0)
+
+
+@pytest.mark.parametrize("kind", ["filling", "dosing"])
+def test_a_hold_near_the_end_of_a_syringe_costs_what_has_flowed_and_no_more(tmp_path: Path, kind: str) -> None:
+    held_ul = written(2).rig.pump("solvent").holds_ul
+    n = 1 if kind == "dosing" else None
+    operator = Operator((kind, n), Wish("hold", "ada"), [GO_ON])
+    run = operator.run(tmp_path / "run.sqlite", 2, missing_ul={"solvent": held_ul - 9_500.0})
+    assert run.kinds[run.kinds.index("held") + 1] == "counted"
+    assert (run.state.stop_reason, len(run.state.told)) == ("budget_experiments", 2)
     assert run.state.spent_ul == pytest.approx(moved(run), abs=5.0)
 
 

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.campaign.stopping import decide_stop, wanted_replicate
 from orchestrator.config.campaign import Plateau
 from orchestrator.experiment.settling import stands_still
-from orchestrator.history.run_state import Experiment, RunState
+from orchestrator.history.run_state import RECKONING, Experiment, RunState
 from tests.orchestrator.rehearsal import small
 
 CONFIG = small(experiments=25).config
@@ -40,7 +40,7 @@ def told(n: int, error_mev: float | None, *, of: int | None = None, sd_mev: floa
 
 
 def state(*experiments: Experiment) -> RunState:
-    return RunState(experiments=experiments)
+    return RunState(header={"reckoning": RECKONING}, experiments=experiments)
 
 
 def reason(run: RunState, reactor_s: float = 0.0, config: object = CONFIG) -> str | None:
@@ -82,7 +82,13 @@ def test_experiments_and_hours_and_reagent_are_budgets() -> None:
     budget = CONFIG.budget.model_copy(update={"reagent_ul": {"pb": 5000.0}})
     config = CONFIG.model_copy(update={"budget": budget})
     assert reason(replace(state(told(1, 60.0)), counted_ul={"pb": 4999.0}), config=config) is None
-    assert reason(replace(state(told(1, 60.0)), counted_ul={"pb": 5000.0}), config=config) == "reagent"
+    assert reason(replace(state(told(1, 60.0)), counted_ul={"pb": 5000.0}), config=config) == "budget_reagent"
+
+
+def test_an_allowance_that_is_used_up_is_called_what_it_was_when_the_run_began() -> None:
+    budget = CONFIG.budget.model_copy(update={"reagent_ul": {"pb": 5000.0}})
+    earlier = replace(state(told(1, 60.0)), header={}, counted_ul={"pb": 5000.0})
+    assert reason(earlier, config=CONFIG.model_copy(update={"budget": budget})) == "reagent"
 
 
 def test_what_was_debited_because_nobody_counted_it_counts_against_the_budget_of_reagent() -> None:
@@ -90,7 +96,7 @@ def test_what_was_debited_because_nobody_counted_it_counts_against_the_budget_of
     run = replace(state(told(1, 60.0)), counted_ul={"pb": 3000.0}, debited_ul={"pb": 2000.0})
     stop = decide_stop(CONFIG.model_copy(update={"budget": budget}), run, 0.0)
     assert stop is not None
-    assert (stop.reason, stop.detail) == ("reagent", "pb has used 5.00 mL of the 5.00 mL allowed")
+    assert (stop.reason, stop.detail) == ("budget_reagent", "pb has used 5.00 mL of the 5.00 mL allowed")
 
 
 def test_a_plateau_ends_a_search_that_has_stopped_getting_better() -> None:

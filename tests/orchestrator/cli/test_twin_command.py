@@ -58,6 +58,16 @@ def test_nothing_that_was_read_is_written_over(files: Path, written: dict[str, s
     assert {path: path.read_bytes() for path in files.iterdir()} == before
 
 
+@pytest.mark.parametrize("option", ["write_rig", "state"])
+def test_a_file_that_begins_with_an_empty_line_is_no_empty_file(files: Path, option: str) -> None:
+    (files / "mine").write_text("\nkind: campaign\nname: my thesis\n")
+    with pytest.raises(UsageRefused, match="mine: this is there already"):
+        serve(files, **{option: "mine"})
+    (files / "blank").write_text(" \n\n")
+    with pytest.raises(AssertionError, match="served"):
+        serve(files, **{option: "blank"})
+
+
 def test_an_earlier_rig_file_and_earlier_states_are_written_to(files: Path) -> None:
     (files / "served.yaml").write_text("# Written by lumiflow twin serve: on another day\nkind: rig\n")
     (files / "state.jsonl").write_text('{"t_s": 1}\n')

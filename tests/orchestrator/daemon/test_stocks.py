@@ -157,9 +157,24 @@ def test_what_follows_a_campaign_that_ended_for_reagent_waits_until_the_syringe_
         assert state.detail.startswith(f"{short}: solvent holds")
         assert state.detail.endswith("nothing begins until it is resumed, once the syringe is filled (lumiflow refill)")
         await desk.ask("refill", pump="solvent")
+        assert (await desk.rig()).detail.endswith("; filled since: solvent; nothing begins until it is resumed")
         assert (await desk.ask("resume")).accepted
         await desk.until("running")
         assert (await desk.until("idle")).detail == ""
+        assert run_of(tmp_path, follows).stop_reason == "budget_experiments"
+
+    life(daemon_file(tmp_path), story)
+
+
+def test_a_campaign_that_has_used_what_its_file_allows_holds_nothing_up(tmp_path: Path) -> None:
+    async def story(desk: Desk) -> None:
+        allowed = await desk.submit(10, **{"reactor_time: 24 h": "reactor_time: 24 h\n  reagent: {cs: 300 ul}"})
+        follows = await desk.submit(1)
+        await desk.event("ended")
+        await desk.until("running")
+        assert (await desk.until("idle", "paused")).state == "idle"
+        run = run_of(tmp_path, allowed)
+        assert (run.stop_reason, run.stop_detail.endswith("of the 0.30 mL allowed")) == ("budget_reagent", True)
         assert run_of(tmp_path, follows).stop_reason == "budget_experiments"
 
     life(daemon_file(tmp_path), story)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.experiment.syringes import Syringes
+from orchestrator.history.fold import fold
 from orchestrator.history.run_log import RunLog
 from orchestrator.journal.journal import Journal
 from tests.orchestrator.rehearsal import Rehearsed, rehearse, small
@@ -58,5 +59,14 @@ def test_a_run_that_was_begun_before_anything_was_kept_back_goes_on_as_it_began(
         before = Syringes(ended.rig.config, log, None)
     assert before.unfilled({"solvent": 2.0 * HELD_UL}) is None
     assert before.forbids_flush("solvent") is None
-    lacking = before.lacking({"solvent": HELD_UL}, {"solvent": 1.0})
-    assert str(lacking).endswith("mL and the experiment needs 100.00 mL")
+    assert str(before.lacking({"solvent": HELD_UL})).endswith("mL and the experiment needs 100.00 mL")
+
+
+def test_what_flows_before_an_experiment_is_debited_with_it_where_nobody_lives_to_count(tmp_path: Path) -> None:
+    done = rehearse(small(2), tmp_path / "run.sqlite")
+    at = next(at for at, event in enumerate(done.events) if event.kind == "dosing" and event.data["n"] == 2)
+    before, killed = fold(done.events[:at]), fold(done.events[: at + 1])
+    dosing = done.events[at].data
+    assert dosing["before_ul"]["solvent"] > 500.0
+    gone_ul = killed.drawn_ul["solvent"] - before.drawn_ul["solvent"]
+    assert gone_ul == pytest.approx(dosing["expected_ul"]["solvent"] + dosing["before_ul"]["solvent"])

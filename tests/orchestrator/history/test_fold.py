@@ -126,6 +126,19 @@ def test_what_a_hold_broke_off_is_debited_until_the_pumps_that_drove_it_have_bee
     assert told(*held, DOSING, ("resumed", {}), DOUBT).spent_ul == {"cs": 240.0}
 
 
+def test_a_hold_after_which_the_pumps_were_asked_leaves_nothing_to_debit() -> None:
+    counted = ("counted", {"reagent_ul": {"cs": 70.0, "solvent": 300.0}})
+    filling = ("filling", {"expected_ul": {"solvent": 900.0}})
+    assert told(STARTED, filling, HELD, counted).drawn_ul == {"cs": 70.0, "solvent": 300.0}
+    nothing = ("in_doubt", {"n": 1, "attempt": 1, "debited_ul": {}})
+    held: list[tuple[str, Mapping[str, Any]]] = [STARTED, PROPOSED, DOSING, HELD, counted]
+    assert told(*held).counted_out
+    assert told(*held).experiments[0].reagent_ul == {"cs": 70.0, "solvent": 300.0}
+    again = [*held, GOES_ON, nothing, DOSING]
+    assert told(*again).drawn_ul == {"cs": 190.0, "solvent": 300.0}
+    assert told(*again, TOLD).experiments[0].reagent_ul["cs"] == 70.0 + 190.0
+
+
 @pytest.mark.parametrize("last", ["ended", "safe_done"])
 def test_what_the_end_of_a_sitting_has_counted_is_not_debited_again(last: str) -> None:
     words = {"stop_reason": "operator", "reagent_ul": {"cs": 80.0}, "ok": True}
