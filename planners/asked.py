@@ -164,7 +164,9 @@ class Searched(ABC):
         measured = Measured.of(request)
         begun = started(request)
         if begun < request.initial or len(measured) < 1:
-            return designs.initial_proposal(request, self.name, begun, len(measured))
+            first = designs.initial_proposal(request, self.name, begun, len(measured), least=1)
+            if first is not None:
+                return first
         oracle = Oracle(request, measured)
         point = self._asked(request, oracle)
         acquisition = self.step
@@ -204,7 +206,7 @@ class Searched(ABC):
 def _elsewhere(request: Request, strategy: str) -> NDArray[np.float64]:
     """The next unit point [d] where the search asks for none."""
     if request.candidates is None:
-        return next_in_stream(request, sobol_stream(request), strategy)[0]
+        return next_in_stream(request, sobol_stream(request), strategy).point
     return next_in_order(request, generator(request.seed, 0xE15E).permutation(len(request.candidates)))[0]
 
 

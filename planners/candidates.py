@@ -12,6 +12,8 @@ APART = 1e-3
 _LOCAL_RADII = (0.2, 0.1, 0.05, 0.02, 0.008)
 _ALONG = 24
 _MORE = 32
+_FEW = 32
+"""Fewer candidates than this are not left alone."""
 
 
 def pool(
@@ -27,7 +29,7 @@ def pool(
 
     Of these a third is space-filling; a third surrounds the readings nearest to what is wanted at five radii; a
     third lies on segments between readings below and above a target, where the output passes through it and a surrogate
-    interpolates.
+    interpolates. Where that leaves few, lines through what was run are looked at as well.
 
     Args:
         request: the request.
@@ -48,7 +50,22 @@ def pool(
     if request.objective.target is not None:
         error = first[order] - request.objective.target
         parts.append(_segments(unit[order], error, local // _ALONG, rng))
-    return keep(request, np.concatenate(parts))
+    found = keep(request, np.concatenate(parts))
+    return found if len(found) >= _FEW else np.concatenate([found, keep(request, _lines(request, local, rng))])
+
+
+def _lines(request: Request, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Up to `count` points [k, d] on the lines through pairs of recipes that were run, as far again as these lie apart.
+
+    What was run was allowed. Where linear conditions leave next to nothing, a line through two such recipes lies in it,
+    and hardly any point that is drawn otherwise does.
+    """
+    unit = np.unique(visited(request), axis=0)
+    if len(unit) < 2:
+        return np.empty((0, request.space.dimension))
+    first, second = (unit[rng.integers(0, len(unit), count)] for _ in range(2))
+    points = first + rng.uniform(-1.0, 2.0, (count, 1)) * (second - first)
+    return points[np.all((points >= 0.0) & (points <= 1.0), axis=1)]
 
 
 def _spread(request: Request, d: int, count: int, rng: np.random.Generator) -> NDArray[np.float64]:

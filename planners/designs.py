@@ -36,7 +36,7 @@ class Design:
 
     def propose(self, request: Request) -> Proposal:
         """See `planners.Strategy`."""
-        return _from_stream(request, self.stream, self.order, self.name, self.described)
+        return _from_stream(request, self.stream, self.order, self.name, self.described)[0]
 
     def recommend(self, request: Request) -> Recommendation:
         """See `planners.Strategy`; without a model, only measured recipes are recommended."""
@@ -60,13 +60,18 @@ def random_design() -> Design:
     return Design("random", random_stream, "uniform random design", _shuffled)
 
 
-def initial_proposal(request: Request, strategy: str, started: int, readings: int) -> Proposal:
-    """The next point of the initial design of a model-based strategy."""
+def initial_proposal(request: Request, strategy: str, started: int, readings: int, *, least: int) -> Proposal | None:
+    """The next point of the initial design of a strategy that goes on from what was read.
+
+    None where the design has no recipe left that was not run and the ``least`` readings that the strategy needs are
+    there: then it goes on by itself, however many the design was to have.
+    """
     if started < request.initial:
         described = f"initial Sobol design, point {started + 1} of {request.initial}"
     else:
         described = f"Sobol design goes on, because {readings} of {started} recipes gave a reading and a model needs 2"
-    return _from_stream(request, sobol_stream, spread_order, strategy, described)
+    proposal, fresh = _from_stream(request, sobol_stream, spread_order, strategy, described)
+    return proposal if fresh or readings < least else None
 
 
 def _shuffled(request: Request, points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -79,16 +84,23 @@ def _from_stream(
     order: Callable[[Request, NDArray[np.float64]], NDArray[np.int64]],
     strategy: str,
     described: str,
-) -> Proposal:
+) -> tuple[Proposal, bool]:
+    """The next point, and whether it is one that was not run yet."""
+    fresh = True
     if request.candidates is not None:
         point, looked = next_in_order(request, order(request, listed(request)))
     else:
-        point, looked = next_in_stream(request, stream(request), strategy)
-    return Proposal(
+        drawn = next_in_stream(request, stream(request), strategy)
+        point, looked, fresh = drawn.point, drawn.looked, drawn.fresh
+    why = f"all that are allowed among {looked} points have been run, this one as seldom as any"
+    if fresh:
+        why = f"first allowed of {looked} points not among the {len(visited(request))} already run"
+    proposal = Proposal(
         x=as_recipe(request, point),
         strategy=strategy,
         phase="initial",
         acquisition="space filling",
         compared=looked,
-        reason=f"The {described}: first allowed of {looked} points not among the {len(visited(request))} already run.",
+        reason=f"The {described}: {why}.",
     )
+    return proposal, fresh

@@ -73,7 +73,9 @@ class Guest(ABC):
         measured = Measured.of(request)
         begun = started(request)
         if begun < request.initial or len(measured) < _LEAST_READINGS:
-            return designs.initial_proposal(request, self.name, begun, len(measured))
+            first = designs.initial_proposal(request, self.name, begun, len(measured), least=_LEAST_READINGS)
+            if first is not None:
+                return first
         table = Table.of(request, measured, self)
         seed = int(generator(request.seed, len(request.observations), len(request.pending), 0x60E57).integers(2**31))
         from planners.heavy import one_thread
@@ -265,7 +267,7 @@ def _runnable(
         near = [around(asked, radius, _CANDIDATES // 4, rng) for radius in (0.3, 0.1, 0.03, 0.01)]
         points = np.concatenate([points, keep(request, np.concatenate(near))])
     if len(points) == 0:
-        return next_in_stream(request, sobol_stream(request), "a library's search")[0], True
+        return next_in_stream(request, sobol_stream(request), "a library's search").point, True
     gaps = np.sum((request.space.encode(points) - request.space.encode(asked[None, :])) ** 2, axis=1)
     nearest = int(np.argmin(gaps))
     return points[nearest], bool(gaps[nearest] > 0.0)

@@ -57,6 +57,7 @@ class _Map(Fitted):
         self.described = "The kriging map"
         self._objective = request.objective
         self._space = request.space
+        self._seed = seed
         self._surveys = self.of_first_output = surveys
         self._noise = float(np.median(data.first_sd))
         with quiet(seed):
@@ -69,9 +70,11 @@ class _Map(Fitted):
         import torch
         from scipy.special import ndtri
 
+        from planners.gp import quiet
+
         features = torch.from_numpy(self._space.encode(unit))
         means, sds = [], []
-        with torch.no_grad():
+        with torch.no_grad(), quiet(self._seed):
             for one in self._maps:
                 if one is None:
                     means.append(np.zeros(len(unit)))

@@ -89,8 +89,8 @@ def known_places(request: Request, measured: Measured) -> tuple[NDArray[np.float
 class Modelled(ABC):
     """A Sobol initial design, then the maximum of an acquisition function over candidates.
 
-    The initial design goes on until `request.initial` different recipes are done, pending or archived and two of them
-    gave a reading: before that there is nothing to fit.
+    The initial design goes on until `request.initial` different recipes are done, pending or archived, or until its
+    sequence holds no more that are allowed, and two of them gave a reading: before that there is nothing to fit.
     """
 
     spread: int = 768
@@ -110,8 +110,11 @@ class Modelled(ABC):
         measured = Measured.of(request)
         before = len(archived(request)[0])
         begun = started(request) + before
-        if begun < request.initial or len(measured) + before < _LEAST_READINGS:
-            return designs.initial_proposal(request, self.name, begun, len(measured) + before)
+        readings = len(measured) + before
+        if begun < request.initial or readings < _LEAST_READINGS:
+            first = designs.initial_proposal(request, self.name, begun, readings, least=_LEAST_READINGS)
+            if first is not None:
+                return first
         from planners.heavy import one_thread
 
         with one_thread():
@@ -150,8 +153,9 @@ class Modelled(ABC):
         points = pool(sized.request, places, first, spread=self.spread, local=self.local, rng=rng)
         second = None
         if len(points) == 0:
-            point, looked = next_in_stream(request, sobol_stream(request), self.name)
-            value, compared = float(ranking(point[None, :])[0]), looked
+            drawn = next_in_stream(request, sobol_stream(request), self.name)
+            point, compared = drawn.point, drawn.looked
+            value = float(ranking(point[None, :])[0])
         else:
             seen, values = points, ranking(points) if request.candidates is not None else None
             if values is None:

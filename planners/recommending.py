@@ -99,8 +99,10 @@ def _probability_inside(objective: Wanted, belief: Belief) -> NDArray[np.float64
         return np.zeros(len(belief.mean))
     gap = objective.away(belief.mean)
     sd = belief.sd[:, 0]
-    probability = ndtr((objective.tolerance - gap) / sd) - ndtr((-objective.tolerance - gap) / sd)
-    return np.asarray(probability, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        probability = ndtr((objective.tolerance - gap) / sd) - ndtr((-objective.tolerance - gap) / sd)
+    # A reading that states no noise is where it is.
+    return np.where(sd == 0.0, gap <= objective.tolerance, probability).astype(np.float64)
 
 
 def _search(

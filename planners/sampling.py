@@ -1,6 +1,7 @@
 """Points of the unit cube: seeded Sobol sequences, and the filter by what the rig may run."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,12 +222,20 @@ def next_in_order(request: Request, order: NDArray[np.int64]) -> tuple[NDArray[n
     return points[left[allowed(request, points[left])][0]], len(points)
 
 
-def next_in_stream(
-    request: Request, stream: Iterator[NDArray[np.float64]], tag: str
-) -> tuple[NDArray[np.float64], int]:
-    """The first allowed and unvisited point of a stream of unit points, and how many points were looked at.
+@dataclass(frozen=True)
+class Drawn:
+    """A unit point [d] of a stream, how many points of it were looked at, and whether it has not been visited yet."""
 
-    When every allowed point has been visited (whole-number spaces), the least visited one.
+    point: NDArray[np.float64]
+    looked: int
+    fresh: bool
+
+
+def next_in_stream(request: Request, stream: Iterator[NDArray[np.float64]], tag: str) -> Drawn:
+    """The first allowed and unvisited point of a stream of unit points.
+
+    When every allowed point of the stream has been visited, the least visited one: there are few whole numbers, or
+    little is allowed.
 
     Raises:
         PlannerError: no allowed point in the whole stream.
@@ -240,14 +249,14 @@ def next_in_stream(
         fresh = open_to[unvisited(points[open_to], seen)]
         if len(fresh):
             ends = np.cumsum([len(chunk) for chunk in chunks])
-            return points[fresh[0]], looked + int(ends[np.searchsorted(ends, fresh[0], side="right")])
+            return Drawn(points[fresh[0]], looked + int(ends[np.searchsorted(ends, fresh[0], side="right")]), True)
         looked += len(points)
         permitted.append(points[open_to[:_STREAM_CHUNK]])
     known = np.concatenate(permitted) if permitted else np.empty((0, request.space.dimension))
     if len(known) == 0:
         raise PlannerError(f"{tag}: none of {looked} recipes over the whole search space is allowed")
     visits = np.sum(np.max(np.abs(known[:, None, :] - seen[None, :, :]), axis=2) <= SAME_POINT, axis=1)
-    return known[int(np.argmin(visits))], looked
+    return Drawn(known[int(np.argmin(visits))], looked, False)
 
 
 def _together(stream: Iterator[NDArray[np.float64]]) -> Iterator[list[NDArray[np.float64]]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planners.asked import Cost, Searched
+from planners.asked import Cost, Searched, Tired
 from planners.errors import PlannerError
 
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
@@ -67,6 +67,9 @@ def _round(
     First the minimum of the quadratic around the best point (class 1). Then, by lot, minima of the linear fits around
     the other points, local minimisers before the rest (classes 2 and 3), or the free half of the largest box (class 4).
     What is missing is filled with the most remote of random points (class 5).
+
+    Raises:
+        Tired: there is no room left between the points.
     """
     low, high = _boxes(points, costs)
     chosen = [_quadratic_minimum(points, costs)]
@@ -78,10 +81,13 @@ def _round(
             point = None if box is None else _free_half(points[box], low[box], high[box])
         else:
             point = promising.pop(0)
+        remote = point is None
         if point is None:
             point = _remote(np.vstack([points, *chosen]), rng)
         if np.min(np.max(np.abs(np.vstack([points, *chosen]) - point), axis=1)) > _APART:
             chosen.append(point)
+        elif remote:  # the farthest from all others is as good as one of them: few fit on one axis
+            raise Tired
     return np.array(chosen)
 
 

@@ -172,27 +172,25 @@ def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured, *, 
             f"readings alone, expects {_expected(objective, belief)}, with a {100 * belief.chance[0]:.0f} % chance of "
             "a reading."
         )
-    mean, chance = belief.mean[0, 0], 100 * belief.chance[0]
+    chance = 100 * belief.chance[0]
     target = objective.target
     gap = float(np.min(objective.shortfall(measured.readings[:, 0])))
     if isinstance(objective, PeakAimed):
-        off_mev, words = 1000 * abs(mean - objective.target_peak_ev), _more(objective, belief.mean[0])
-        lacking = "all that is wanted" if words else f"within the tolerance of {1000 * objective.tolerance_ev:.1f} meV"
+        more = _more(objective, belief.mean[0])
+        lacking = "all that is wanted" if more else f"within the tolerance of {1000 * objective.tolerance_ev:.1f} meV"
         return (
             f"Never run: no reading is {lacking} (the nearest is {1000.0 * gap:.1f} meV "
-            f"off), and the model expects {mean:.4f} eV here, {off_mev:.1f} meV from the target of "
-            f"{objective.target_peak_ev:.4f} eV{words}, with a {chance:.0f} % chance of a reading."
+            f"off), and the model expects {_expected(objective, belief)}, with a {chance:.0f} % chance of a reading."
         )
     if isinstance(objective, Shape):
         off_mev = 1e3 * float(objective.away(measured.readings).min())
         return (
             f"Never run: the nearest reading is {off_mev:.1f} meV off, and the model expects "
-            f"{objective.words(belief.mean[0])}, with a {chance:.0f} % chance of a reading."
+            f"{_expected(objective, belief)}, with a {chance:.0f} % chance of a reading."
         )
     off = "" if target is None else f" (the nearest reading is {gap:.4g} off)"
     return (
-        f"Never run{off}: the model expects {objective.outputs[0]} {mean:.4g} here, {goal_words(objective)}, "
-        f"with a {chance:.0f} % chance of a reading."
+        f"Never run{off}: the model expects {_expected(objective, belief)}, with a {chance:.0f} % chance of a reading."
     )
 
 
