@@ -12,12 +12,37 @@ from orchestrator.recipes.exposures import BLANK_SHARE, LEAST_ALLOWANCE_S, blank
 from orchestrator.recipes.plumbing import APPROACH_S, sweep_s
 
 if TYPE_CHECKING:
-    from orchestrator.config import CampaignConfig
+    from orchestrator.config import CampaignConfig, RigConfig
     from orchestrator.experiment.measuring import Detector
     from orchestrator.rig.rig import Rig
 
 _BLANK_S = 60.0
 """How long reading dark and blank takes, generously; longer where the spectra alone take longer."""
+
+
+def solvent_flow_ul_min(rig: RigConfig, wanted_ul_min: float) -> float:
+    """The wanted flow of solvent, as near to it as the rig and its solvent pump allow."""
+    low, high = rig.limits.total_flow_ul_min
+    slowest, fastest = rig.pump_range_ul_min(rig.plumbing.solvent_pump)
+    return min(max(wanted_ul_min, low, slowest), high, fastest)
+
+
+def fill_at_most_ul(campaign: CampaignConfig, rig: RigConfig) -> float:
+    """The solvent that has to be there before the line is filled and the blank is read."""
+    flow, fill_s = _filling(rig)
+    return flow * (BOUND_MARGIN * fill_s + max(_BLANK_S, blank_s(campaign, rig))) / 60.0
+
+
+def fill_expected_ul(campaign: CampaignConfig, rig: RigConfig) -> float:
+    """What filling the line and reading the blank take, when all goes well."""
+    flow, fill_s = _filling(rig)
+    return flow * (fill_s + blank_s(campaign, rig)) / 60.0
+
+
+def _filling(rig: RigConfig) -> tuple[float, float]:
+    """Flow in µL/min and how long."""
+    flow = solvent_flow_ul_min(rig, BLANK_SHARE * rig.limits.total_flow_ul_min.high)
+    return flow, 2.0 * dead_time_s(rig, flow)
 
 
 class Upkeep:
@@ -49,9 +74,7 @@ class Upkeep:
     @property
     def fill_ul(self) -> dict[str, float]:
         """What filling the line and reading the blank take, by pump."""
-        flow, fill_s = self._filling()
-        reading_s = max(_BLANK_S, blank_s(self._config, self._rig.config))
-        return {self._pump: flow * (BOUND_MARGIN * fill_s + reading_s) / 60.0}
+        return {self._pump: fill_at_most_ul(self._config, self._rig.config)}
 
     def between_ul(self, total_flow_ul_min: float) -> dict[str, float]:
         """What flows before an experiment at such a flow, while the temperature changes and the line is swept."""
@@ -61,14 +84,9 @@ class Upkeep:
 
     async def fill(self) -> None:
         """Fill the line with solvent for the blank. Nothing is heated for it."""
-        flow, fill_s = self._filling()
+        flow, fill_s = _filling(self._rig.config)
         await self._rig.flow({self._pump: flow}, BOUND_MARGIN * (fill_s + self._reading_s))
         await asyncio.sleep(fill_s)
-
-    def _filling(self) -> tuple[float, float]:
-        """Flow in µL/min and how long."""
-        flow = self._flow_ul_min(BLANK_SHARE * self._rig.config.limits.total_flow_ul_min[1])
-        return flow, 2.0 * dead_time_s(self._rig.config, flow)
 
     async def blank(self) -> dict[str, Any]:
         """Read dark and blank through the solvent that fills the cell."""
@@ -116,7 +134,4 @@ class Upkeep:
         return self._rig.config.plumbing.solvent_pump
 
     def _flow_ul_min(self, wanted_ul_min: float) -> float:
-        """The wanted flow of solvent, as near to it as the rig and its solvent pump allow."""
-        low, high = self._rig.config.limits.total_flow_ul_min
-        slowest, fastest = self._rig.pumps[self._pump].flow_range_ul_min
-        return min(max(wanted_ul_min, low, slowest), high, fastest)
+        return solvent_flow_ul_min(self._rig.config, wanted_ul_min)

@@ -171,9 +171,9 @@ class Explained:
         ]
         for name, pump in figures.pumps.items():
             lines.append(
-                f"  {name:<10} {pump.stock:<18} {pump.syringe_ul / 1000:>6.0f} mL {pump.expected_ul / 1000:>6.1f} mL "
-                f"{pump.worst_ul / 1000:>6.1f} mL   {pump.lowest_flow_ul_min:.3g} to "
-                f"{pump.highest_flow_ul_min:.4g} µL/min"
+                f"  {name:<10} {pump.stock:<18} {pump.syringe_ul / 1000:>6.4g} mL {_ml(pump.expected_ul):>6} mL "
+                f"{_ml(pump.worst_ul):>6} mL   {_flow(pump.lowest_flow_ul_min)} to "
+                f"{_flow(pump.highest_flow_ul_min)} µL/min"
             )
         lines += [
             "",
@@ -190,6 +190,17 @@ def _less(archives: Mapping[str, int]) -> str:
     """What the experiments of archives take off the initial design, in words."""
     parts = ", ".join(f"{name} ({count} experiments)" for name, count in archives.items())
     return f", less one for every recipe with a reading in the archives {parts}" if parts else ""
+
+
+def _ml(volume_ul: float) -> str:
+    """A volume in mL: with one decimal, with two digits where it is below one."""
+    volume_ml = volume_ul / 1000.0
+    return f"{volume_ml:.2g}" if 0.0 < volume_ml < 0.95 else f"{volume_ml:.1f}"
+
+
+def _flow(flow_ul_min: float) -> str:
+    """A flow in three digits; all of those before the point where there are more."""
+    return f"{flow_ul_min:.3g}" if flow_ul_min < 999.5 else f"{flow_ul_min:.0f}"
 
 
 def _percent(share: float) -> str:

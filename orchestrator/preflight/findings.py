@@ -6,7 +6,6 @@ golden ratio), which spread evenly and are always the same.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -23,9 +22,10 @@ from orchestrator.config.planner_rules import check_installed
 from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
+from orchestrator.preflight.lasting import Use, runs_dry, too_little, uses
 from orchestrator.preflight.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.preflight.reagent_budget import beyond_syringes, other_stocks, soon_used
-from orchestrator.recipes.exposures import BLANK_SHARE, blank_s, reference_s, undecided_s
+from orchestrator.recipes.exposures import undecided_s
 from orchestrator.recipes.plumbing import (
     APPROACH_S,
     FlowPlan,
@@ -36,9 +36,7 @@ from orchestrator.recipes.plumbing import (
     pressure_drop_kpa,
     price,
     stock_in,
-    sweep_s,
 )
-from orchestrator.rig.rig import flushes_ul
 from orchestrator.safety.heater_reach import too_hot_for_twins
 
 SAMPLES = 512
@@ -83,21 +81,29 @@ class Figures:
 
 @dataclass(frozen=True)
 class PreflightReport:
-    """``problems`` keep a campaign from running; ``warnings`` only deserve to be known."""
+    """``problems`` keep a campaign from running; ``warnings`` only deserve to be known.
+
+    ``short``: those of the problems that say what a campaign with full syringes is too short of.
+    """
 
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     figures: Figures
+    short: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:
         """True when nothing keeps the campaign from running."""
         return not self.problems
 
-    def require(self) -> None:
-        """Raises PreflightError with the problems, if there are any."""
-        if self.problems:
-            raise PreflightError(self.problems)
+    def require(self, *, begun: bool = False) -> None:
+        """Raises PreflightError with the problems, if there are any.
+
+        ``begun``: the run has, and no forecast ends it: before each experiment it looks at what is left by itself.
+        """
+        problems = tuple(problem for problem in self.problems if not (begun and problem in self.short))
+        if problems:
+            raise PreflightError(problems)
 
     def as_dict(self) -> dict[str, Any]:
         """The report for ``--json``."""
@@ -151,7 +157,9 @@ class _Preflight:
         self._rig_file = loaded.rig_source
         self._many = ManySamples(loaded.config, loaded.rig)
         self._problems: list[Problem] = []
+        self._short: list[Problem] = []
         self._warnings: list[Problem] = []
+        self._uses: dict[str, Use] = {}
 
     def report(self) -> PreflightReport:
         self._check_ranges()
@@ -172,7 +180,8 @@ class _Preflight:
             self._warn(("inputs",), f"{share} of the space cannot be set, for example because {why}")
         if figures.reachable_fraction > 0.0:
             self._check_budget(figures)
-        return PreflightReport(tuple(self._problems), tuple(self._warnings), figures)
+        problems = (*self._problems, *self._short)
+        return PreflightReport(problems, tuple(self._warnings), figures, tuple(self._short))
 
     def _problem(self, path: tuple[str | int, ...], message: str, allowed: str = "") -> None:
         offending = None if allowed else ""
@@ -255,7 +264,7 @@ class _Preflight:
         low, highest = rig.pump_range_ul_min(solvent)
         flush = 0.5 * (rig.limits.total_flow_ul_min.low + rig.limits.total_flow_ul_min.high)
         if flush > highest or rig.limits.total_flow_ul_min.low < low:
-            message = f"the solvent pump gives {low:.3g} to {highest:.4g} µl/min, too narrow for flushes and idling"
+            message = f"the solvent pump gives {low:.3g} to {highest:.5g} µl/min, too narrow for flushes and idling"
             self._problems.append(self._rig_file.problem(("plumbing", "solvent_pump"), message))
         for name, pump in rig.pumps.items():
             if pump.pauses:
@@ -323,18 +332,18 @@ class _Preflight:
         reactor, dead = rig.plumbing.reactor.volume_ul, rig.plumbing.transit.volume_ul + rig.plumbing.reactor.volume_ul
         times = [duration(campaign, rig, plan).total_s for plan in plans]
         prices = [price(campaign, rig, plan) for plan in plans]
-        once = self._once_ul(dead, fmean(plan.total_flow_ul_min for plan in plans) if plans else 0.0)
-        idle_ul = rig.limits.total_flow_ul_min.low * APPROACH_S / 60.0
+        self._uses = uses(campaign, rig, plans)
         pumps = {}
-        for pump, device in rig.pumps.items():
-            idle = idle_ul if pump == rig.plumbing.solvent_pump else 0.0
+        for pump, use in self._uses.items():
             flows = [plan.flows_ul_min[pump] for plan in plans if plan.flows_ul_min[pump] > 0.0]
+            costs_ul = [cost[pump] for cost in prices] or [0.0]
+            expected_ul = use.total_ul(count)
             pumps[pump] = PumpFigures(
                 stock=stock_in(campaign, rig, pump),
-                syringe_ul=device.holds_ul,
-                expected_ul=once[pump] + count * (idle + (fmean(cost[pump] for cost in prices) if prices else 0.0)),
-                worst_ul=once[pump] + count * (idle + max((cost[pump] for cost in prices), default=0.0)),
-                once_ul=once[pump],
+                syringe_ul=rig.pump(pump).holds_ul,
+                expected_ul=expected_ul,
+                worst_ul=expected_ul + count * (max(costs_ul) - fmean(costs_ul)),
+                once_ul=use.once_ul,
                 lowest_flow_ul_min=min(flows, default=0.0),
                 highest_flow_ul_min=max(flows, default=0.0),
             )
@@ -350,35 +359,14 @@ class _Preflight:
             pressure_kpa=max((pressure_drop_kpa(rig, plan.total_flow_ul_min) for plan in plans), default=0.0),
         )
 
-    def _once_ul(self, dead_ul: float, flow_ul_min: float) -> dict[str, float]:
-        """By pump, what the flushes at the end may take, and of solvent also the blank and the sweeps for replicates.
-
-        ``flow_ul_min``: at which the line is swept, on average.
-        """
-        blank_ul = BLANK_SHARE * self._rig.limits.total_flow_ul_min.high * blank_s(self._campaign, self._rig) / 60.0
-        read_ul = flow_ul_min * reference_s(self._campaign, self._rig) / 60.0
-        swept_ul = sweep_s(self._rig, 1.0) / 60.0
-        once = dict.fromkeys(self._rig.pumps, 0.0) | flushes_ul(self._rig)
-        once[self._rig.plumbing.solvent_pump] += (
-            2.0 * dead_ul + blank_ul + self._campaign.stop.reproduce * (swept_ul + read_ul)
-        )
-        return once
-
     def _check_budget(self, figures: Figures) -> None:
         budget, settle = self._campaign.budget, self._campaign.settle
         count = budget.experiments
-        for pump, its in figures.pumps.items():
-            each_ul = (its.expected_ul - its.once_ul) / count
-            affordable = max(its.syringe_ul - its.once_ul, 0.0) / each_ul if each_ul > 0.0 else math.inf
-            holds = f"{its.syringe_ul / 1000:.4g} ml in the syringe of {pump!r} ({its.stock})"
-            if affordable < min(self._campaign.planner.initial + 1, count):
-                message = f"{holds} last for about {affordable:.1f} experiments"
-                self._problem(("budget", "experiments"), message, allowed=f"about {math.floor(affordable)}")
-            elif affordable < count:
-                message = f"{holds} last for about {affordable:.0f} of {count} experiments"
-                self._warn(("budget", "experiments"), message)
-        self._problems += beyond_syringes(self._campaign_file, self._campaign, figures.pumps)
-        self._warnings += soon_used(self._campaign_file, self._campaign, figures.pumps)
+        campaign, file, rig = self._campaign, self._campaign_file, self._rig
+        self._short += too_little(file, self._rig_file, campaign, rig, self._uses)
+        self._short += beyond_syringes(file, campaign, rig)
+        self._warnings += runs_dry(file, campaign, rig, self._uses)
+        self._warnings += soon_used(file, campaign, self._uses)
         if figures.reactor_s > budget.reactor_time_s:
             wanted, given = figures.reactor_s / 3600.0, budget.reactor_time_s / 3600.0
             self._warn(
@@ -388,7 +376,7 @@ class _Preflight:
         looks_s = undecided_s(self._campaign, self._rig)
         if looks_s >= settle.timeout_s:
             message = (
-                f"{settle.looks - 1} of the {settle.looks} looks take {looks_s:.3g} s, so that every experiment would "
+                f"{settle.looks - 1} of the {settle.looks} looks take {looks_s:.0f} s, so that every experiment would "
                 "time out before the last"
             )
             self._warn(("settle", "timeout"), message)

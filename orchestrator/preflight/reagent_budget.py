@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Problem
+from orchestrator.preflight.lasting import experiments
 from orchestrator.yaml_source import Document
 
 if TYPE_CHECKING:
     from orchestrator.config import CampaignConfig, RigConfig
-    from orchestrator.preflight.findings import PumpFigures
-
-Figures = Mapping[str, "PumpFigures"]
+    from orchestrator.preflight.lasting import Use
 
 
 def other_stocks(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:
@@ -26,23 +25,22 @@ def other_stocks(document: Document, campaign: CampaignConfig, rig: RigConfig) -
             yield document.problem(("syringes", pump), message, offending="")
 
 
-def beyond_syringes(document: Document, campaign: CampaignConfig, pumps: Figures) -> Iterator[Problem]:
+def beyond_syringes(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iterator[Problem]:
     """More than the syringe holds."""
     for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
-        held_ul = pumps[pump].syringe_ul
+        held_ul = rig.pump(pump).holds_ul
         if allowed_ul > held_ul:
             message, allowed = f"more than the syringe of {pump!r} holds", f"up to {held_ul / 1000:g} ml"
             yield document.problem(("budget", "reagent", pump), message, allowed=allowed)
 
 
-def soon_used(document: Document, campaign: CampaignConfig, pumps: Figures) -> Iterator[Problem]:
+def soon_used(document: Document, campaign: CampaignConfig, used: Mapping[str, Use]) -> Iterator[Problem]:
     """Less than the experiments that are allowed are expected to take."""
     count = campaign.budget.experiments
     for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
-        expected_ul = pumps[pump].expected_ul
-        if allowed_ul < expected_ul:
-            lasts = count * allowed_ul / expected_ul
-            message = f"{allowed_ul / 1000:.4g} ml of {pump!r} last for about {lasts:.2g} of {count} experiments"
+        lasts = used[pump].used_up_by(allowed_ul)
+        if lasts < count:
+            message = f"{allowed_ul / 1000:.4g} ml of {pump!r} last for about {lasts:.0f} of {experiments(count)}"
             yield document.problem(("budget", "reagent", pump), message, offending="")
 
 

@@ -49,14 +49,21 @@ def undecided_s(campaign: CampaignConfig, rig: RigConfig) -> float:
 
 
 def _looks_s(campaign: CampaignConfig, rig: RigConfig, looks: int) -> float:
-    first = 1 if _fixed(rig) else 2 + campaign.measure.discard
     later_s = spectrum_s(campaign, rig, campaign.settle.look_interval_s)
-    return first * spectrum_s(campaign, rig) + (looks - 1) * later_s
+    return _first_spectra(campaign, rig) * spectrum_s(campaign, rig) + (looks - 1) * later_s
 
 
 def measuring_s(campaign: CampaignConfig, rig: RigConfig) -> float:
     """What a measurement takes, as expected."""
     return (1 + _repeated(campaign, rig)) * spectrum_s(campaign, rig) + _switching_s(rig)
+
+
+def dim_s(campaign: CampaignConfig, rig: RigConfig) -> float:
+    """How much longer looks and measurement take than expected where light is so dim that all exposures are the
+    longest."""
+    spectra = _first_spectra(campaign, rig) + campaign.settle.looks + _repeated(campaign, rig)
+    _, longest_s = common_range_s(campaign.measure.integration_s, rig.detector.exposure_range_s)
+    return spectra * (rig.detector.spectrum_s(longest_s) - spectrum_s(campaign, rig))
 
 
 def blank_s(campaign: CampaignConfig, rig: RigConfig) -> float:
@@ -81,6 +88,11 @@ def blank_allowance_s(campaign: CampaignConfig, rig: RigConfig) -> float:
     measure = campaign.measure
     spectra = measure.discard + measure.repeats + _blank_spectra(campaign, rig, RANGE_ATTEMPTS)
     return max(LEAST_ALLOWANCE_S, spectra * _longest_spectrum_s(campaign, rig) + 2.0 * _switching_s(rig))
+
+
+def _first_spectra(campaign: CampaignConfig, rig: RigConfig) -> int:
+    """Spectra of the first look: the exposure changes once where it can."""
+    return 1 if _fixed(rig) else 2 + campaign.measure.discard
 
 
 def _fixed(rig: RigConfig) -> bool:

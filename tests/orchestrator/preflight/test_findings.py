@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 import pytest
 
 from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
 from orchestrator.errors import EXIT_REFUSED, ConfigError, PreflightError
-from orchestrator.preflight.checking import Explained
 from orchestrator.preflight.findings import PreflightReport, corner_recipes, preflight, sample_recipes
 from orchestrator.recipes.plumbing import pump_flows
-from tests.orchestrator.rehearsal import rehearse, small
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 LOADED = load_campaign(CONFIGS / "campaigns" / "quickstart.yaml")
@@ -172,30 +169,6 @@ def warnings_of(report: PreflightReport) -> str:
     return " ".join(warning.summary() for warning in report.warnings)
 
 
-def test_a_syringe_that_runs_dry_before_the_budget_is_a_warning() -> None:
-    report = preflight(changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 20 ml, diameter: 38.4 mm")))
-    assert report.ok
-    assert "'solvent' (toluene) last for about 11 of 25 experiments" in warnings_of(report)
-
-
-@pytest.mark.parametrize("volume_ml", [14, 20])
-def test_a_small_syringe_lasts_for_about_as_many_experiments_as_it_was_said_to(tmp_path: Path, volume_ml: int) -> None:
-    solvent = {"volume: 100 ml, diameter: 38.4 mm": f"volume: {volume_ml} ml, diameter: 38.4 mm"}
-    loaded = small(25, **solvent, **{"initial: 8": "initial: 2"})
-    found = re.search(r"'solvent' \(toluene\) last for about (\d+) of 25", warnings_of(preflight(loaded)))
-    assert found is not None
-    ended = rehearse(loaded, tmp_path / "run.sqlite").state
-    assert ended.stop_reason == "reagent"
-    assert len(ended.told) == pytest.approx(int(found[1]), abs=2)
-
-
-def test_a_syringe_too_small_for_the_initial_experiments_is_a_problem() -> None:
-    loaded = changed(rig=("volume: 100 ml, diameter: 38.4 mm", "volume: 10 ml, diameter: 14.5 mm"))
-    (problem,) = preflight(loaded).problems
-    assert "'solvent' (toluene) last for about 2" in problem.message
-    assert problem.line == line_of(LOADED.campaign_text, "experiments: 25")
-
-
 def test_more_reagent_allowed_than_a_syringe_holds_is_a_problem() -> None:
     loaded = changed(campaign=("  reactor_time: 24 h", "  reactor_time: 24 h\n  reagent: {cs: 60 ml}"))
     (problem,) = preflight(loaded).problems
@@ -281,14 +254,3 @@ def test_values_beyond_the_rigs_limits_are_shown_where_they_stand() -> None:
 def test_one_mistake_that_leaves_no_recipe_is_one_problem(edit: tuple[str, str]) -> None:
     (problem,) = preflight(changed(campaign=edit)).problems
     assert "none of" not in problem.message or "temperature <= 10 degC" in problem.message
-
-
-def test_a_budget_of_reagent_that_ends_before_the_experiments_do_is_noted_and_explained() -> None:
-    scant = changed(campaign=("  reactor_time: 24 h", "  reactor_time: 24 h\n  reagent: {halide: 100 µl}"))
-    report = preflight(scant)
-    expected_ul = report.figures.pumps["halide"].expected_ul
-    (note,) = (each for each in report.warnings if each.path == "budget.reagent.halide")
-    assert note.message == f"0.1 ml of 'halide' last for about {25 * 100.0 / expected_ul:.2g} of 25 experiments"
-    assert "for at most 25 experiments or 24 h or 0.1 mL of 'halide'." in Explained(scant, report).text()
-    ample = changed(campaign=("  reactor_time: 24 h", "  reactor_time: 24 h\n  reagent: {halide: 19 ml}"))
-    assert not any("budget.reagent" in each.path for each in preflight(ample).warnings)
