@@ -103,7 +103,10 @@ def run_campaign(options: RunOptions, show: Show, ask: Callable[[str], bool] | N
     if resume:
         loaded = _as_recorded(path, options, loaded, show)
     checked = preflight(loaded)
-    checked.require()
+    begun = earlier is not None and bool(earlier.header)
+    checked.require(begun=begun)
+    for short in checked.short:
+        show.note(f"{short.summary()}; the run has begun, and goes on with what is left")
     for warning in checked.warnings:
         show.note(warning.summary())
     try:

@@ -18,8 +18,9 @@ import pytest
 
 from orchestrator.campaign.campaign import Campaign
 from orchestrator.clock.virtual_time import VirtualTimeLoop
-from orchestrator.errors import UsageRefused
+from orchestrator.errors import PreflightError, UsageRefused
 from orchestrator.journal.journal import Event, Journal
+from orchestrator.preflight.findings import PreflightReport
 from orchestrator.sittings.runner import RunOptions, RunResult, run_campaign, stem_of
 from orchestrator.sittings.show import Show
 from orchestrator.sittings.sitting import Company, Sitting
@@ -111,6 +112,26 @@ def test_twins_live_through_their_record_at_once_and_keep_their_pace_from_its_en
     at = [kind for kind, _ in paces].index("settled")
     assert [pace for _, pace in paces[:at]] == [None] * at
     assert {pace for _, pace in paces[at:]} == {1e6}
+
+
+def test_a_run_that_has_begun_is_not_refused_by_a_forecast_of_its_reagent(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = (CONFIGS / "rigs" / "perovskite-bench.yaml").read_text()
+    (campaign.parent / "rig.yaml").write_text(
+        rig.replace("volume: 100 ml, diameter: 38.4 mm", "volume: 7.5 ml, diameter: 14 mm")
+    )
+    campaign.write_text(campaign.read_text().replace(f"{CONFIGS / 'rigs'}/perovskite-bench.yaml", "rig.yaml"))
+    with pytest.raises(PreflightError, match="last for about 1 experiment at the most"):
+        run(campaign, Watcher())
+    with monkeypatch.context() as before:  # a version that foretold something else
+        before.setattr(PreflightReport, "require", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            run(campaign, Watcher("dosing", 1, die))
+    ended = run(campaign, Watcher(), resume=True)
+    assert (ended.state.stop_reason, len(ended.state.told)) == ("reagent", 1)
+    (note,) = (note for note in ended.notes if "last for about 1 experiment" in note)
+    assert note.endswith("the run has begun, and goes on with what is left")
 
 
 def test_a_journal_of_another_campaign_is_not_taken_up(campaign: Path) -> None:
