@@ -4,6 +4,7 @@ somebody ended."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import io
 import json
@@ -17,7 +18,7 @@ from typing import cast
 import pytest
 
 from orchestrator.campaign.campaign import Campaign
-from orchestrator.clock.virtual_time import VirtualTimeLoop
+from orchestrator.clock.virtual_time import UtcClock, VirtualTimeLoop
 from orchestrator.errors import PreflightError, UsageRefused
 from orchestrator.journal.journal import Event, Journal
 from orchestrator.preflight.findings import PreflightReport
@@ -132,6 +133,16 @@ def test_a_run_that_has_begun_is_not_refused_by_a_forecast_of_its_reagent(
     assert (ended.state.stop_reason, len(ended.state.told)) == ("reagent", 1)
     (note,) = (note for note in ended.notes if "last for about 1 experiment" in note)
     assert note.endswith("the run has begun, and goes on with what is left")
+
+
+def test_a_run_of_which_nothing_is_recorded_has_not_begun_and_is_refused(campaign: Path) -> None:
+    campaign.write_text(
+        campaign.read_text().replace("reactor_time: 24 h", "reactor_time: 24 h\n  reagent: {cs: 60 ml}")
+    )
+    with contextlib.closing(VirtualTimeLoop()) as loop:
+        Journal.create(campaign.parent / "run.sqlite", UtcClock(loop)).close()
+    with pytest.raises(PreflightError, match="more than the syringe of 'cs' holds"):
+        run(campaign, Watcher(), resume=True)
 
 
 def test_a_journal_of_another_campaign_is_not_taken_up(campaign: Path) -> None:
