@@ -87,7 +87,7 @@ def test_a_budget_of_solvent_lasts_for_about_as_long_as_it_was_said_to_whatever_
 ) -> None:
     loaded = with_budget(f"solvent: {allowed_ml} ml", **{"at_most: 10 min": "at_most: 40 min"})
     ended = rehearse(loaded, tmp_path / "run.sqlite").state
-    assert ended.stop_reason == "reagent"
+    assert ended.stop_reason == "budget_reagent"
     assert len(ended.told) == pytest.approx(foretold(loaded), abs=1)
 
 
