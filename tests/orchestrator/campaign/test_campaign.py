@@ -11,7 +11,7 @@ from orchestrator.campaign.campaign import Campaign
 from orchestrator.campaign.deciders import LiveDecider
 from orchestrator.errors import JournalError
 from orchestrator.history.fold import fold
-from orchestrator.history.run_state import RunState
+from orchestrator.history.run_state import RunState, added
 from orchestrator.journal.journal import Event
 from orchestrator.rig.rig import Rig
 from orchestrator.sittings.replay import replay_run
@@ -133,8 +133,8 @@ def test_on_steel_an_experiment_in_doubt_is_debited_flushed_and_run_again(finish
     cut_after(cut, finished, "dosing", 2, whole)
     resumed = rehearse(small(), cut, resume="in doubt")
     doubt = next(event for event in resumed.events if event.kind == "in_doubt")
-    expected = next(e for e in finished.events if e.kind == "dosing" and e.data["n"] == 2).data["expected_ul"]
-    assert (doubt.data["n"], doubt.data["debited_ul"]) == (2, expected)
+    dosing = next(e for e in finished.events if e.kind == "dosing" and e.data["n"] == 2).data
+    assert (doubt.data["n"], doubt.data["debited_ul"]) == (2, added(dosing["expected_ul"], dosing["before_ul"]))
     told = [event.data["n"] for event in resumed.events if event.kind == "told"]
     assert told == [1, 2, 3]
     attempts = [event.data["attempt"] for event in resumed.events if event.kind == "dosing" and event.data["n"] == 2]
