@@ -169,17 +169,18 @@ class Searched(ABC):
                 return first
         oracle = Oracle(request, measured)
         point = self._asked(request, oracle)
-        acquisition = self.step
+        acquisition, repeat = self.step, ""
         if point is None:
-            point = _elsewhere(request, self.name)
+            point, repeat = _elsewhere(request, self.name)
             acquisition = "space filling"
+        read = "1 recipe" if len(measured) == 1 else f"{len(measured)} recipes"
         return Proposal(
             x=as_recipe(request, point),
             strategy=self.name,
             phase="model",
             acquisition=acquisition,
             compared=oracle.answers,
-            reason=f"The {acquisition} after {len(measured)} recipes that gave a reading.",
+            reason=f"The {acquisition} after {read} that gave a reading.{repeat}",
         )
 
     def recommend(self, request: Request) -> Recommendation:
@@ -203,11 +204,12 @@ class Searched(ABC):
         return None
 
 
-def _elsewhere(request: Request, strategy: str) -> NDArray[np.float64]:
-    """The next unit point [d] where the search asks for none."""
+def _elsewhere(request: Request, strategy: str) -> tuple[NDArray[np.float64], str]:
+    """The next unit point [d] where the search asks for none, and what is to be said of it if it was visited."""
     if request.candidates is None:
-        return next_in_stream(request, sobol_stream(request), strategy).point
-    return next_in_order(request, generator(request.seed, 0xE15E).permutation(len(request.candidates)))[0]
+        drawn = next_in_stream(request, sobol_stream(request), strategy)
+        return drawn.point, drawn.repeat_words
+    return next_in_order(request, generator(request.seed, 0xE15E).permutation(len(request.candidates)))[0], ""
 
 
 def needs(package: str, strategy: str) -> PlannerError:

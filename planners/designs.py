@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from planners.records import Proposal, Recommendation, Request
 from planners.sampling import (
+    Drawn,
     as_recipe,
     generator,
     latin_order,
@@ -86,21 +87,20 @@ def _from_stream(
     described: str,
 ) -> tuple[Proposal, bool]:
     """The next point, and whether it is one that was not run yet."""
-    fresh = True
     if request.candidates is not None:
-        point, looked = next_in_order(request, order(request, listed(request)))
+        drawn = Drawn(*next_in_order(request, order(request, listed(request))), fresh=True)
     else:
         drawn = next_in_stream(request, stream(request), strategy)
-        point, looked, fresh = drawn.point, drawn.looked, drawn.fresh
-    why = f"all that are allowed among {looked} points have been run, this one as seldom as any"
-    if fresh:
-        why = f"first allowed of {looked} points not among the {len(visited(request))} already run"
+    if drawn.fresh:
+        why = f": first allowed of {drawn.looked} points not among the {len(visited(request))} already run."
+    else:
+        why = f".{drawn.repeat_words}"
     proposal = Proposal(
-        x=as_recipe(request, point),
+        x=as_recipe(request, drawn.point),
         strategy=strategy,
         phase="initial",
         acquisition="space filling",
-        compared=looked,
-        reason=f"The {described}: {why}.",
+        compared=drawn.looked,
+        reason=f"The {described}{why}",
     )
-    return proposal, fresh
+    return proposal, drawn.fresh

@@ -151,10 +151,10 @@ class Modelled(ABC):
             ranking = per_price(request, request.price, ranking)
             acquisition += f", per {request.price.unit}"
         points = pool(sized.request, places, first, spread=self.spread, local=self.local, rng=rng)
-        second = None
+        second, repeat = None, ""
         if len(points) == 0:
             drawn = next_in_stream(request, sobol_stream(request), self.name)
-            point, compared = drawn.point, drawn.looked
+            point, compared, repeat = drawn.point, drawn.looked, drawn.repeat_words
             value = float(ranking(point[None, :])[0])
         else:
             seen, values = points, ranking(points) if request.candidates is not None else None
@@ -178,7 +178,8 @@ class Modelled(ABC):
             acquisition_value=value,
             compared=compared,
             reason=proposal_reason(request, point, described, belief, measured=measured, compared=compared)
-            + runner_up_words(request, point, value, second, logarithmic=fitted.logarithmic),
+            + runner_up_words(request, point, value, second, logarithmic=fitted.logarithmic)
+            + repeat,
             out_of_reach=None
             if request.candidates is None
             else verdict(request, lambda unit: sized.belief(fitted.believe(unit)), points),

@@ -230,6 +230,13 @@ class Drawn:
     looked: int
     fresh: bool
 
+    @property
+    def repeat_words(self) -> str:
+        """What is to be said of a point that was visited; "" of a fresh one."""
+        if self.fresh:
+            return ""
+        return f" All that are allowed among {self.looked} points are run or under way, this one as seldom as any."
+
 
 def next_in_stream(request: Request, stream: Iterator[NDArray[np.float64]], tag: str) -> Drawn:
     """The first allowed and unvisited point of a stream of unit points.

@@ -235,7 +235,8 @@ class Campaign:
         if then.verb != "continue":
             return end_of(then)
         if wish.verb == "pause" and self._blank_taken:
-            return await self._take_blank()  # the safe idle has switched the lamp off: now it gives another reference
+            self._blank_taken = False  # the safe idle has switched the lamp off: now it gives another reference
+            return await self._take_blank()
         return None
 
     async def _take_blank(self) -> Stop | None:

@@ -116,12 +116,11 @@ class Standing:
 
     def _waits_words(self) -> str:
         """Why nothing begins although nothing is wrong: somebody wants it so, or a campaign ended for reagent."""
-        words, why, filled = "nothing begins until it is resumed", self.ledger.short, sorted(self.ledger.filled)
+        words, why = "nothing begins until it is resumed", self.ledger.short
         if not why:
             return words
-        if filled:
-            return f"{why}; filled since: {', '.join(filled)}; {words}"
-        return f"{why}; {words}, once the syringe is filled (lumiflow refill)"
+        since = f"filled since: {', '.join(sorted(self.ledger.filled))}; " if self.ledger.filled else ""
+        return f"{why}; {since}{words}, once the syringe holds enough (lumiflow refill)"
 
     def wants_a_person(self) -> str:
         """What keeps the next campaign waiting for a person to change or fill syringes; "" where nothing does."""

@@ -12,7 +12,7 @@ from orchestrator.experiment.settling import BOUND_MARGIN, reach_temperature, se
 from orchestrator.experiment.syringes import Syringes
 from orchestrator.experiment.upkeep import Upkeep
 from orchestrator.history.run_state import Experiment, Stop, added
-from orchestrator.recipes.exposures import measuring_allowance_s
+from orchestrator.recipes.exposures import dim_s, measuring_allowance_s
 from orchestrator.recipes.plumbing import FlowPlan, Unreachable, price, pump_flows, washout_s
 from orchestrator.safety.interlocks import Interlocks
 from orchestrator.safety.trips import Trip
@@ -81,11 +81,14 @@ class Performer:
         # What it was proposed with, so that a record is followed by its own prices.
         cost = experiment.cost
         expected = price(self._config, self._rig.config, plan) if cost is None else dict(cost["reagent_ul"])
-        needed, before = expected, {}
+        needed, unseen = expected, {}
         if self._log.state.reckoning >= 2:
-            # It has flowed before anybody counts it, like the rest, and is debited with it should nobody live to.
-            before = {"before_ul": self._upkeep.between_ul(plan.total_flow_ul_min)}
-            needed = added(expected, before["before_ul"])
+            between = self._upkeep.between_ul(plan.total_flow_ul_min)
+            needed = added(expected, between)
+            # Debited with the price should nobody live to count: what flows before, and longer where light is dim.
+            longer_s = dim_s(self._config, self._rig.config)
+            dim = {pump: flow * longer_s / 60.0 for pump, flow in plan.flows_ul_min.items()}
+            unseen = {"unseen_ul": added(between, dim)}
         lacking = self._syringes.lacking(needed)
         if lacking is not None:
             await self._log.append("refused", {"n": experiment.n, "reason": lacking})
@@ -100,7 +103,7 @@ class Performer:
                 "total_flow_ul_min": plan.total_flow_ul_min,
                 "residence_time_s": plan.residence_time_s,
                 "expected_ul": expected,
-                **before,
+                **unseen,
             },
         )
         if experiment.of is not None or experiment.attempts > 0 or self._reference_due(dosing):

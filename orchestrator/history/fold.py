@@ -210,7 +210,7 @@ def _dosing(state: RunState, data: Data, t_s: float) -> RunState:
         set_temperature_c=data["temperature_c"],
         total_flow_ul_min=data["total_flow_ul_min"],
         residence_time_s=data["residence_time_s"],
-        expected_ul=added(data["expected_ul"], data.get("before_ul", {})),
+        expected_ul=added(data["expected_ul"], data.get("unseen_ul", {})),
     )
 
 

@@ -24,7 +24,7 @@ from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.preflight.lasting import Use, runs_dry, too_little, uses
 from orchestrator.preflight.many_samples import MOST_SAMPLES, ManySamples, strides
-from orchestrator.preflight.reagent_budget import beyond_syringes, other_stocks, soon_used
+from orchestrator.preflight.reagent_budget import beyond_syringes, other_stocks, soon_used, used_at_once
 from orchestrator.recipes.exposures import undecided_s
 from orchestrator.recipes.plumbing import (
     APPROACH_S,
@@ -366,6 +366,7 @@ class _Preflight:
         self._short += too_little(file, self._rig_file, campaign, rig, self._uses)
         self._short += beyond_syringes(file, campaign, rig)
         self._warnings += runs_dry(file, campaign, rig, self._uses)
+        self._short += used_at_once(file, campaign, self._uses)
         self._warnings += soon_used(file, campaign, self._uses)
         if figures.reactor_s > budget.reactor_time_s:
             wanted, given = figures.reactor_s / 3600.0, budget.reactor_time_s / 3600.0

@@ -34,12 +34,22 @@ def beyond_syringes(document: Document, campaign: CampaignConfig, rig: RigConfig
             yield document.problem(("budget", "reagent", pump), message, allowed=allowed)
 
 
+def used_at_once(document: Document, campaign: CampaignConfig, used: Mapping[str, Use]) -> Iterator[Problem]:
+    """Less than flows before the first experiment."""
+    for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
+        fill_ul = used[pump].fill_ul
+        if used[pump].used_up_by(allowed_ul) < 1.0:
+            message = f"nothing is left for an experiment: filling the line takes about {fill_ul / 1000:.4g} ml"
+            allowed = f"more than {fill_ul / 1000:.4g} ml"
+            yield document.problem(("budget", "reagent", pump), message, allowed=allowed)
+
+
 def soon_used(document: Document, campaign: CampaignConfig, used: Mapping[str, Use]) -> Iterator[Problem]:
     """Less than the experiments that are allowed are expected to take."""
     count = campaign.budget.experiments
     for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
         lasts = used[pump].used_up_by(allowed_ul)
-        if lasts < count:
+        if 1.0 <= lasts < count:
             message = f"{allowed_ul / 1000:.4g} ml of {pump!r} last for about {lasts:.0f} of {experiments(count)}"
             yield document.problem(("budget", "reagent", pump), message, offending="")
 

@@ -12,6 +12,7 @@ from tests.planners.test_proposals import small
 from tests.planners.test_recommendations import far
 
 CUBE = SearchSpace(tuple(Variable(name, 0.0, 1.0) for name in "abc"))
+REPEATED = "All that are allowed among 65536 points are run or under way, this one as seldom as any."
 AIM = Objective(2.25, 0.005)
 
 
@@ -40,15 +41,24 @@ def test_an_initial_design_without_a_new_recipe_gives_way_to_the_model(name: str
     assert all(abs(sum(proposal.x) - 1.0) <= 1e-4 for proposal in proposals)
 
 
-def test_a_search_takes_over_there_too() -> None:
-    phases = [proposal.phase for proposal in proposed(strategy("nelder_mead"), 8)]
-    assert phases == ["initial"] * 5 + ["model"] * 3
+def test_a_search_takes_over_there_too_and_says_when_it_repeats_a_recipe() -> None:
+    proposals = proposed(strategy("nelder_mead"), 8)
+    assert [proposal.phase for proposal in proposals] == ["initial"] * 5 + ["model"] * 3
+    before = {proposal.x for proposal in proposals[:5]}
+    assert all((proposal.x in before) == (REPEATED in proposal.reason) for proposal in proposals[5:])
+
+
+def test_a_model_that_repeats_a_recipe_says_so() -> None:
+    space = SearchSpace((Variable("ligand", kind="categorical", levels=("a", "b", "c")),))
+    told = tuple(Observation((float(i),), values=(1.0 + i,)) for i in range(3))
+    proposal = small("ensemble").propose(Request(space, OneOutput("y", "maximise"), told, initial=8))
+    assert (proposal.phase, REPEATED in proposal.reason) == ("model", True)
 
 
 def test_a_design_that_repeats_a_recipe_says_so() -> None:
     *_, fifth, sixth = proposed(strategy("sobol"), 6)
     assert "not among the 4 already run" in fifth.reason
-    assert "all that are allowed among 65536 points have been run, this one as seldom as any" in sixth.reason
+    assert REPEATED in sixth.reason
 
 
 @pytest.mark.parametrize(

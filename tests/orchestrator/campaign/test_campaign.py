@@ -134,7 +134,7 @@ def test_on_steel_an_experiment_in_doubt_is_debited_flushed_and_run_again(finish
     resumed = rehearse(small(), cut, resume="in doubt")
     doubt = next(event for event in resumed.events if event.kind == "in_doubt")
     dosing = next(e for e in finished.events if e.kind == "dosing" and e.data["n"] == 2).data
-    assert (doubt.data["n"], doubt.data["debited_ul"]) == (2, added(dosing["expected_ul"], dosing["before_ul"]))
+    assert (doubt.data["n"], doubt.data["debited_ul"]) == (2, added(dosing["expected_ul"], dosing["unseen_ul"]))
     told = [event.data["n"] for event in resumed.events if event.kind == "told"]
     assert told == [1, 2, 3]
     attempts = [event.data["attempt"] for event in resumed.events if event.kind == "dosing" and event.data["n"] == 2]

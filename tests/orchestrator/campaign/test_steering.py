@@ -129,6 +129,23 @@ def test_a_hold_near_the_end_of_a_syringe_costs_what_has_flowed_and_no_more(tmp_
     assert run.state.spent_ul == pytest.approx(moved(run), abs=5.0)
 
 
+def test_a_hold_while_the_line_is_filled_after_a_pause_is_followed_by_another_blank(tmp_path: Path) -> None:
+    operator = Operator(("told", 1), Wish("pause", "ada"), [GO_ON, GO_ON])
+    paused: list[str] = []
+
+    def watch(campaign: object, rig: object, event: Event) -> None:
+        operator.watch(campaign, rig, event)
+        paused.append(event.kind)
+        if event.kind == "filling" and "paused" in paused and "held" not in paused:
+            operator.steering.ask(Wish("hold", "ada"))
+
+    watching: Watch = watch
+    run = rehearse(written(3), tmp_path / "run.sqlite", watch=watching, steering=operator.steering)
+    after = run.kinds[run.kinds.index("held") :]
+    assert after.index("blank_taken") < after.index("dosing")
+    assert (run.state.stop_reason, len(run.state.told)) == ("budget_experiments", 3)
+
+
 def test_what_an_operator_broke_off_by_ending_the_run_is_spent_once_when_it_is_resumed(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     run = Operator(("settled", 2), Wish("abort", "ada")).run(path)

@@ -155,9 +155,10 @@ def test_what_follows_a_campaign_that_ended_for_reagent_waits_until_the_syringe_
         assert run_of(tmp_path, short).stop_reason == "reagent"
         assert [job.job for job in state.queue] == [follows]
         assert state.detail.startswith(f"{short}: solvent holds")
-        assert state.detail.endswith("nothing begins until it is resumed, once the syringe is filled (lumiflow refill)")
+        advice = "nothing begins until it is resumed, once the syringe holds enough (lumiflow refill)"
+        assert state.detail.endswith(f"flush at the end; {advice}")
         await desk.ask("refill", pump="solvent")
-        assert (await desk.rig()).detail.endswith("; filled since: solvent; nothing begins until it is resumed")
+        assert (await desk.rig()).detail.endswith(f"flush at the end; filled since: solvent; {advice}")
         assert (await desk.ask("resume")).accepted
         await desk.until("running")
         assert (await desk.until("idle")).detail == ""

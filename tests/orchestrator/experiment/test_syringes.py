@@ -67,6 +67,6 @@ def test_what_flows_before_an_experiment_is_debited_with_it_where_nobody_lives_t
     at = next(at for at, event in enumerate(done.events) if event.kind == "dosing" and event.data["n"] == 2)
     before, killed = fold(done.events[:at]), fold(done.events[: at + 1])
     dosing = done.events[at].data
-    assert dosing["before_ul"]["solvent"] > 500.0
+    assert dosing["unseen_ul"]["solvent"] > 500.0
     gone_ul = killed.drawn_ul["solvent"] - before.drawn_ul["solvent"]
-    assert gone_ul == pytest.approx(dosing["expected_ul"]["solvent"] + dosing["before_ul"]["solvent"])
+    assert gone_ul == pytest.approx(dosing["expected_ul"]["solvent"] + dosing["unseen_ul"]["solvent"])
