@@ -19,7 +19,8 @@ class Experiment:
     `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
     done, well or badly. `shape`: how its light compares with a target spectrum, where the campaign has one (see
     `orchestrator.spectra.shape.ShapeReading`). `accepted`: its numbers passed the quality gate. `reagent_ul`: used for
-    it by pump, in all attempts. `disturbed`: what disturbed the newest attempt that was given up.
+    it by pump, in all attempts. `expected_ul`: the most that the newest attempt counts as having taken until the pumps
+    were asked. `disturbed`: what disturbed the newest attempt that was given up.
     """
 
     n: int

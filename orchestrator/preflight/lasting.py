@@ -181,14 +181,14 @@ def _nothing_begins(
 ) -> Problem:
     """What a syringe is too small for before one experiment is over, at the flush that does not fit if there is one."""
     held_ul = rig.pump(pump).holds_ul
-    wanted = [f"the flush at the end may take {_ml(use.kept_ul)}"] if use.kept_ul > 0.0 else []
+    wanted = [f"the flush at the end may take {in_ml(use.kept_ul)}"] if use.kept_ul > 0.0 else []
     if use.kept_ul <= held_ul:
         fits = use.kept_ul + use.fill_needs_ul <= held_ul
         if use.fill_ul > 0.0:
-            fill = f"about {_ml(use.fill_ul)}" if fits else f"up to {_ml(use.fill_needs_ul)}"
+            fill = f"about {in_ml(use.fill_ul)}" if fits else f"up to {in_ml(use.fill_needs_ul)}"
             wanted.append(f"filling the line for the blank {fill}")
         if fits:
-            wanted.append(f"an experiment about {_ml(use.ready_ul)}")
+            wanted.append(f"an experiment about {in_ml(use.ready_ul)}")
     message = f"{holds} do not last for one experiment: {' and '.join(wanted)}"
     for index, step in enumerate(rig.safe_sequence):
         if isinstance(step, Flush) and step.pump == pump:
@@ -198,9 +198,10 @@ def _nothing_begins(
     return document.problem(("budget", "experiments"), message, at_key=True, offending="")
 
 
-def _ml(volume_ul: float) -> str:
+def in_ml(volume_ul: float) -> str:
+    """A volume in words."""
     return f"{volume_ul / 1000:.4g} ml"
 
 
 def _holds(campaign: CampaignConfig, rig: RigConfig, pump: str) -> str:
-    return f"{_ml(rig.pump(pump).holds_ul)} in the syringe of {pump!r} ({stock_in(campaign, rig, pump)})"
+    return f"{in_ml(rig.pump(pump).holds_ul)} in the syringe of {pump!r} ({stock_in(campaign, rig, pump)})"

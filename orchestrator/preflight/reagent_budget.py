@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Problem
-from orchestrator.preflight.lasting import experiments
+from orchestrator.preflight.lasting import experiments, in_ml
 from orchestrator.yaml_source import Document
 
 if TYPE_CHECKING:
@@ -37,11 +37,10 @@ def beyond_syringes(document: Document, campaign: CampaignConfig, rig: RigConfig
 def used_at_once(document: Document, campaign: CampaignConfig, used: Mapping[str, Use]) -> Iterator[Problem]:
     """Less than flows before the first experiment."""
     for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
-        fill_ul = used[pump].fill_ul
         if used[pump].used_up_by(allowed_ul) < 1.0:
-            message = f"nothing is left for an experiment: filling the line takes about {fill_ul / 1000:.4g} ml"
-            allowed = f"more than {fill_ul / 1000:.4g} ml"
-            yield document.problem(("budget", "reagent", pump), message, allowed=allowed)
+            fill = in_ml(used[pump].fill_ul)
+            message = f"nothing is left for an experiment: filling the line for the blank takes about {fill}"
+            yield document.problem(("budget", "reagent", pump), message, allowed=f"more than {fill}")
 
 
 def soon_used(document: Document, campaign: CampaignConfig, used: Mapping[str, Use]) -> Iterator[Problem]:
@@ -50,7 +49,7 @@ def soon_used(document: Document, campaign: CampaignConfig, used: Mapping[str, U
     for pump, allowed_ul in (campaign.budget.reagent_ul or {}).items():
         lasts = used[pump].used_up_by(allowed_ul)
         if 1.0 <= lasts < count:
-            message = f"{allowed_ul / 1000:.4g} ml of {pump!r} last for about {lasts:.0f} of {experiments(count)}"
+            message = f"{in_ml(allowed_ul)} of {pump!r} last for about {lasts:.0f} of {experiments(count)}"
             yield document.problem(("budget", "reagent", pump), message, offending="")
 
 

@@ -186,6 +186,13 @@ def test_a_budget_of_reagent_that_ends_before_the_experiments_do_is_noted_and_ex
     assert not any("budget.reagent" in each.path for each in preflight(with_budget("halide: 19 ml")).warnings)
 
 
+def test_a_budget_of_solvent_below_the_filling_of_the_line_is_refused() -> None:
+    problem = only_problem(with_budget("solvent: 500 µl"))
+    assert problem.path == "budget.reagent.solvent"
+    assert re.search(r"nothing is left for an experiment: .* takes about 1\.\d+ ml", problem.message)
+    assert preflight(with_budget("solvent: 1.5 ml")).ok
+
+
 def test_more_than_a_hundred_experiments_are_said_in_whole_ones() -> None:
     edits = {"reactor_time: 24 h": "reactor_time: 24 h\n  reagent: {pb: 18 ml}"}
     (note,) = (each for each in preflight(small(120, **edits)).warnings if each.path == "budget.reagent.pb")
