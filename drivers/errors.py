@@ -142,4 +142,4 @@ class SupersededError(DriverError):
 def _text(value: object) -> str:
     if isinstance(value, (bytes, bytearray)):
         return repr(bytes(value)) if value else ""
-    return str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

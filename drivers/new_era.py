@@ -86,6 +86,10 @@ class NewEraPump(LinePump):
         name: str = "pump",
     ) -> None:
         super().__init__(line, address, diameter_mm, max_volume_ul, max_diameter_mm=MAX_DIAMETER_MM, name=name)
+        most_ul = self._volume_range_ul[1]
+        if max_volume_ul is not None and max_volume_ul > most_ul:
+            what = f"volume in µL that the pump can write for a bore of {diameter_mm:g} mm"
+            raise OutOfRangeError(what, low=0, high=most_ul, device=name, asked=max_volume_ul)
         if safe_mode_timeout_s is not None and not 1 <= safe_mode_timeout_s <= 255:
             raise OutOfRangeError("safe-mode time-out in s", low=1, high=255, device=name, asked=safe_mode_timeout_s)
         self._safe_mode_timeout_s = safe_mode_timeout_s
@@ -96,6 +100,11 @@ class NewEraPump(LinePump):
         self._verifying = asyncio.Lock()
         self._doubts = self._settled = 0
         self._interruptions = 0
+
+    @property
+    def _volume_range_ul(self) -> tuple[float, float]:
+        """What four digits can say of one infusion, in the unit that the pump takes for this bore: µL or mL."""
+        return (0.001, 9999.0) if self._diameter_mm <= MICROLITRE_DIAMETER_MM else (1.0, 9.999e6)
 
     @property
     def flow_range_ul_min(self) -> tuple[float, float]:
@@ -318,7 +327,7 @@ class NewEraPump(LinePump):
         await super()._leave()
 
     def _check_volume(self, volume_ul: float) -> None:
-        low, high = (0.001, 9999.0) if self._diameter_mm <= MICROLITRE_DIAMETER_MM else (1.0, 9.999e6)
+        low, high = self._volume_range_ul
         high = min(high, self._max_volume_ul or high)
         must_be_within("volume", volume_ul, low, high, "µL", device=self._name, port=self._line.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Final
 
 from orchestrator import units
@@ -32,7 +33,8 @@ LONGEST_STROKE_MM: Final = 250.0
 def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
     """The order of the safe sequence, its flows against the pumps, the lamp's window against the emission's; whether
     the limits are ones that the devices can see; and what the drivers themselves refuse."""
-    problems, refused = _check_drivers(document, rig)
+    narrow = _too_narrow(document, rig)
+    problems, refused = _check_drivers(document, rig, narrow)
     steps = [step.step for step in rig.safe_sequence]
     if not steps or steps[0] != "heaters_off":
         path = ("safe_sequence", 0, "step") if steps else ("safe_sequence",)
@@ -85,7 +87,7 @@ def check_rig(document: Document, rig: RigConfig) -> list[Problem]:
             for name, port in rig.ports.items()
             if not _served_here(port)
         ]
-    return problems + _check_syringes(document, rig) + _check_lines(document, rig) + _check_limits(document, rig)
+    return problems + list(narrow.values()) + _check_lines(document, rig) + _check_limits(document, rig)
 
 
 def _check_limits(document: Document, rig: RigConfig) -> list[Problem]:
@@ -100,9 +102,9 @@ def _check_limits(document: Document, rig: RigConfig) -> list[Problem]:
     return problems
 
 
-def _check_syringes(document: Document, rig: RigConfig) -> list[Problem]:
-    """A bore that is far too narrow for what the syringe holds: the flow would be as many times too high."""
-    problems: list[Problem] = []
+def _too_narrow(document: Document, rig: RigConfig) -> dict[str, Problem]:
+    """By pump, a bore far too narrow for what the syringe holds: the flow would be as many times too high."""
+    problems: dict[str, Problem] = {}
     for name, device in rig.devices.items():
         if not isinstance(device, SyringePumpConfig):
             continue
@@ -112,7 +114,7 @@ def _check_syringes(document: Document, rig: RigConfig) -> list[Problem]:
             message = f"a syringe so narrow would be {stroke_mm / 1000.0:.2g} m long to hold {held}"
             narrowest_mm = math.sqrt(4.0 * device.syringe.volume_ul / (math.pi * LONGEST_STROKE_MM))
             path = ("devices", name, "syringe", "diameter")
-            problems.append(document.problem(path, message, allowed=f"from {narrowest_mm:.3g} mm"))
+            problems[name] = document.problem(path, message, allowed=f"from {narrowest_mm:.3g} mm")
     return problems
 
 
@@ -136,22 +138,28 @@ def _served_here(port: Port) -> bool:
     return isinstance(port, FolderPort)
 
 
-def _check_drivers(document: Document, rig: RigConfig) -> tuple[list[Problem], set[str]]:
-    """What the drivers themselves refuse when they are built, before any port is opened; and which devices."""
+def _check_drivers(document: Document, rig: RigConfig, wrong: Collection[str]) -> tuple[list[Problem], set[str]]:
+    """What the drivers themselves refuse when they are built, before any port is opened; and which devices.
+
+    ``wrong``: devices of which something is known to be wrong already; they are not asked, and are among the second.
+    """
     from drivers import DriverError, OutOfRangeError
     from orchestrator.kinds import kind_of
     from orchestrator.rig.assembling import SharedPorts, Steel
 
     ports = SharedPorts(rig, Steel(rig))
     problems: list[Problem] = []
-    refused: set[str] = set()
+    refused = set(wrong)
     for name, config in rig.devices.items():
+        if name in wrong:
+            continue
         try:
             kind_of(config).driver(ports, name, config)
         except OutOfRangeError as error:
             allowed = f"{error.low:g} to {error.high:g}"
             message = f"the driver refuses this: {error.message}"
-            problems.append(document.problem(("devices", name), message, at_key=True, allowed=allowed))
+            got = error.asked or None
+            problems.append(document.problem(("devices", name), message, at_key=True, offending=got, allowed=allowed))
             refused.add(name)
         except (DriverError, TypeError, ValueError) as error:
             message = f"the driver refuses this: {error}"

@@ -32,7 +32,7 @@ def told(rig: str, *edits: tuple[str, str]) -> list[str]:
         (
             "cavro-julabo",
             [("refill_flow: 6 ml/min", "refill_flow: 1 µl/min")],
-            r"devices\.solvent: the driver refuses this: refill flow in µL/min .*allowed: 31\.25 to 15000",
+            r"devices\.solvent: the driver refuses this: refill flow in µL/min .got 1; allowed: 31\.25 to 15000",
         ),
         ("perovskite-bench", [("eurotherm", "eurothem")], r"devices\.oven\.driver: no such driver .*mean eurotherm\?"),
         ("perovskite-bench", [("kind: modbus_rtu", "kind: modbus")], r"ports\.oven\.kind: no such kind"),
@@ -45,6 +45,11 @@ def told(rig: str, *edits: tuple[str, str]) -> list[str]:
             "perovskite-bench",
             [("diameter: 38.4 mm", "diameter: 3.84 mm")],
             r"solvent\.syringe\.diameter: a syringe so narrow would be 8\.6 m long to hold 100000 µl .*from 22\.6 mm",
+        ),
+        (
+            "perovskite-bench",
+            [("volume: 20 ml, diameter: 19.13 mm", "volume: 20 ml, diameter: 13.9 mm")],
+            r"halide: the driver refuses this: volume in µL .* bore of 13\.9 mm .got 20000; allowed: 0 to 9999",
         ),
         (
             "perovskite-bench",

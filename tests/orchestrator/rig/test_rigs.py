@@ -342,7 +342,7 @@ def test_every_shipped_model_is_a_kind_and_every_kind_has_a_twin() -> None:
         ("    unit: 2\n", "    unit: 1\n", "'oven' has the same unit on port 'oven'"),
         ("    model: USB2000+", "    model: QE-Pro", "did you mean QE Pro?"),
         ("driver: new_era\n    port: pumps\n    address: 3", "driver: julabo\n    port: pumps", "share"),
-        ("diameter: 38.4 mm", "diameter: 2 mm", "outside what this pump and the limits allow"),
+        ("diameter: 38.4 mm", "diameter: 2 mm", "a syringe so narrow would be 32 m long"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_line(tmp_path: Path, old: str, new: str, words: str) -> None:
