@@ -337,7 +337,7 @@ class Campaign:
         if journal_error is not None:
             raise journal_error
         await self._interlocks.stop(self._tripped)
-        used, lost = await self._last_count()
+        used, lost = await self._syringes.last_count(self._rig)
         uncounted = {"uncounted": list(lost)} if lost else {}
         if stop.reason == "suspended":
             await self._log.append("safe_done", {"ok": well, "reagent_ul": used, **uncounted})
@@ -388,18 +388,3 @@ class Campaign:
 
     async def _report_step(self, step: str, ok: bool, detail: str) -> None:
         await self._log.append("safe_step", {"step": step, "ok": ok, "detail": detail})
-
-    async def _last_count(self) -> tuple[dict[str, float], tuple[str, ...]]:
-        """What every pump has infused, and the pumps that could not be asked.
-
-        Of those, all that their last order allowed counts as infused, and what the experiment that was under way should
-        have needed if that is more: a ledger may promise too little, never too much.
-        """
-        state, ordered = self.state, self._rig.ordered_last
-        used, lost = await self._rig.count_what_answers()
-        doubt = state.in_doubt()
-        for name in lost:
-            more = max(ordered.get(name, 0.0), 0.0 if doubt is None else doubt.expected_ul.get(name, 0.0))
-            full = self._rig.config.pump(name).holds_ul
-            used[name] = min(max(used.get(name, 0.0), state.counted_ul.get(name, 0.0) + more), full)
-        return used, lost

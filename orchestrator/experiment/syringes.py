@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from orchestrator.config import RigConfig
     from orchestrator.history.run_log import RunLog
     from orchestrator.history.run_state import Volumes
+    from orchestrator.rig.rig import Rig
 
 
 class Syringes:
@@ -42,6 +43,21 @@ class Syringes:
         if self._reserve_ul is None or self._left_ul(pump, self._log.state.spent_ul) > 0.0:
             return None
         return f"the syringe of {pump} counts as empty"
+
+    async def last_count(self, rig: Rig) -> tuple[dict[str, float], tuple[str, ...]]:
+        """What every pump has infused, and the pumps that could not be asked.
+
+        Of those, all that their last order allowed counts as infused, and what the experiment that was under way should
+        have needed if that is more: a ledger may promise too little, never too much.
+        """
+        state, ordered = self._log.state, rig.ordered_last
+        used, lost = await rig.count_what_answers()
+        doubt = state.in_doubt()
+        for name in lost:
+            more = max(ordered.get(name, 0.0), 0.0 if doubt is None else doubt.expected_ul.get(name, 0.0))
+            full = self._rig.pump(name).holds_ul
+            used[name] = min(max(used.get(name, 0.0), state.counted_ul.get(name, 0.0) + more), full)
+        return used, lost
 
     def _short_of(self, needed_ul: Volumes, gone_ul: Volumes, what: str) -> str | None:
         for pump, needed in needed_ul.items():
