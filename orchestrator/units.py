@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,8 @@ class Dimension:
     """A kind of quantity. ``unit``: what values are converted to; ``spellings``: the units that may be written.
 
     ``bare``: a number without unit is itself a value (only for pure numbers). ``shown``: the units as messages list
-    them, where that is not simply the spellings.
+    them, where that is not simply the spellings. ``elsewhere``: units that may be written too, but have no scale by
+    themselves: what knows theirs has converted them before :func:`parse_quantity` is asked.
     """
 
     name: str
@@ -77,12 +78,18 @@ class Dimension:
     spellings: tuple[str, ...]
     bare: bool = False
     shown: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def pattern(self) -> str:
-        """A regular expression, without anchors, of everything that :func:`parse_quantity` can read."""
-        units = "|".join(re.escape(spelling) for spelling in self.spellings)
+        """A regular expression, without anchors, of all that may be written."""
+        units = "|".join(re.escape(spelling) for spelling in self.all_spellings)
         return rf"{NUMBER_PATTERN}\s*({units})"
+
+    @property
+    def all_spellings(self) -> tuple[str, ...]:
+        """Those of its own scale and those that are converted elsewhere."""
+        return self.spellings + self.elsewhere
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,8 @@ TEMPERATURE = Dimension("a temperature", "degC", "120 degC", ("degC", "°C", "K"
 TEMPERATURE_DIFFERENCE = Dimension("a temperature difference", "K", "0.5 K", ("K", "mK"))
 ENERGY = Dimension("a photon energy or its wavelength", "eV", "2.25 eV", ("eV", "meV", "nm"))
 ENERGY_DIFFERENCE = Dimension("an energy difference", "eV", "5 meV", ("eV", "meV"))
+LINE_DIFFERENCE = replace(ENERGY_DIFFERENCE, elsewhere=("nm",))
+"""An energy difference at a known line, where it may be one of wavelengths as well."""
 WAVELENGTH = Dimension("a wavelength", "nm", "405 nm", ("nm", "µm", "μm", "um"))
 CONCENTRATION = Dimension(
     "a concentration",
@@ -263,8 +272,15 @@ def _without_unit(number: str, dimension: Dimension) -> QuantityError:
     return QuantityError(
         f"a bare number does not say its unit; {dimension.name} is wanted here",
         allowed=_units(dimension),
-        suggestion=f'"{number} {dimension.unit.replace("*", " ")}"',
+        suggestion=f'"{number} {_likely_unit(number, dimension)}"',
     )
+
+
+def _likely_unit(number: str, dimension: Dimension) -> str:
+    """The unit that was forgotten: a photon energy above 100 is likely to be a wavelength."""
+    if dimension is ENERGY and float(number) > 100.0:
+        return "nm"
+    return dimension.unit.replace("*", " ")
 
 
 def _unreadable(text: str, dimension: Dimension) -> QuantityError:
@@ -280,7 +296,7 @@ def _unreadable(text: str, dimension: Dimension) -> QuantityError:
 def _with_point(text: str, dimension: Dimension) -> str:
     """A quantity with a point in place of its comma, where that can be read."""
     match = _QUANTITY.fullmatch(text.strip().replace(",", ".", 1))
-    if match is None or match["unit"] not in ("", *dimension.spellings):
+    if match is None or match["unit"] not in ("", *dimension.all_spellings):
         return ""
     if match["unit"]:
         return f'"{match[0]}"'
@@ -321,7 +337,7 @@ def _wrong_unit(number: str, unit: str, dimension: Dimension) -> QuantityError:
                 allowed=_units(dimension),
                 suggestion=hint,
             )
-    near = respellings(unit, dimension.spellings)
+    near = respellings(unit, dimension.all_spellings)
     suggestion = f'"{number} {near[0]}"' if near else ""
     return QuantityError(
         f"{unit!r} is no unit of {dimension.name.removeprefix('a ').removeprefix('an ')}",
@@ -335,7 +351,7 @@ def _units(dimension: Dimension) -> str:
     if dimension.shown:
         return dimension.shown
     other = ("u", "μ")
-    return ", ".join(s for s in dimension.spellings if not s.startswith(other) and not set(s) & set("L*·°"))
+    return ", ".join(s for s in dimension.all_spellings if not s.startswith(other) and not set(s) & set("L*·°"))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from orchestrator import units
-from orchestrator.config.quantities import Energy, EnergyDifference, Fraction, Line, Quantity, Section
+from orchestrator.config.in_wavelength import in_energy
+from orchestrator.config.quantities import Energy, EnergyDifference, Fraction, Line, LineDifference, Quantity, Section
 
 if TYPE_CHECKING:
     from orchestrator.spectra.shape import TargetSpectrum
@@ -27,21 +28,21 @@ class PeakTarget(Section):
     """
 
     target_ev: Energy
-    tolerance_ev: EnergyDifference
+    tolerance_ev: LineDifference
 
 
 class FurtherTarget(Section):
     """A target to work off after the first, with the first one's tolerance if it has none of its own."""
 
     target_ev: Energy
-    tolerance_ev: EnergyDifference | None = None
+    tolerance_ev: LineDifference | None = None
 
 
 class FwhmTerm(Section):
     """How much a narrow line is worth, and the width at which half of that is lost."""
 
     weight: Weight = 0.25
-    scale_ev: EnergyDifference = 0.1
+    scale_ev: LineDifference = 0.1
 
 
 class YieldTerm(Section):
@@ -53,7 +54,7 @@ class YieldTerm(Section):
 class PeakDesirability(Section):
     """How desirable a peak is: fully on the target, and not at all from ``none_beyond_ev`` away on."""
 
-    none_beyond_ev: EnergyDifference
+    none_beyond_ev: LineDifference
     weight: PositiveWeight = 1.0
     exponent: Exponent = 1.0
 
@@ -61,8 +62,8 @@ class PeakDesirability(Section):
 class FwhmDesirability(Section):
     """How desirable a width is: fully at ``full_at_ev`` and below, not at all at ``none_at_ev`` and above."""
 
-    full_at_ev: EnergyDifference
-    none_at_ev: EnergyDifference
+    full_at_ev: LineDifference
+    none_at_ev: LineDifference
     weight: PositiveWeight = 1.0
     exponent: Exponent = 1.0
 
@@ -98,9 +99,9 @@ class FwhmStep(Section):
     """
 
     kind: Literal["fwhm"]
-    at_most_ev: EnergyDifference | None = None
+    at_most_ev: LineDifference | None = None
     patience: Patience = 8
-    improvement_ev: EnergyDifference = 0.005
+    improvement_ev: LineDifference = 0.005
 
 
 class YieldStep(Section):
@@ -156,6 +157,11 @@ class ObjectiveConfig(Section):
     quantum_yield: YieldTerm = Field(default_factory=YieldTerm, alias="yield")
     desirability: DesirabilityConfig | None = None
     in_order: tuple[OrderStep, ...] | None = Field(default=None, min_length=1, max_length=2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_energy(cls, said: Any) -> Any:
+        return in_energy(said)
 
     @property
     def aim(self) -> PeakTarget:

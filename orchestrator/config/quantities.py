@@ -220,6 +220,8 @@ Temperature = Annotated[float, Quantity(units.TEMPERATURE, gt=-273.15, le=1500.0
 TemperatureDifference = Annotated[float, Quantity(units.TEMPERATURE_DIFFERENCE, gt=0.0, le=200.0)]
 Energy = Annotated[float, Quantity(units.ENERGY, gt=0.0, le=10.0)]
 EnergyDifference = Annotated[float, Quantity(units.ENERGY_DIFFERENCE, gt=0.0, le=2.0)]
+LineDifference = Annotated[float, Quantity(units.LINE_DIFFERENCE, gt=0.0, le=2.0)]
+"""Of a section below an objective, which knows the line: there it may be written in nm."""
 Concentration = Annotated[float, Quantity(units.CONCENTRATION, ge=0.0, le=20_000.0)]
 Pressure = Annotated[float, Quantity(units.PRESSURE, ge=0.0, le=1.0e5)]
 Voltage = Annotated[float, Quantity(units.VOLTAGE, ge=0.0, le=10.0)]
