@@ -12,6 +12,7 @@ from planners.modelled import Belief, Fitted, Modelled, Ranking
 from planners.objective import Wanted
 from planners.records import Request
 from planners.space import SearchSpace
+from planners.stated_noise import StatedNoise
 
 if TYPE_CHECKING:
     from planners.acquisition import Read
@@ -64,7 +65,10 @@ class Ensemble(Modelled):
 
         surrogate = fit_ensemble(data, members=self.members, hidden=self.hidden, steps=self.steps, rng=rng)
         ages = data.age[: len(request.observations)]
-        fitted = FittedEnsemble(surrogate, request, self.members, float(np.median(data.first_sd)), ages)
+        told = data.succeeded if data.stated is None else data.stated & data.succeeded
+        rows = told if told.any() else data.succeeded
+        stated = StatedNoise(data.unit[rows], data.first_sd[rows])
+        fitted = FittedEnsemble(surrogate, request, self.members, stated, ages)
         fitted.rank_by(self._chosen(request), rng)
         return fitted
 
@@ -83,7 +87,7 @@ class FittedEnsemble(Fitted):
         surrogate: "EnsembleSurrogate",
         request: Request,
         members: int,
-        first_noise: float,
+        stated: StatedNoise,
         ages: NDArray[np.float64],
     ) -> None:
         self.described = f"The ensemble of {members} networks"
@@ -92,7 +96,7 @@ class FittedEnsemble(Fitted):
         self._surrogate = surrogate
         self._objective: Wanted = request.objective
         self._space: SearchSpace = request.space
-        self._first_noise = first_noise
+        self._stated = stated
         self._ages = ages
         self._members = members
 
@@ -112,10 +116,11 @@ class FittedEnsemble(Fitted):
         """See `planners.modelled.Fitted`."""
         import torch
 
-        features = torch.from_numpy(self._space.encode(unit))
+        encoded = self._space.encode(unit)
+        features = torch.from_numpy(encoded)
         outputs, chance = self._surrogate.predict(features)
         sd = np.hypot(outputs.std(0).numpy(), self._surrogate.noise(features)) * self._surrogate.inflation
-        sd[:, 0] = np.hypot(sd[:, 0], self._first_noise)
+        sd[:, 0] = np.hypot(sd[:, 0], self._stated.at(encoded))
         utility = self._objective.worth(outputs).mean(0)
         return Belief(outputs.mean(0).numpy(), sd, chance.numpy(), utility.numpy())
 
@@ -123,6 +128,12 @@ class FittedEnsemble(Fitted):
         """See `planners.modelled.Fitted`."""
         draws = self._surrogate.drift(self._ages)
         return Drift(draws.mean(0), draws.std(0))
+
+    def unstated_noise(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `planners.modelled.Fitted`."""
+        import torch
+
+        return self._surrogate.noise(torch.from_numpy(self._space.encode(unit)))[:, 0]
 
     def draws(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Raw outputs of every member at unit points [N, d]: [M, N, m], without the noise of a reading. Their distance

@@ -26,6 +26,7 @@ Draws = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 _GRID = 17
 _RECIPES = 48
+"""Most recipes at each of which alone a change is looked for."""
 _SAMPLES = 512
 _CHUNK = 1024
 _SURE = 0.95
@@ -62,22 +63,21 @@ def explain(request: "Request", strategy: "Strategy | None" = None) -> Explanati
     with one_thread():
         ensemble = strategy if isinstance(strategy, Ensemble) else Ensemble()
         fitted = ensemble.fit(request, Data.of(request), rng)
-        least = np.array(request.objective.least)
+        ends = np.array(request.objective.least)[columns], np.array(request.objective.most)[columns]
 
         def draws(unit: NDArray[np.float64]) -> NDArray[np.float64]:
             parts = [fitted.draws(unit[at : at + _CHUNK]) for at in range(0, len(unit), _CHUNK)]
             return np.asarray(np.concatenate(parts, axis=1)[:, :, columns], dtype=np.float64)
 
         first, total = _sobol_indices(request, draws, rng)
-        recipes = _base(measured.unit, rng)
+        single = _single(len(measured), rng)
         inputs, effects = [], []
         for i in varied:
             grid = _grid(space.variables[i])
             inputs.append(_input(space, i, grid, measured.unit))
-            values = draws(_along(space, recipes, i, grid)).reshape(-1, len(recipes), len(grid), len(columns))
+            curves, values = _curves(draws, measured.unit, single, i, grid, ends)
             for c, column in enumerate(columns):
-                values_of = np.maximum(values[..., c], least[column])
-                curve = values_of.mean(axis=1)
+                curve = curves[..., c]
                 effects.append(
                     Effect(
                         input=space.names[i],
@@ -86,7 +86,7 @@ def explain(request: "Request", strategy: "Strategy | None" = None) -> Explanati
                         change=_change(curve, inputs[-1].grid),
                         first=_band(first[:, c, i]),
                         total=_band(total[:, c, i]),
-                        finding=_finding(values[..., c], total[:, c, i]),
+                        finding=_finding(values[..., c], curve, total[:, c, i]),
                     )
                 )
     return Explanation(
@@ -107,11 +107,32 @@ def _enough(recipes: int, varied: int) -> None:
         )
 
 
-def _base(unit: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Recipes [R, d] to average over: all of them while they are few."""
-    if len(unit) <= _RECIPES:
-        return unit
-    return unit[np.sort(rng.choice(len(unit), _RECIPES, replace=False))]
+def _single(recipes: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The recipes [R] at each of which alone a change is looked for: all of them while they are few."""
+    if recipes <= _RECIPES:
+        return np.arange(recipes)
+    return np.sort(rng.choice(recipes, _RECIPES, replace=False))
+
+
+def _curves(
+    draws: Draws,
+    unit: NDArray[np.float64],
+    single: NDArray[np.int64],
+    i: int,
+    grid: NDArray[np.float64],
+    ends: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Outputs along input i: averaged over all recipes [n, d] (not over some of them, of which the band would have to
+    say how far they stand from the rest) [M, k, m], and at each of those that are looked at alone [M, R, k, m]."""
+    kept: list[NDArray[np.float64]] = []
+    together: NDArray[np.float64] | float = 0.0
+    for begin in range(0, len(unit), _RECIPES):
+        some = unit[begin : begin + _RECIPES]
+        values = draws(_along(some, i, grid)).reshape(-1, len(some), len(grid), len(ends[0]))
+        values = values.clip(*ends)
+        together = together + values.sum(axis=1)
+        kept.append(values[:, single[(single >= begin) & (single < begin + len(some))] - begin])
+    return np.asarray(together / len(unit), dtype=np.float64), np.concatenate(kept, axis=1)
 
 
 def _grid(variable: "Variable") -> NDArray[np.float64]:
@@ -123,9 +144,7 @@ def _grid(variable: "Variable") -> NDArray[np.float64]:
     return variable.to_unit(variable.from_unit(np.linspace(0.0, 1.0, _GRID)))
 
 
-def _along(
-    space: "SearchSpace", recipes: NDArray[np.float64], i: int, grid: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _along(recipes: NDArray[np.float64], i: int, grid: NDArray[np.float64]) -> NDArray[np.float64]:
     """Every recipe [R, d] with every grid value [k] of input i: [R k, d]."""
     points = np.repeat(recipes, len(grid), axis=0)
     points[:, i] = np.tile(grid, len(recipes))
@@ -167,14 +186,15 @@ def _change(curve: NDArray[np.float64], grid: tuple[float, ...]) -> Change:
     return Change(grid[start], grid[end], _band(curve[:, end] - curve[:, start]))
 
 
-def _finding(values: NDArray[np.float64], total: NDArray[np.float64]) -> Finding:
-    """What draws along one input [M, R, k] and its total indices [M] come to.
+def _finding(values: NDArray[np.float64], curve: NDArray[np.float64], total: NDArray[np.float64]) -> Finding:
+    """What draws along one input at recipes [M, R, k], and averaged over all of them [M, k], and its total indices [M]
+    come to.
 
     Shown, when between two values of the input, at a recipe or on the average over recipes, the change of the output
     leaves zero out of a band that holds the changes of 95 % of the draws at all pairs of values and all recipes at once
     (the maximum of the standardised deviations: Montiel Olea & Plagborg-Moller, J. Appl. Econom. 2019, 34, 1).
     """
-    rows = np.concatenate([values, values.mean(axis=1, keepdims=True)], axis=1)
+    rows = np.concatenate([values, curve[:, None]], axis=1)
     left, right = np.triu_indices(rows.shape[2], 1)
     changes = rows[:, :, right] - rows[:, :, left]
     mean, sd = changes.mean(axis=0), changes.std(axis=0)

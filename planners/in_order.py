@@ -6,7 +6,7 @@ threshold is the chemist's own number, so that a score means the same throughout
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
@@ -26,6 +26,9 @@ in."""
 _PEAK_MARGIN_EV = 0.002
 """The same for the peak, at most half of the tolerance."""
 _QUARTER = 0.25
+_OPEN_RESOLUTION = 0.05
+"""Where the last step is without a bound, the differences that matter are those between good recipes: a width of 80 or
+85 meV, a yield of 70 or 75 %."""
 _HALF_WIDTH_EV = 0.1
 """A width that is to be as small as possible: at this one half is earned."""
 
@@ -46,8 +49,8 @@ class Step:
         if self.bound is not None and not (math.isfinite(self.bound) and self.bound > 0):
             raise PlannerError(f"objective: the bound of {self.output} must be positive and finite, not {self.bound!r}")
 
-    def earned(self, values: _Array) -> _Array:
-        """From 0 to 1; 1 where the bound is met with its margin, and beyond it half at a quarter of the bound."""
+    def earned(self, values: _Array, margin: float) -> _Array:
+        """From 0 to 1; 1 where the bound is met with its margin, and beyond that half at a quarter of the bound."""
         if self.bound is None:
             if self.output == "quantum_yield":
                 open_end: _Array = values.clip(0.0, 1.0)
@@ -55,7 +58,7 @@ class Step:
                 open_end = _HALF_WIDTH_EV / (values.clip(0.0, None) + _HALF_WIDTH_EV)
             return open_end
         sign = 1.0 if self.output == "fwhm_ev" else -1.0
-        excess = ((values - self.bound * (1.0 - sign * _MARGIN)) * sign / (_QUARTER * self.bound)).clip(0.0, None)
+        excess = ((values - self.bound * (1.0 - sign * margin)) * sign / (_QUARTER * self.bound)).clip(0.0, None)
         earned: _Array = 1.0 / (excess + 1.0)
         return earned
 
@@ -73,12 +76,14 @@ class InOrder(PeakAimed):
 
     The utility counts what is as it should be, and adds what the first that is not has earned: at most k + 1 with k
     steps. While the peak is off, it is 1 minus the distance beyond the tolerance in tolerances, so it may be negative.
+    With `margins`, as for recipes that are looked for, each bound is met only a little inside of it.
 
     Raises:
         PlannerError: see `PeakAimed`; no step, an output twice, or a step after one without a bound.
     """
 
     steps: tuple[Step, ...]
+    margins: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,6 +92,11 @@ class InOrder(PeakAimed):
             raise PlannerError("objective: an order needs steps, each of another output")
         if any(step.bound is None for step in self.steps[:-1]):
             raise PlannerError("objective: only the last step can be without a bound")
+
+    @property
+    def as_read(self) -> "InOrder":
+        """The same order for readings that are there: a recipe inside its bounds is inside, however narrowly."""
+        return replace(self, margins=False)
 
     @property
     def last(self) -> Step | None:
@@ -101,17 +111,18 @@ class InOrder(PeakAimed):
         return found
 
     def resolution(self, readings: NDArray[np.float64]) -> float:
-        """See `Wanted`: half of what one step earns."""
-        return 0.5
+        """See `Wanted`: half of what one step earns; less where the last one is without a bound."""
+        return 0.5 if self.last is None else _OPEN_RESOLUTION
 
     def utility(self, peak_ev: _Array, fwhm_ev: _Array, quantum_yield: _Array) -> _Array:
         """See `PeakAimed`."""
-        allowed = self.tolerance_ev - min(_PEAK_MARGIN_EV, 0.5 * self.tolerance_ev)
+        allowed = self.tolerance_ev - (min(_PEAK_MARGIN_EV, 0.5 * self.tolerance_ev) if self.margins else 0.0)
         beyond = (abs(peak_ev - self.target_peak_ev) / allowed - 1.0).clip(0.0, None)
         utility: _Array = beyond * -1.0 + 1.0
         gate = (beyond <= 0.0) * 1.0
         for step in self.steps:
-            earned = step.earned(fwhm_ev if step.output == "fwhm_ev" else quantum_yield)
+            values = fwhm_ev if step.output == "fwhm_ev" else quantum_yield
+            earned = step.earned(values, _MARGIN if self.margins else 0.0)
             utility = utility + gate * earned
             gate = gate * (earned >= 1.0)
         return utility

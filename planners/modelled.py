@@ -38,13 +38,18 @@ class Belief:
     chance: NDArray[np.float64]
     utility: NDArray[np.float64]
 
+    def ends(self, output: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both ends of the 90 % interval of one output at every point, [N] each."""
+        mean, half = self.mean[:, output], _NORMAL_95 * self.sd[:, output]
+        return mean - half, mean + half
+
     def intervals(self, row: int, objective: Wanted) -> Mapping[str, Interval]:
-        """The 90 % intervals at one point; none goes below the least value that its output can have."""
-        mean, half, least = self.mean[row], _NORMAL_95 * self.sd[row], objective.least
-        low = np.maximum(mean - half, least)
+        """The 90 % intervals at one point; none goes beyond the values that its output can have."""
+        mean, half = self.mean[row], _NORMAL_95 * self.sd[row]
+        ends = [np.clip(each, objective.least, objective.most) for each in (mean, mean - half, mean + half)]
         return MappingProxyType(
             {
-                name: Interval(float(max(mean[i], least[i])), float(low[i]), float(max(mean[i] + half[i], least[i])))
+                name: Interval(*(float(each[i]) for each in ends))
                 for i, name in enumerate(objective.outputs)
                 if np.isfinite(mean[i]) and np.isfinite(half[i])
             }
@@ -71,6 +76,16 @@ class Fitted(ABC):
     def drift(self) -> Drift | None:
         """By how much the readings of the present campaign are above those of now, in their order; None: the model
         knows of no drift."""
+        return None
+
+    def unstated_noise(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Noise of a reading of the first output at unit points [N, d], beside what it states itself, as far as the
+        model knows of one: [N]."""
+        return np.zeros(len(unit))
+
+    def draws(self, unit: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Raw outputs of every draw of the model at unit points [N, d]: [M, N, m], without the noise of a reading;
+        None: it has no draws."""
         return None
 
     @abstractmethod
@@ -157,12 +172,13 @@ class Modelled(ABC):
             point, compared, repeat = drawn.point, drawn.looked, drawn.repeat_words
             value = float(ranking(point[None, :])[0])
         else:
-            seen, values = points, ranking(points) if request.candidates is not None else None
-            if values is None:
-                seen, values = search(request, ranking, points, rng)
-            best, compared = int(np.argmax(values)), len(seen)
-            point, value = seen[best], float(values[best])
-            second = runner_up(request, seen, values, best)
+            if request.candidates is None:
+                points, values = search(request, ranking, points, rng)
+            else:
+                values = ranking(points)
+            best, compared = int(np.argmax(values)), len(points)
+            point, value = points[best], float(values[best])
+            second = runner_up(request, points, values, best)
         if second is not None:
             second = second[0], sized.acquisition(second[1], fitted)
         value = sized.acquisition(value, fitted)
@@ -180,7 +196,10 @@ class Modelled(ABC):
             reason=proposal_reason(request, point, described, belief, measured=measured, compared=compared)
             + runner_up_words(request, point, value, second, logarithmic=fitted.logarithmic)
             + repeat,
-            out_of_reach=None
-            if request.candidates is None
-            else verdict(request, lambda unit: sized.belief(fitted.believe(unit)), points),
+            out_of_reach=verdict(
+                request,
+                lambda unit: sized.belief(fitted.believe(unit)),
+                points,
+                lambda unit: sized.first(fitted.draws(unit)),
+            ),
         )

@@ -40,6 +40,11 @@ class Wanted(Protocol):
         ...
 
     @property
+    def most(self) -> tuple[float, ...]:
+        """The largest value that each output can have [m]; infinity where there is none."""
+        ...
+
+    @property
     def target(self) -> float | None:
         """The wanted value of the first output; None for an extreme."""
         ...
@@ -118,6 +123,11 @@ class PeakAimed(ABC):
     def least(self) -> tuple[float, ...]:
         """See `Wanted`."""
         return (0.0, 0.0, 0.0)
+
+    @property
+    def most(self) -> tuple[float, ...]:
+        """See `Wanted`: no more light is emitted than absorbed."""
+        return (math.inf, math.inf, 1.0)
 
     @property
     def target(self) -> float | None:

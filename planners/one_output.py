@@ -72,6 +72,11 @@ class OneOutput:
         return (-math.inf,)
 
     @property
+    def most(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (math.inf,)
+
+    @property
     def target(self) -> float | None:
         """See `Wanted`."""
         return self.value

@@ -1,5 +1,6 @@
 """The final recipe: what is expected to be truly closest to the target, apart from the question of what to try next."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.special import ndtr, ndtri
 
 from planners.errors import PlannerError
 from planners.evidence import Measured, archived, archived_readings
+from planners.in_order import InOrder
 from planners.modelled import Belief
 from planners.objective import Wanted
 from planners.records import Recommendation, Request
@@ -29,7 +31,8 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     towards the model's by their variances, at most half way. Then, in this order: recipes measured more than once,
     never failed, and within the tolerance with 90 % probability; recipes measured within the tolerance; any recipe,
     measured or not, by expected utility. Within a class the highest expected utility wins. An extreme has no tolerance,
-    so there the measured recipe of highest expected utility is recommended.
+    so there the measured recipe of highest expected utility is recommended. The margins inside which an order looks for
+    recipes are for the search: of recipes that are there, one inside a bound is inside.
 
     Before the first reading of its own a campaign is recommended the model's best guess, of an extreme too, where
     archives hold at least two readings.
@@ -41,9 +44,11 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     Raises:
         PlannerError: no experiment gave a reading, and no model could learn from archives or finds an allowed recipe.
     """
+    if isinstance(request.objective, InOrder):
+        request = replace(request, objective=request.objective.as_read)
     sized = Sized.of(request)
     request = sized.request
-    measured = Measured.of(request)
+    read = measured = Measured.of(request)
     fitted = _fit(strategy, request, measured)
     if len(measured) == 0:
         guess = _search(strategy, request, fitted, measured) if strategy is not None and fitted is not None else None
@@ -60,13 +65,15 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     confirmed = near & (measured.count > 1) & (measured.failures == 0) & (inside >= _CONFIDENT)
     for rows in (np.flatnonzero(confirmed), np.flatnonzero(near)):
         if len(rows):
-            return _measured(sized, measured, belief, int(rows[np.argmax(utility[rows])]))
+            return _measured(
+                sized, measured, read, _said(measured, belief, fitted), int(rows[np.argmax(utility[rows])])
+            )
     best = int(np.argmax(utility))
     if aimed and fitted is not None and strategy is not None:
         guess = _search(strategy, request, fitted, measured)
         if guess is not None and guess[1].utility[0] > utility[best]:
             return _modelled(sized, *guess, measured)
-    return _measured(sized, measured, belief, best)
+    return _measured(sized, measured, read, _said(measured, belief, fitted), best)
 
 
 def _fit(strategy: "Modelled | None", request: Request, measured: Measured) -> "Fitted | None":
@@ -92,6 +99,17 @@ def _combined(objective: Wanted, measured: Measured, model: Belief | None) -> Be
     spread = objective.score_rows(possible)
     utility = spread.mean(1) - (measured.failures / tries) * (1.0 + np.abs(spread.mean(1)))
     return Belief(mean, sd, measured.count / tries, utility)
+
+
+def _said(measured: Measured, belief: Belief, fitted: "Fitted | None") -> Belief:
+    """What is said of measured recipes: with the noise that readings do not state, as far as the model knows of it and
+    replicates have not shown it. (Recipes are compared without: it is nearly the same for all.)"""
+    if fitted is None:
+        return belief
+    unstated = fitted.unstated_noise(measured.unit) / np.sqrt(measured.count)
+    error = belief.sd[:, 0]
+    told = np.where(measured.count > 1, np.maximum(error, unstated), np.hypot(error, unstated))
+    return replace(belief, sd=np.column_stack([told, belief.sd[:, 1:]]))
 
 
 def _probability_inside(objective: Wanted, belief: Belief) -> NDArray[np.float64]:
@@ -146,11 +164,12 @@ def _left(request: Request) -> NDArray[np.float64]:
         return np.empty((0, request.space.dimension))
 
 
-def _measured(sized: Sized, measured: Measured, belief: Belief, row: int) -> Recommendation:
+def _measured(sized: Sized, measured: Measured, read: Measured, belief: Belief, row: int) -> Recommendation:
+    """Of a measured recipe: `read` is what its readings were, `measured` what they would be now."""
     basis: Literal["reproduced", "measured"] = "reproduced" if measured.count[row] > 1 else "measured"
     objective, said = sized.raw.objective, sized.belief(belief)
     inside = _probability_inside(sized.request.objective, belief)
-    reason = measured_reason(objective, said, row, measured=measured, inside=inside)
+    reason = measured_reason(objective, said, row, read=sized.measured(read), inside=inside)
     return Recommendation(measured.x[row], said.intervals(row, objective), basis, reason)
 
 

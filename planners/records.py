@@ -202,8 +202,8 @@ def _no_predictions() -> Mapping[str, Interval]:
 
 @dataclass(frozen=True)
 class OutOfReach:
-    """The evidence that no remaining candidate reaches the target: the 90 % interval of a reading, of each one, leaves
-    the tolerance out. `nearest` is the candidate whose interval comes closest, `missing` by how much it stays away."""
+    """The evidence that nothing reaches the target: the 90 % interval of a reading, of each candidate, leaves the
+    tolerance out. `nearest` is the candidate whose interval comes closest, `missing` by how much it stays away."""
 
     target: float
     tolerance: float
@@ -218,7 +218,7 @@ class OutOfReach:
 class Proposal:
     """The next experiment, and why. `x` is in raw units; `predicted` is keyed by the objective's outputs and empty in
     the initial phase; `acquisition_value` is in the units of `acquisition`; `compared` counts the candidates that were
-    compared. `out_of_reach` is the verdict on a target among listed candidates, when there is one."""
+    compared. `out_of_reach` is the verdict that nothing reaches the target, when there is one."""
 
     x: tuple[float, ...]
     strategy: str

@@ -46,6 +46,10 @@ _ODDS_SD = 2.0
 nearly none, or half of them, are nothing strange."""
 
 _FIRST_GAIN, _FIRST_NOISE = 2.0, 0.1
+_CLEARLY = 10.0
+"""By how much the energy of a mode with a strong drift must be lower than that of the other, for a walk to begin there.
+Without a drift, or with a slight one, both descents end in one mode (up to 4 apart), with a strong one 20 and more
+apart."""
 _SCATTER = 0.3
 _PATHS, _LEAPS, _STRIDE = 8, 6, 0.25
 _OF_UNIFORM = 12.0
@@ -125,6 +129,13 @@ def fit_scales(
         return level + 0.5 * at.square().sum(1), slope * free + at
 
     at = descend(energy, torch.where(free > 0.0, (start - middle) / free, 0.0), steps)
+    if aged.shape[1] and bool(slanting.any()):
+        # From a slight drift a strong one is not found: all of it is taken for noise.
+        strong = torch.where(slanting, math.log(_FIRST_NOISE), LEAST_DRIFT)
+        start = Inner(gain, 0.0 * both, 0.0 * one, math.log(_FIRST_NOISE) * one, 0.0 * many, strong, odds).joined()
+        drifting = descend(energy, torch.where(free > 0.0, (start - middle) / free, 0.0), steps)
+        better = energy(drifting)[0] < energy(at)[0] - _CLEARLY
+        at = torch.where(better[:, None], drifting, at)
     by_slope = 0.5 / _OF_UNIFORM * many
     stiff = Inner(0.1 / features * many, 0.05 / features * both, 0.5 * one, 0.5 * one, by_slope, 0.05 * one, 0.02 * one)
     mass = 1.0 + len(x) * stiff.joined() * free.square()

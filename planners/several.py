@@ -74,6 +74,11 @@ class SeveralOutputs:
         return (-math.inf,) * len(self.aspects)
 
     @property
+    def most(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (math.inf,) * len(self.aspects)
+
+    @property
     def target(self) -> float | None:
         """See `Wanted`: none, what is sought is an extreme."""
         return None

@@ -76,6 +76,11 @@ class Shape:
         return (0.0, *(-math.inf for _ in LIGHT_OUTPUTS[1:]))
 
     @property
+    def most(self) -> tuple[float, ...]:
+        """See `Wanted`."""
+        return (math.inf,) * len(self.outputs)
+
+    @property
     def target(self) -> float | None:
         """See `Wanted`: the energy below which half of the target's light lies."""
         return self.light_ev[0]

@@ -77,6 +77,10 @@ class Sized:
         readings = measured.readings / np.array(self.factors)
         return replace(measured, readings=readings, first_error=measured.first_error / self.factors[0])
 
+    def first(self, draws: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """The first output [M, N] of draws [M, N, m], in the units of the request as it was made."""
+        return None if draws is None else np.asarray(draws[..., 0] / self.factors[0], dtype=np.float64)
+
     def moved(self, fitted: "Fitted") -> NDArray[np.float64] | None:
         """See `planners.modelled.Fitted.moved`, in the units of the request as it was made."""
         return None if fitted.moved is None else fitted.moved / self.factors[0]

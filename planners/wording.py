@@ -14,6 +14,8 @@ from planners.shape import Shape
 if TYPE_CHECKING:
     from planners.modelled import Belief
 
+_SAME = 1e-9
+"""Unit values of one level differ by rounding only."""
 _NONE_YET = "no reading of its own yet"
 
 
@@ -65,7 +67,7 @@ def proposal_reason(
             nearest = readings[int(np.argmax(objective.score_rows(measured.readings)))]
             best = f"the best reading so far is {nearest:.4g}"
     return (
-        f"{expects}, with a {100 * chance:.0f} % chance of a reading{_inside_words(objective, belief)}; "
+        f"{expects}, with {_reading_words(request, chance)}{_inside_words(objective, belief)}; "
         f"{_purpose(objective, belief, measured)} ({best}); {_distance(request, point, measured)}; "
         f"best of {compared} candidates."
     )
@@ -96,6 +98,13 @@ def _more(objective: PeakAimed, readings: NDArray[np.float64]) -> str:
     return f", {words}" if words else ""
 
 
+def _reading_words(request: Request, chance: float) -> str:
+    """The chance of a reading; a model that has seen no failure knows of none."""
+    if any(each.failed for each in request.known()):
+        return f"a {100 * chance:.0f} % chance of a reading"
+    return "a reading (none has failed so far)"
+
+
 def _inside_words(objective: Wanted, belief: "Belief") -> str:
     """The chance of a reading within the tolerance, by the mean and the spread of a reading."""
     mean, sd = float(belief.mean[0, 0]), float(belief.sd[0, 0])
@@ -121,9 +130,16 @@ def _distance(request: Request, point: NDArray[np.float64], measured: Measured) 
     if not len(measured):
         return "nothing was run yet"
     gaps = np.abs(measured.unit - point)
+    for i, variable in enumerate(request.space.variables):
+        if variable.kind == "categorical":
+            gaps[:, i] = gaps[:, i] > _SAME
+        elif not variable.fixed:
+            gaps[:, i] /= np.ptp(variable.to_unit(np.array([variable.lower, variable.upper])))
     nearest = gaps[int(np.argmin(gaps.max(axis=1)))]
     furthest = int(np.argmax(nearest))
     name = request.space.names[furthest].replace("_", " ")
+    if request.space.variables[furthest].kind == "categorical" and nearest[furthest] > 0.0:
+        return f"another {name} than in the recipes nearest to it that gave a reading"
     return f"{100 * nearest[furthest]:.1f} % of the range of {name} from the nearest recipe that gave a reading"
 
 
@@ -141,26 +157,30 @@ def goal_words(objective: Wanted) -> str:
 
 
 def measured_reason(
-    objective: Wanted, belief: "Belief", row: int, *, measured: Measured, inside: NDArray[np.float64]
+    objective: Wanted, belief: "Belief", row: int, *, read: Measured, inside: NDArray[np.float64]
 ) -> str:
-    """Why a measured recipe is recommended."""
-    count = int(measured.count[row])
+    """Why a measured recipe is recommended: the mean of what was read of it, and what is expected of it now, which is
+    drawn towards what the model makes of all recipes."""
+    count = int(read.count[row])
     times = f"{count} times" if count > 1 else "once"
-    mean = belief.mean[row, 0]
+    mean, expected = read.readings[row, 0], belief.mean[row, 0]
     if isinstance(objective, PeakAimed):
         off_mev = 1000.0 * abs(mean - objective.target_peak_ev)
         within = f"within the tolerance of {1000 * objective.tolerance_ev:.1f} meV with {100 * inside[row]:.0f} %"
         return (
-            f"Measured {times}: {mean:.4f} eV, {off_mev:.1f} meV from the target of {objective.target_peak_ev:.4f} eV, "
-            f"{within} probability{_more(objective, belief.mean[row])}; best of {len(measured)} measured recipes."
+            f"Measured {times}: {mean:.4f} eV, {off_mev:.1f} meV from the target of {objective.target_peak_ev:.4f} eV"
+            f"{_more(objective, read.readings[row])}; now expected at {expected:.4f} eV, {within} probability; "
+            f"best of {len(read)} measured recipes."
         )
     if isinstance(objective, Shape):
-        words = f"{objective.words(belief.mean[row])}, within it with {100 * inside[row]:.0f} % probability"
-        return f"Measured {times}: {words}; best of {len(measured)} measured recipes."
-    chance = f" with {100 * inside[row]:.0f} % probability" if objective.target is not None else ""
+        words = f"{objective.words(read.readings[row])}; now within it with {100 * inside[row]:.0f} % probability"
+        return f"Measured {times}: {words}; best of {len(read)} measured recipes."
+    chance = (
+        f", now expected within it with {100 * inside[row]:.0f} % probability" if objective.target is not None else ""
+    )
     return (
         f"Measured {times}: {objective.outputs[0]} {mean:.4g}, {goal_words(objective)}{chance}; "
-        f"best of {len(measured)} measured recipes."
+        f"best of {len(read)} measured recipes."
     )
 
 

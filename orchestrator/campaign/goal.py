@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from planners import PeakAimed, Shape
 
 
+def judged(config: CampaignConfig) -> PeakAimed | Shape:
+    """The objective by which recipes are compared that were run: an order without the margins of its search."""
+    from planners import InOrder
+
+    wanted = objective(config)
+    return wanted.as_read if isinstance(wanted, InOrder) else wanted
+
+
 def objective(config: CampaignConfig) -> PeakAimed | Shape:
     """The campaign's objective as the planner takes it."""
     from planners import Desirability, Desirable, InOrder, Objective, Shape, Step

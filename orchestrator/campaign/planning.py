@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from planners import (
         Interval,
         Observation,
+        OutOfReach,
         Price,
         Proposal,
         Recommendation,
@@ -164,7 +165,24 @@ def proposed_data(
         "reason": proposal.reason + cost_words(config, rig, cost),
         "cost": cost,
         "strategy": proposal.strategy,
+        **_verdict(config, proposal.out_of_reach),
         **labels(config, len(state.targets_done)),
+    }
+
+
+def _verdict(config: CampaignConfig, verdict: OutOfReach | None) -> dict[str, Any]:
+    """That the target is out of reach, with the evidence; nothing where the planner did not say so."""
+    if verdict is None:
+        return {}
+    between = {"mean": verdict.interval.mean, "low": verdict.interval.low, "high": verdict.interval.high}
+    return {
+        "out_of_reach": {
+            "reason": verdict.reason,
+            "looked_at": verdict.remaining,
+            "nearest": dict(zip(config.inputs, verdict.nearest, strict=True)),
+            "predicted": between,
+            "missing_ev": verdict.missing,
+        }
     }
 
 

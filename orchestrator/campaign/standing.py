@@ -84,5 +84,5 @@ def _worth(config: CampaignConfig, group: Group) -> float:
     if config.objective.shape is not None:
         misses = [miss for each in seen if (miss := each.miss_ev(config.objective.aim.target_ev)) is not None]
         return -math.fsum(misses) / len(misses) if misses else -math.inf
-    worth = float(goal.objective(config).score_rows(goal.readings(config, seen)))
+    worth = float(goal.judged(config).score_rows(goal.readings(config, seen)))
     return -math.inf if math.isnan(worth) else worth

@@ -69,8 +69,7 @@ def _good_enough(config: CampaignConfig, state: RunState) -> tuple[Group, ...]:
 
 def decide_stop(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | None:
     """Whether a campaign with one target is over before another experiment begins."""
-    told = [experiment for experiment in state.experiments if experiment.told]
-    return reproduced(config, state) or spent(config, state, reactor_s) or plateau(config, told, len(told))
+    return reproduced(config, state) or spent(config, state, reactor_s) or given_up(config, state, state.target)
 
 
 def reproduced(config: CampaignConfig, state: RunState) -> Stop | None:
@@ -107,10 +106,32 @@ def spent(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | N
     return None
 
 
-def plateau(config: CampaignConfig, told: Sequence[Experiment], mine: int) -> Stop | None:
-    """Nothing better for as many experiments as the file calls a plateau; the last ``mine`` were for this target."""
+def given_up(config: CampaignConfig, state: RunState, target: int) -> Stop | None:
+    """Whether one of the targets (from 1) is given up, as the file says: on a plateau, or out of reach."""
+    return _plateau(config, state, target) or _out_of_reach(config, state, target)
+
+
+def _out_of_reach(config: CampaignConfig, state: RunState, target: int) -> Stop | None:
+    """The planner has said of so many proposals in a row that no recipe reaches the target, and none has since."""
+    rule = config.stop.out_of_reach
+    explored = [each for each in state.experiments if each.target == target and each.of is None]
+    if rule is None or len(explored) < rule or wanted_replicate(config, state) is not None:
+        return None
+    if not all(each.out_of_reach for each in explored[-rule:]):
+        return None
+    times = f"said before each of the last {rule} experiments" if rule > 1 else "said before the last experiment"
+    return Stop("out_of_reach", f"{explored[-1].out_of_reach.rstrip('.')}; {times}")
+
+
+def _plateau(config: CampaignConfig, state: RunState, target: int) -> Stop | None:
+    """Nothing better for as many experiments as the file calls a plateau, none of them of the initial design."""
     rule = config.stop.plateau
-    if rule is None or mine <= rule.experiments:
+    told = [experiment for experiment in state.experiments if experiment.told]
+    mine = [experiment for experiment in told if experiment.target == target]
+    if rule is None or len(mine) <= rule.experiments:
+        return None
+    first = config.planner.initial if state.reckoning >= 3 else 0
+    if sum(not (each.phase == "initial" and each.n <= first) for each in mine) < rule.experiments:
         return None
     before, now = (goal.best_loss(config, experiments) for experiments in (told[: -rule.experiments], told))
     if not math.isfinite(before):

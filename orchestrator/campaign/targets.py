@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.campaign.stopping import decide_stop, plateau, reproduced, spent, wanted_replicate
+from orchestrator.campaign.stopping import decide_stop, given_up, reproduced, spent, wanted_replicate
 from orchestrator.config import CampaignConfig
 from orchestrator.config.objective import PeakTarget
 from orchestrator.history.run_state import Experiment, RunState, Stop
@@ -20,6 +20,7 @@ OUTCOME_WORDS: Mapping[str | None, str] = {
     "target_reproduced": "reached and reproduced",
     "budget_experiments": "not reached within its share of the experiments",
     "plateau": "given up where nothing got better",
+    "out_of_reach": "out of reach, says the planner",
     None: "not done with",
 }
 """How the end of one of several targets is called."""
@@ -108,8 +109,8 @@ def decide(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | 
     # A recipe on target is still repeated once the share is used: the search is over, the proof is not.
     if stop is not None or (len(mine) >= allowed and wanted_replicate(now, state) is None):
         return Done(index, "budget_experiments", f"{len(mine)} experiments were this target's share and are done")
-    flat = plateau(now, told, len(mine))
-    return None if flat is None else Done(index, flat.reason, flat.detail)
+    lost = given_up(now, state, index + 1)
+    return None if lost is None else Done(index, lost.reason, lost.detail)
 
 
 def all_tried(state: RunState) -> bool:

@@ -11,8 +11,9 @@ from orchestrator.campaign.goal import more_words
 from orchestrator.campaign.standing import best_for, bests, recorded_config
 from orchestrator.campaign.targets import OUTCOME_WORDS, aimed
 from orchestrator.config import CampaignConfig
-from orchestrator.history.fold import fold, summary
+from orchestrator.history.fold import fold
 from orchestrator.history.run_state import Experiment, RunState
+from orchestrator.history.summary import summary
 from orchestrator.journal.journal import Journal
 
 

@@ -143,11 +143,13 @@ class Plateau(Section):
 class Stop(Section):
     """When to stop before the budget is spent.
 
-    ``reproduce``: how many further replicates of an experiment on target must be on target too.
+    ``reproduce``: how many further replicates of an experiment on target must be on target too. ``out_of_reach``: end
+    once the planner has said of so many proposals in a row that no allowed recipe reaches the target.
     """
 
     reproduce: int = Field(default=2, ge=0, le=20)
     plateau: Plateau | None = None
+    out_of_reach: int | None = Field(default=None, ge=1, le=100)
 
 
 MOST_SEED = 2**31 - 1

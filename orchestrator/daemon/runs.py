@@ -12,8 +12,9 @@ from orchestrator.campaign.header import brief
 from orchestrator.campaign.standing import bests
 from orchestrator.daemon.facade import RunDetail, RunInfo, RunPhase
 from orchestrator.errors import JournalError, NotBegun
-from orchestrator.history.fold import advance, summary
+from orchestrator.history.fold import advance
 from orchestrator.history.run_state import RunState
+from orchestrator.history.summary import summary
 from orchestrator.journal.journal import Journal
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ Volumes = Mapping[str, float]
 class Experiment:
     """One proposal and what became of it. Numbers that were not (or not yet) had are None.
 
-    `cost`: what the proposal was expected to take (`reagent_ul` by pump, `dosing_s`).
+    `cost`: what the proposal was expected to take (`reagent_ul` by pump, `dosing_s`). `out_of_reach`: the planner's
+    verdict before it, where it said that no recipe reaches the target: a sentence.
     `target`: which of the campaign's targets it was for, from 1.
     `dosing`: dosing has begun and nobody has said how it ended; after a restart that makes it in doubt. `told`: it is
     done, well or badly. `shape`: how its light compares with a target spectrum, where the campaign has one (see
@@ -37,6 +38,7 @@ class Experiment:
     strategy: str
     proposed_s: float
     cost: Mapping[str, Any] | None = None
+    out_of_reach: str = ""
     target: int = 1
     refused: str | None = None
     dosing: bool = False
@@ -123,7 +125,7 @@ class Stop:
     """Why a campaign ends. ``detail`` is a sentence for a person.
 
     ``reason``: target_reproduced, budget_experiments, budget_time, budget_reagent (what the file allows is used),
-    reagent (a syringe is short), plateau, operator, suspended or fault.
+    reagent (a syringe is short), plateau, out_of_reach, operator, suspended or fault.
     ``how``, ``by`` and ``asked_s``: of an end that an operator wanted through the daemon, the verb, the name, and the
     run's time at which it took effect if that was in the middle of something.
     """
@@ -141,9 +143,10 @@ class Stop:
         return {**said, "how": self.how, "by": self.by, "asked_s": self.asked_s} if self.how else said
 
 
-RECKONING = 2
-"""How runs that begin now reckon with reagent (`docs/decisions/0057`): what flows before an experiment belongs to it, a
-hold is followed by a count, and an allowance that is used up is no lack of reagent."""
+RECKONING = 3
+"""How runs that begin now reckon. From 2 on (`docs/decisions/0057`): what flows before an experiment belongs to it, a
+hold is followed by a count, and an allowance that is used up is no lack of reagent. From 3 on (`docs/decisions/0059`):
+the initial design is no part of a plateau."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,7 @@ class RunState:
 
     @property
     def reckoning(self) -> int:
-        """How the run reckons with reagent: `RECKONING` as it was when it began, 1 where it does not say."""
+        """How the run reckons: `RECKONING` as it was when it began, 1 where it does not say."""
         return int(self.header.get("reckoning", 1))
 
     @property
@@ -266,6 +269,12 @@ class RunState:
     def told(self) -> tuple[Experiment, ...]:
         """Experiments that are done."""
         return tuple(experiment for experiment in self.experiments if experiment.told)
+
+    def out_of_reach(self, target: int) -> str:
+        """The planner's verdict that one of the targets (from 1) is out of reach, as it stands: empty where it has not
+        said so, or no longer does."""
+        explored = [each for each in self.experiments if each.target == target and each.of is None]
+        return explored[-1].out_of_reach if explored else ""
 
     @property
     def has_reading(self) -> bool:

@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from orchestrator.campaign.standing import bests
 from orchestrator.campaign.targets import OUTCOME_WORDS, all_tried
-from orchestrator.history.fold import summary
 from orchestrator.history.run_state import Experiment, RunState
+from orchestrator.history.summary import summary
 from orchestrator.report import figures, tradeoffs, wanted, why
 from orchestrator.report.colour import emission_colour
 from orchestrator.report.gather import Material
@@ -28,6 +28,7 @@ VERDICTS: Mapping[str | None, tuple[str, str]] = {
     "budget_reagent": ("ended", "The reagent of the budget is used"),
     "reagent": ("ended", "Ended for lack of reagent"),
     "plateau": ("ended", "Ended on a plateau"),
+    "out_of_reach": ("ended", "The target is out of reach"),
     "operator": ("ended", "Stopped by the operator"),
     "fault": ("bad", "Ended by a fault"),
     "suspended": ("open", "Suspended until it is resumed"),

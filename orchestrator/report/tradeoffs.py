@@ -11,7 +11,7 @@ from orchestrator.history.run_state import RunState
 
 @dataclass(frozen=True)
 class Candidate:
-    """One recipe by the means of its experiments. ``losses``: the lower the better, one for each criterion.
+    """One recipe by the means of its accepted experiments. ``losses``: the lower the better, one for each criterion.
 
     ``dissatisfaction``: each criterion's |g - g_wanted| / |g_worst - g_wanted|, 0 as wanted and 1 as the worst that was
     seen (Krishnadasan, Brown, deMello & deMello, Lab Chip 7, 1434, 2007). Wanted are the target's peak, no width and a
@@ -30,16 +30,22 @@ class Candidate:
 def front(state: RunState) -> tuple[Candidate, ...]:
     """The Pareto front of what was measured, nearest to the present target first.
 
-    Peaks inside the tolerance count as equally near. A width or yield that some recipe lacks is left out for all.
+    Peaks inside the tolerance count as equally near. A width or yield that more than half of the recipes have is
+    judged, and a recipe that lacks it is left out; what fewer have is left out for all.
     """
     target, tolerance = state.target_ev, state.tolerance_ev or 0.0
     if target is None:
         return ()
-    members = [group for group in groups(state.experiments) if all(e.accepted and e.peak_ev for e in group.experiments)]
-    found = [_candidate(group, target, tolerance) for group in members]
-    widths = all(candidate.fwhm_ev is not None for candidate in found)
-    yields = all(candidate.quantum_yield is not None for candidate in found)
-    judged = [_with_losses(candidate, widths=widths, yields=yields) for candidate in found]
+    accepted = [[e for e in group.experiments if e.accepted and e.peak_ev] for group in groups(state.experiments)]
+    found = [_candidate(Group(tuple(members)), target, tolerance) for members in accepted if members]
+    widths = 2 * sum(candidate.fwhm_ev is not None for candidate in found) > len(found)
+    yields = 2 * sum(candidate.quantum_yield is not None for candidate in found) > len(found)
+    whole = [
+        candidate
+        for candidate in found
+        if (candidate.fwhm_ev is not None or not widths) and (candidate.quantum_yield is not None or not yields)
+    ]
+    judged = [_with_losses(candidate, widths=widths, yields=yields) for candidate in whole]
     worst = {name: max(each.losses[name] for each in judged) for name in (judged[0].losses if judged else ())}
     best = [each for each in judged if not any(_beats(other, each) for other in judged)]
     ordered = sorted(best, key=lambda each: (*each.losses.values(), each.n))

@@ -26,8 +26,9 @@ from orchestrator.errors import (
     UsageRefused,
     in_words,
 )
-from orchestrator.history.fold import fold, summary
+from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState
+from orchestrator.history.summary import summary
 from orchestrator.journal.journal import Event, Journal, JournalLocked, RecordDiffers
 from orchestrator.preflight.findings import preflight
 from orchestrator.sittings.sitting import Company, Sitting, sit, start_of

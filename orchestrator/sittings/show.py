@@ -38,6 +38,7 @@ STOP_WORDS = {
     "budget_reagent": "the budget of reagent is spent",
     "reagent": "out of reagent",
     "plateau": "no further progress",
+    "out_of_reach": "the target is out of reach, says the planner",
     "operator": "stopped by the operator",
     "fault": "fault",
 }
@@ -63,6 +64,7 @@ class Show:
         self._levels: dict[str, list[str]] = {}
         self._recipes: dict[int, tuple[str, Mapping[str, float]]] = {}
         self._notes: list[str] = []
+        self._out_of_reach = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ class Show:
         elif event.kind == "proposed":
             self._name(data["n"], data["of"], str(data["phase"]), data["recipe"])
             self._aim(data)
+            self._reach(data)
         elif event.kind == "refused":
             self._line(data["n"], event.t_s, Text(f"refused: {data['reason']}", style="yellow"))
         elif event.kind == "analysed":
@@ -210,6 +213,14 @@ class Show:
         self._target_ev = data.get("target_ev", self._target_ev)
         self._tolerance_ev = data.get("tolerance_ev", self._tolerance_ev)
 
+    def _reach(self, data: Mapping[str, Any]) -> None:
+        """The verdict that the target is out of reach, and that it is taken back: each when it begins."""
+        verdict = data.get("out_of_reach")
+        if data["of"] is None and (verdict is not None) is not self._out_of_reach:
+            self._out_of_reach = verdict is not None
+            words = str(verdict["reason"]) if verdict is not None else "The target no longer counts as out of reach."
+            self._console.print(Text(words, style="yellow"))
+
     def _line(self, n: int, t_s: float, reading: Text) -> None:
         label, recipe = self._recipes.get(n, ("", {}))
         named = [(name, unit) for name, unit in self._units.items() if name in recipe]
@@ -245,7 +256,9 @@ def _recipe_table(facts: Mapping[str, Any]) -> Table:
     for name, entry in facts["recipe"].items():
         table.add_row("", name, _number(entry["value"], entry["unit"]))
     if facts["peak_ev"] is not None:
-        table.add_row("", "peak", Text(f"{facts['peak_ev']:.4f} eV ({facts['error_mev']:+.2f} meV)", style="bold"))
+        never = ", expected: never run" if facts["basis"] == "model" else ""
+        words = f"{facts['peak_ev']:.4f} eV ({facts['error_mev']:+.2f} meV){never}"
+        table.add_row("", "peak", Text(words, style="bold"))
     if "displacement_mev" in facts:
         words = f"displaced by {facts['displacement_mev']:.1f} meV, {100 * facts['overlap']:.0f} % shared"
         table.add_row("", "light", words)

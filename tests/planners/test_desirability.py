@@ -68,6 +68,31 @@ def test_within_the_bounds_the_last_decides_and_a_narrower_line_earns_nothing() 
     assert narrow == dull
 
 
+def test_the_margins_inside_the_bounds_are_for_the_search_alone() -> None:
+    near, narrow = (2.2545, 0.1095, 0.9), (2.25, 0.10, 0.3)
+    assert float(ORDER.score(*near)) < float(ORDER.score(*narrow))
+    assert float(ORDER.as_read.score(*near)) > float(ORDER.as_read.score(*narrow))
+    outside = (2.2545, 0.1105, 0.9)
+    assert float(ORDER.as_read.score(*outside)) < float(ORDER.as_read.score(*narrow))
+
+
+@pytest.mark.parametrize("name", ["ensemble", "random"])
+def test_of_recipes_inside_every_bound_the_one_that_goes_furthest_is_recommended(name: str) -> None:
+    def twice(ratio: float, peak: float, width: float, bright: float) -> list[Observation]:
+        return [Observation((ratio, 100.0, 40.0), peak + off, width, bright, 0.0003) for off in (0.0, 0.0002)]
+
+    observations = [*design(6), *twice(0.3, 2.252, 0.109, 0.9), *twice(0.6, 2.25, 0.08, 0.3)]
+    made = strategy(name, members=8, hidden=16, steps=5) if name == "ensemble" else strategy(name)
+    advice = made.recommend(Request(SPACE, ORDER, tuple(observations)))
+    assert advice.x[0] == 0.3
+
+
+def test_an_order_with_an_open_end_tells_good_recipes_apart() -> None:
+    readings = np.array([[2.25, 0.1, 0.7]])
+    closed = InOrder(2.25, 0.005, (Step("fwhm_ev", 0.11), Step("quantum_yield", 0.6)))
+    assert ORDER.resolution(readings) <= 0.1 < closed.resolution(readings)
+
+
 def test_the_bounds_are_what_is_reached() -> None:
     readings = np.array([[2.25, 0.11, 0.1], [2.25, 0.1101, 0.9], [2.256, 0.1, 0.9], [2.25, math.nan, 0.9]])
     assert ORDER.reached(readings).tolist() == [True, False, False, False]

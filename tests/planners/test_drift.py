@@ -115,3 +115,20 @@ def test_readings_that_run_away_with_time_lead_to_a_proposal_all_the_same(kind: 
     assert SPACE.contains([proposal.x]).all()
     assert np.isfinite([proposal.predicted["y"].low, proposal.predicted["y"].high]).all()
     assert np.isfinite(strategy("ensemble").recommend(request).x).all()
+
+
+@pytest.mark.parametrize("rise", [0.03, 0.06])
+def test_a_strong_drift_is_no_noise(rise: float) -> None:
+    """As large as all that recipes do: in repeats it is plain, and a slight drift to begin with does not lead there."""
+    rng = np.random.default_rng(2)
+    recipes = rng.random((30, 2))
+    recipes[5::5] = recipes[0]
+    ages = np.arange(30.0, 0.0, -1.0)
+    readings = 0.3 * truth(recipes) + 0.001 * rng.standard_normal(30) + rise * np.arange(30)
+    seen = tuple(
+        Observation(tuple(map(float, x)), values=(float(y),), peak_sd_ev=0.001)
+        for x, y in zip(recipes, readings, strict=True)
+    )
+    moved = fitted(seen).drift(ages)[:, 0, 0]
+    low, high = np.quantile(-moved, (0.05, 0.95))
+    assert 0.0 < low < 30 * rise < high  # to the next one

@@ -82,6 +82,15 @@ def test_the_change_says_from_where_to_where_and_how_much(alone: Explanation) ->
     assert change.by.low > 0.8
 
 
+def test_a_curve_is_averaged_over_every_recipe_that_was_run_however_many() -> None:
+    request = readings(lambda x: 3.0 * x[:, 0], 90)
+    told = explain(request, SMALL)
+    middle = float(np.mean([3.0 * o.x[0] for o in request.observations]))
+    for name in ("x2", "x3"):
+        curve = told.effect(name, "y").curve
+        assert np.mean([band.low <= middle <= band.high for band in curve]) >= 0.7, (middle, curve)
+
+
 def test_of_an_input_that_was_never_varied_the_data_cannot_tell() -> None:
     told = explain(readings(rising, 24, x3=0.3), SMALL)
     still = told.effect("x3", "y")

@@ -133,6 +133,29 @@ def test_a_proposal_says_whether_it_exploits_or_explores_how_likely_it_is_good_e
     assert float(said[1]) == pytest.approx(100 * nearest.max(), abs=0.06)
 
 
+def test_another_level_is_told_as_another_level_and_whole_numbers_by_their_range() -> None:
+    from planners.evidence import Measured
+    from planners.wording import _distance
+
+    mixed = SearchSpace(
+        (
+            Variable("ligand", kind="categorical", levels=("none", "oleic", "octanoic")),
+            Variable("washes", 1.0, 4.0, kind="integer"),
+            Variable("flow", 0.0, 1.0),
+        )
+    )
+
+    def said(x: tuple[float, ...], *run: tuple[float, ...]) -> str:
+        told = tuple(Observation(place, values=(1.0,)) for place in run)
+        request = Request(mixed, OneOutput("y", "maximise", noise=0.01), told)
+        return _distance(request, mixed.to_unit([x])[0], Measured.of(request))
+
+    assert said((0, 1, 0.5), (2, 1, 0.5)) == "another ligand than in the recipes nearest to it that gave a reading"
+    assert said((0, 1, 0.5), (0, 4, 0.5)).startswith("100.0 % of the range of washes")
+    # The same ligand at another flow is nearer than another ligand at the same flow, whatever the order of the levels.
+    assert said((0, 1, 0.5), (1, 1, 0.5), (0, 1, 0.1)).startswith("40.0 % of the range of flow")
+
+
 def test_a_proposal_between_readings_that_rise_towards_it_exploits() -> None:
     line = SearchSpace((Variable("x", 0.0, 1.0),))
     wanted = OneOutput("y", "maximise", noise=0.01)

@@ -2,9 +2,10 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from planners import Observation, PlannerError, Request, strategy
+from planners import Observation, PlannerError, Request, SearchSpace, Variable, strategy
 from tests.planners.reactor import OBJECTIVE, SPACE, design
 
 PLANNER = strategy("ensemble", members=10, hidden=16, steps=20, spread=256, local=256)
@@ -52,6 +53,42 @@ def test_a_recipe_that_sometimes_fails_yields_to_one_that_does_not() -> None:
 def test_of_two_reproduced_recipes_the_brighter_is_recommended() -> None:
     dull, bright = readings(ON_TARGET, 2.2500, 2.2502, bright=0.2), readings(ALSO_NEAR, 2.2508, 2.2510, bright=0.9)
     assert PLANNER.recommend(Request(SPACE, OBJECTIVE, far() + dull + bright)).x == ALSO_NEAR
+
+
+def test_what_was_measured_is_told_as_it_was_read() -> None:
+    observations = far() + readings(ON_TARGET, 2.2496, 2.2514)
+    reason = PLANNER.recommend(Request(SPACE, OBJECTIVE, observations)).reason
+    assert reason.startswith("Measured 2 times: 2.2505 eV, 0.5 meV from the target of 2.2500 eV")
+    assert "now expected at 2.25" in reason
+
+
+def test_noise_that_readings_do_not_state_makes_a_recommendation_less_sure() -> None:
+    """Recipes all along a line scatter by 4 meV, and each reading states half of one."""
+    rng = np.random.default_rng(8)
+    line = SearchSpace((Variable("x", 0.0, 1.0),))
+
+    def said(scatter_ev: float) -> float:
+        told = tuple(
+            Observation((float(x),), 2.2 + 0.1 * float(x) + scatter_ev * float(rng.standard_normal()), 0.1, 0.5, 0.0005)
+            for x in np.linspace(0.0, 1.0, 24)
+        )
+        planner = strategy("ensemble", members=64, hidden=64, steps=20, spread=256, local=256)
+        recommendation = planner.recommend(Request(line, OBJECTIVE, told))
+        assert recommendation.basis == "measured"
+        interval = recommendation.predicted["peak_ev"]
+        return interval.high - interval.low
+
+    assert said(0.0005) < 0.005
+    assert said(0.004) > 0.008
+
+
+def test_no_yield_above_one_is_foreseen() -> None:
+    bright = tuple(
+        Observation((0.1 * n, 100.0, 40.0), 2.0 + 0.01 * n, 0.1, 0.9 + 0.02 * (n % 5), 0.001) for n in range(10)
+    )
+    proposal = PLANNER.propose(Request(SPACE, OBJECTIVE, bright, initial=6))
+    interval = proposal.predicted["quantum_yield"]
+    assert interval.low <= interval.mean <= interval.high <= 1.0
 
 
 def test_without_a_reading_near_the_target_the_model_is_asked() -> None:

@@ -12,8 +12,9 @@ from orchestrator.campaign.deciders import LiveDecider
 from orchestrator.campaign.header import Overrides, header_of, loaded_from
 from orchestrator.config import LoadedCampaign, load_campaign
 from orchestrator.errors import ConfigError
-from orchestrator.history.fold import fold, summary
+from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState
+from orchestrator.history.summary import summary
 from orchestrator.journal.journal import Journal
 from orchestrator.preflight.checking import explain_file, validate_file
 from orchestrator.sittings.replay import replay_run

@@ -158,7 +158,7 @@ def test_explain_and_the_journal_say_it_in_words(objective: str, words: str) -> 
         ),
         ("  in_order: []\n", "objective.in_order", "at least 1"),
         (ORDER + "  then: [{target: 2.4 eV}]\n", "objective.in_order[1]", "with further targets"),
-        (ORDER.replace("110 meV", "110 nm"), "objective.in_order[0].at_most", "energy difference"),
+        (ORDER.replace("110 meV", "110 mm"), "objective.in_order[0].at_most", "energy difference"),
     ],
 )
 def test_an_objective_that_makes_no_sense_is_refused_where_it_stands(objective: str, path: str, words: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 from orchestrator.campaign.header import Overrides, header_of
 from orchestrator.campaign.standing import bests, recorded_config
 from orchestrator.config import LoadedCampaign
-from orchestrator.history.fold import summary
 from orchestrator.history.run_state import Experiment, RunState
+from orchestrator.history.summary import summary
 from tests.orchestrator.campaign.test_goal import DESIRABLE, ORDER, read, wanting
 
 

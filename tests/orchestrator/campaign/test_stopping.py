@@ -109,6 +109,42 @@ def test_a_plateau_ends_a_search_that_has_stopped_getting_better() -> None:
     assert reason(state(*better.experiments, told(6, 30.0), told(7, None), told(8, 15.5)), config=config) == "plateau"
 
 
+def test_the_initial_design_is_no_part_of_a_plateau() -> None:
+    rule = CONFIG.stop.model_copy(
+        update={"plateau": Plateau.model_validate({"experiments": 3, "improvement": "1 meV"})}
+    )
+    config = CONFIG.model_copy(update={"stop": rule})
+    initial = config.planner.initial
+    design = [replace(told(n, 40.0 + n), phase="initial") for n in range(1, initial + 1)]
+    later = [replace(told(initial + n, 90.0), phase="model") for n in (1, 2, 3)]
+    assert reason(state(*design), config=config) is None
+    assert reason(state(*design, *later[:2]), config=config) is None
+    assert reason(state(*design, *later), config=config) == "plateau"
+    spread = [replace(told(initial + n, 90.0), phase="initial") for n in (1, 2, 3)]  # by a strategy without a model
+    assert reason(state(*design, *spread), config=config) == "plateau"
+    older = replace(state(*design), header={"reckoning": 2})  # it ended so when it ran, and does when it is replayed
+    assert reason(older, config=config) == "plateau"
+
+
+def test_a_target_out_of_reach_ends_a_campaign_that_says_so() -> None:
+    def unreached(n: int) -> Experiment:
+        return replace(told(n, 90.0), out_of_reach=f"Out of reach: after {n - 1} readings.")
+
+    run = state(told(1, 95.0), unreached(2), unreached(3), unreached(4))
+    assert reason(run) is None
+    config = CONFIG.model_copy(update={"stop": CONFIG.stop.model_copy(update={"out_of_reach": 3})})
+    assert reason(state(*run.experiments[:3]), config=config) is None
+    stop = decide_stop(config, run, 0.0)
+    assert stop is not None
+    assert stop.reason == "out_of_reach"
+    assert stop.detail == "Out of reach: after 3 readings; said before each of the last 3 experiments"
+    wavering = state(unreached(1), unreached(2), told(3, 80.0), unreached(4), unreached(5))
+    assert reason(wavering, config=config) is None
+    met = state(unreached(1), unreached(2), replace(told(3, 1.0), out_of_reach="Out of reach."))
+    assert reason(met, config=config) is None
+    assert wanted_replicate(config, met) == met.experiments[2]
+
+
 def test_a_line_stands_still_when_its_looks_rise_no_more_than_allowed() -> None:
     assert stands_still([2.2500, 2.2503, 2.2501], 3, 0.001)
     assert not stands_still([2.2500, 2.2520, 2.2540], 3, 0.001)

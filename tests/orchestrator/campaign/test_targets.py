@@ -13,8 +13,8 @@ from orchestrator.campaign.targets import Done, decide, replicate, share, target
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.config.campaign import Plateau
 from orchestrator.errors import ConfigError
-from orchestrator.history.fold import summary
 from orchestrator.history.run_state import Experiment, RunState, Stop
+from orchestrator.history.summary import summary
 from orchestrator.preflight.checking import Explained
 from orchestrator.preflight.findings import preflight
 from orchestrator.report import render_report

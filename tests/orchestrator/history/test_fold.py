@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.canonical import canonical
 from orchestrator.errors import JournalError
-from orchestrator.history.fold import fold, summary
+from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState
+from orchestrator.history.summary import summary
 from orchestrator.journal.journal import Event, Journal
 from tests.orchestrator.journals import write_run
 
@@ -41,6 +42,25 @@ STARTED = ("run_started", {"target_ev": 2.25, "tolerance_ev": 0.005, "stocks": {
 
 def analysed(n: int, peak_ev: float | None) -> tuple[str, Mapping[str, Any]]:
     return ("analysed", {"n": n, "peak_ev": peak_ev, "accepted": peak_ev is not None, "reason": "", "flags": []})
+
+
+def test_a_summary_says_what_its_numbers_rest_on() -> None:
+    read = (STARTED, PROPOSED, analysed(1, 2.26), ("told", {"n": 1, "failed": False}))
+    assert summary(told(STARTED))["basis"] is None
+    assert summary(told(*read))["basis"] == "measured"
+    predicted = {"peak_ev": {"mean": 2.251, "low": 2.24, "high": 2.26}}
+    guess = ("recommended", {"recipe": {"x": 0.4}, "basis": "model", "predicted": predicted, "error_ev": 0.001})
+    found = summary(told(*read, guess))
+    assert (found["basis"], found["peak_ev"]) == ("model", 2.251)
+
+
+def test_the_verdict_that_a_target_is_out_of_reach_stands_until_it_is_taken_back() -> None:
+    verdict = {"out_of_reach": {"reason": "Out of reach: after 9 readings."}}
+    first = (PROPOSED[0], {**PROPOSED[1], **verdict})
+    assert summary(told(STARTED, first))["out_of_reach"] == "Out of reach: after 9 readings."
+    repeat = ("proposed", {"n": 2, "kind": "replicate", "of": 1, "recipe": {"x": 0.5}})
+    assert summary(told(STARTED, first, repeat))["out_of_reach"] == "Out of reach: after 9 readings."
+    assert summary(told(STARTED, first, ("proposed", {**PROPOSED[1], "n": 2})))["out_of_reach"] is None
 
 
 def test_a_proposal_is_carried_step_by_step_to_told() -> None:
@@ -211,6 +231,8 @@ def test_a_whole_run_is_summed_up(tmp_path: Path) -> None:
         "stop_reason",
         "experiments",
         "recipe",
+        "basis",
+        "out_of_reach",
         "peak_ev",
         "error_mev",
         "fwhm_mev",

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.campaign.planning import search_space
 from orchestrator.config import LoadedCampaign, parse_campaign
 from orchestrator.errors import ConfigError, Unreachable
-from orchestrator.history.fold import summary
+from orchestrator.history.summary import summary
 from orchestrator.preflight.checking import Explained
 from orchestrator.preflight.findings import preflight, sample_recipes
 from orchestrator.recipes.many_recipes import ManyRecipes

@@ -39,7 +39,20 @@ def test_replicates_count_as_one_recipe_by_their_mean() -> None:
     assert candidate.quantum_yield == pytest.approx(0.6)
 
 
-def test_what_some_recipe_lacks_is_judged_in_none() -> None:
+def test_one_odd_recipe_does_not_change_what_the_others_are_judged_by() -> None:
+    good = [made(1, 20.0, 90.0, 0.9), made(2, 30.0, 60.0, 0.5), made(3, 25.0, 95.0, 0.8)]
+    assert chosen(*good) == [1, 2]
+    assert chosen(*good, made(4, 350.0, None, 0.4)) == [1, 2]
+    assert chosen(*good, made(4, 350.0, 50.0, None)) == [1, 2]
+
+
+def test_a_failed_repeat_does_not_take_a_reading_away() -> None:
+    state = RunState(header=HEADER, experiments=(made(1, 2.0, 80.0, 0.5), told(2, None, of=1)))
+    (candidate,) = front(state)
+    assert (candidate.n, candidate.count) == (1, 1)
+
+
+def test_what_half_of_the_recipes_lack_is_judged_in_none() -> None:
     assert chosen(made(1, 20.0, 90.0, None), made(2, 30.0, 95.0, 0.9)) == [1]
     assert chosen(made(1, 20.0, None, None)) == [1]
 

@@ -17,8 +17,9 @@ from orchestrator.campaign.stopping import decide_stop, wanted_replicate
 from orchestrator.config import LoadedCampaign, load_campaign, parse_campaign
 from orchestrator.config.target_file import carried
 from orchestrator.errors import ConfigError, UsageRefused
-from orchestrator.history.fold import fold, summary
+from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState
+from orchestrator.history.summary import summary
 from orchestrator.spectra.analysis import Frames, OpticalLayout
 from orchestrator.spectra.shape import (
     NoTargetError,
