@@ -84,7 +84,7 @@ def reproduced(config: CampaignConfig, state: RunState) -> Stop | None:
                 return Stop("target_reproduced", f"experiment {group.first.n} and {len(peaks) - 1} replicates{words}")
             return Stop(
                 "target_reproduced",
-                f"experiment {group.first.n} and {len(peaks) - 1} replicates lie within {1e3 * tolerance:g} meV of "
+                f"experiment {group.first.n} and {len(peaks) - 1} replicates lie within {1e3 * tolerance:.4g} meV of "
                 f"{target:g} eV; their mean is {1e3 * (mean - target):+.2f} meV off"
                 f"{goal.more_words(config, group.experiments)}",
             )

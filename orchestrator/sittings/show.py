@@ -197,7 +197,7 @@ class Show:
         self._console.print(
             Text.assemble(
                 (str(data["campaign_name"]), "bold"),
-                f": {self._target_ev:g} eV ± {1000 * self._tolerance_ev:g} meV{further}, planner {data['strategy']}, "
+                f": {self._target_ev:g} eV ± {1000 * self._tolerance_ev:.4g} meV{further}, planner {data['strategy']}, "
                 f"seed {data['seed']}, {where}",
             )
         )
