@@ -117,6 +117,8 @@ def _out_of_reach(config: CampaignConfig, state: RunState, target: int) -> Stop 
     explored = [each for each in state.experiments if each.target == target and each.of is None]
     if rule is None or len(explored) < rule or wanted_replicate(config, state) is not None:
         return None
+    if not state.out_of_reach(target):
+        return None
     if not all(each.out_of_reach for each in explored[-rule:]):
         return None
     times = f"said before each of the last {rule} experiments" if rule > 1 else "said before the last experiment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -272,9 +273,15 @@ class RunState:
 
     def out_of_reach(self, target: int) -> str:
         """The planner's verdict that one of the targets (from 1) is out of reach, as it stands: empty where it has not
-        said so, or no longer does."""
+        said so, no longer does, or a reading has met the target all the same."""
         explored = [each for each in self.experiments if each.target == target and each.of is None]
-        return explored[-1].out_of_reach if explored else ""
+        verdict = explored[-1].out_of_reach if explored else ""
+        target_ev, tolerance_ev = self.aim(target, "target_ev"), self.aim(target, "tolerance_ev")
+        if verdict and target_ev is not None and tolerance_ev is not None:
+            misses = [miss for each in self.experiments if (miss := each.miss_ev(target_ev)) is not None]
+            if min(misses, default=math.inf) <= tolerance_ev:
+                return ""
+        return verdict
 
     @property
     def has_reading(self) -> bool:

@@ -108,6 +108,7 @@ class Show:
             read = ", ".join(str(n) for n in data["covers"]) or "none"
             self.say(f"reference {data['outcome']} ({100 * data['shift']:+.1f} %), read since: experiments {read}")
         elif event.kind == "target_done":
+            self._out_of_reach = False
             outcome = OUTCOME_WORDS.get(data["reason"], data["reason"])
             words = f"{self._target_ev:g} eV {outcome}: {data['detail']}"
             self._console.print(Text(words, style="bold green" if data["reason"] == "target_reproduced" else "yellow"))
@@ -133,6 +134,7 @@ class Show:
         self._begin(state.header)
         wanted = {"target_ev": state.target_ev, "tolerance_ev": state.tolerance_ev}
         self._aim({key: value for key, value in wanted.items() if value is not None})
+        self._out_of_reach = bool(state.out_of_reach(state.target))
         for experiment in state.experiments:
             self._name(experiment.n, experiment.of, experiment.phase, experiment.recipe)
         self.say(f"goes on; experiments done so far: {len(state.told)}")

@@ -67,7 +67,24 @@ def test_where_readings_end_short_of_the_target_any_beyond_it_would_do() -> None
 
 
 def test_with_readings_on_both_sides_of_the_target_there_is_no_verdict() -> None:
+    from planners.modelled import Belief
+    from planners.reach import verdict
+
     line = SearchSpace((Variable("x", 0.0, 1.0),))
-    steep = [Observation((x,), 2.0 if x < 0.5 else 2.6, 0.09, 0.5, 0.0005) for x in (0.1, 0.3, 0.45, 0.55, 0.7, 0.9)]
-    request = Request(line, Objective(2.3, 0.005), tuple(steep), seed=1, initial=4)
-    assert strategy("gp").propose(request).out_of_reach is None
+    points = np.linspace(0.0, 1.0, 200)[:, None]
+
+    def sure(unit: np.ndarray) -> Belief:
+        """A step from 2.0 to 2.6 eV: no candidate is anywhere near 2.3 eV."""
+        mean = np.column_stack([np.where(unit[:, 0] < 0.5, 2.0, 2.6), np.full((len(unit), 2), 0.5)])
+        return Belief(mean, np.full_like(mean, 0.001), np.ones(len(unit)), np.zeros(len(unit)))
+
+    def below(unit: np.ndarray) -> Belief:
+        return sure(0.4 * unit)
+
+    def after(*places: float) -> Request:
+        told = tuple(Observation((x,), 2.0 if x < 0.5 else 2.6, 0.09, 0.5, 0.0005) for x in places)
+        return Request(line, Objective(2.3, 0.005), told, seed=1, initial=4)
+
+    assert verdict(after(0.1, 0.3, 0.7), sure, points) is None
+    assert verdict(after(0.1, 0.3), sure, points) is None  # what lies beyond may be had
+    assert verdict(after(0.1, 0.3), below, points) is not None

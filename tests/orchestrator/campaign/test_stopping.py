@@ -143,6 +143,9 @@ def test_a_target_out_of_reach_ends_a_campaign_that_says_so() -> None:
     met = state(unreached(1), unreached(2), replace(told(3, 1.0), out_of_reach="Out of reach."))
     assert reason(met, config=config) is None
     assert wanted_replicate(config, met) == met.experiments[2]
+    once = (*met.experiments, told(4, 30.0, of=3))  # it was met, and is not reproduced: yet it was not out of reach
+    aimed = {"reckoning": RECKONING, "target_ev": TARGET, "tolerance_ev": CONFIG.objective.aim.tolerance_ev}
+    assert reason(RunState(header=aimed, experiments=once), config=config) is None
 
 
 def test_a_line_stands_still_when_its_looks_rise_no_more_than_allowed() -> None:

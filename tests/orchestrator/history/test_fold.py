@@ -61,6 +61,8 @@ def test_the_verdict_that_a_target_is_out_of_reach_stands_until_it_is_taken_back
     repeat = ("proposed", {"n": 2, "kind": "replicate", "of": 1, "recipe": {"x": 0.5}})
     assert summary(told(STARTED, first, repeat))["out_of_reach"] == "Out of reach: after 9 readings."
     assert summary(told(STARTED, first, ("proposed", {**PROPOSED[1], "n": 2})))["out_of_reach"] is None
+    assert summary(told(STARTED, first, analysed(1, 2.30)))["out_of_reach"] == "Out of reach: after 9 readings."
+    assert summary(told(STARTED, first, analysed(1, 2.252)))["out_of_reach"] is None
 
 
 def test_a_proposal_is_carried_step_by_step_to_told() -> None:
