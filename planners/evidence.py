@@ -43,8 +43,14 @@ class Measured:
         return len(self.x)
 
     @classmethod
-    def of(cls, request: Request, drift: Drift | None = None) -> "Measured":
-        """What was measured; as of now, if a drift of the readings is known."""
+    def of(
+        cls,
+        request: Request,
+        drift: Drift | None = None,
+        unstated_noise: NDArray[np.float64] | None = None,
+    ) -> "Measured":
+        """What was measured; as of now, if a drift of the readings is known, and with the noise of each of them beside
+        what it states [n], if that is known."""
         observations = request.observations
         unit = request.space.to_unit([o.x for o in observations])
         groups = recipe_groups(request, [o.x for o in observations])
@@ -59,10 +65,10 @@ class Measured:
         for g in kept:
             rows = np.flatnonzero((groups == g) & seen)
             means.append([_mean(readings[rows, i]) for i in range(outputs)])
-            single = float(np.sqrt(np.mean(stated[rows] ** 2)))
             shared = float(np.sqrt(np.mean(moved.sd[rows, 0] ** 2)))
-            scatter = float(np.std(readings[rows, 0], ddof=1)) if len(rows) > 1 else 0.0
-            errors.append(math.hypot(max(single, scatter) / math.sqrt(len(rows)), shared))
+            unstated = None if unstated_noise is None else float(np.mean(unstated_noise[rows] ** 2))
+            noise = _noise(readings[rows, 0], float(np.mean(stated[rows] ** 2)), unstated)
+            errors.append(math.hypot(noise / math.sqrt(len(rows)), shared))
             counts.append(len(rows))
             failures.append(int(np.sum((groups == g) & ~seen)))
             recipes.append(observations[int(rows[0])].x)
@@ -104,6 +110,15 @@ def reading_noise(observation: Observation, objective: Wanted) -> float:
 def complete_readings(observation: Observation, outputs: int) -> tuple[float, ...]:
     """The readings of an observation; one that failed without naming its outputs has none of any."""
     return (float("nan"),) * outputs if observation.failed else observation.readings
+
+
+def _noise(readings: NDArray[np.float64], stated: float, unstated: float | None) -> float:
+    """Noise of one of a recipe's readings [n], given the variance that they state and that which they do not, where it
+    is known. It then counts as much as one more reading's scatter; the noise is never less than is stated."""
+    scatter = float(np.var(readings, ddof=1)) if len(readings) > 1 else 0.0
+    if unstated is not None:
+        scatter = ((len(readings) - 1) * scatter + stated + unstated) / len(readings)
+    return math.sqrt(max(stated, scatter))
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -78,10 +78,10 @@ class Fitted(ABC):
         knows of no drift."""
         return None
 
-    def unstated_noise(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Noise of a reading of the first output at unit points [N, d], beside what it states itself, as far as the
-        model knows of one: [N]."""
-        return np.zeros(len(unit))
+    def unstated_noise(self, unit: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Noise of a reading of the first output at unit points [N, d], beside what it states itself: [N]; None: the
+        model fits none."""
+        return None
 
     def draws(self, unit: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Raw outputs of every draw of the model at unit points [N, d]: [M, N, m], without the noise of a reading;

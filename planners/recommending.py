@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from planners.modelled import Fitted, Modelled
 
 _CONFIDENT = 0.9
+_EVEN = 0.5
 _QUANTILES = ndtri((np.arange(15) + 0.5) / 15)
 
 
@@ -56,8 +57,9 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
             raise PlannerError(f"nothing to recommend: none of {len(request.observations)} experiments gave a reading")
         return _modelled(sized, *guess, measured)
     if fitted is not None:
-        measured = Measured.of(request, fitted.drift())
-    belief = _combined(request.objective, measured, fitted.believe(measured.unit) if fitted else None)
+        done = request.space.to_unit([each.x for each in request.observations])
+        measured = Measured.of(request, fitted.drift(), fitted.unstated_noise(done))
+    belief = _combined(request.objective, measured, fitted)
     utility = belief.utility
     aimed = request.objective.target is not None
     inside = _probability_inside(request.objective, belief)
@@ -65,15 +67,13 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     confirmed = near & (measured.count > 1) & (measured.failures == 0) & (inside >= _CONFIDENT)
     for rows in (np.flatnonzero(confirmed), np.flatnonzero(near)):
         if len(rows):
-            return _measured(
-                sized, measured, read, _said(measured, belief, fitted), int(rows[np.argmax(utility[rows])])
-            )
+            return _measured(sized, measured, read, belief, int(rows[np.argmax(utility[rows])]))
     best = int(np.argmax(utility))
     if aimed and fitted is not None and strategy is not None:
-        guess = _search(strategy, request, fitted, measured)
-        if guess is not None and guess[1].utility[0] > utility[best]:
+        guess = _search(strategy, request, fitted, measured, float(utility[best]))
+        if guess is not None and guess[1].utility[0] > utility[best] and guess[1].chance[0] >= _EVEN:
             return _modelled(sized, *guess, measured)
-    return _measured(sized, measured, read, _said(measured, belief, fitted), best)
+    return _measured(sized, measured, read, belief, best)
 
 
 def _fit(strategy: "Modelled | None", request: Request, measured: Measured) -> "Fitted | None":
@@ -84,10 +84,11 @@ def _fit(strategy: "Modelled | None", request: Request, measured: Measured) -> "
     return strategy.fit(request, Data.of(request), generator(request.seed, len(request.observations), 2))
 
 
-def _combined(objective: Wanted, measured: Measured, model: Belief | None) -> Belief:
+def _combined(objective: Wanted, measured: Measured, fitted: "Fitted | None") -> Belief:
     """Measured means drawn towards the model's, weighted by variance; sd is that of the mean, not of one reading."""
     mean = measured.readings.copy()
     error = measured.first_error
+    model = fitted.believe(measured.unit) if fitted is not None else None
     if model is not None and np.isfinite(model.mean[:, 0]).all():
         with np.errstate(invalid="ignore"):
             weight = np.nan_to_num(error**2 / (error**2 + np.maximum(error, model.sd[:, 0]) ** 2))
@@ -99,17 +100,6 @@ def _combined(objective: Wanted, measured: Measured, model: Belief | None) -> Be
     spread = objective.score_rows(possible)
     utility = spread.mean(1) - (measured.failures / tries) * (1.0 + np.abs(spread.mean(1)))
     return Belief(mean, sd, measured.count / tries, utility)
-
-
-def _said(measured: Measured, belief: Belief, fitted: "Fitted | None") -> Belief:
-    """What is said of measured recipes: with the noise that readings do not state, as far as the model knows of it and
-    replicates have not shown it. (Recipes are compared without: it is nearly the same for all.)"""
-    if fitted is None:
-        return belief
-    unstated = fitted.unstated_noise(measured.unit) / np.sqrt(measured.count)
-    error = belief.sd[:, 0]
-    told = np.where(measured.count > 1, np.maximum(error, unstated), np.hypot(error, unstated))
-    return replace(belief, sd=np.column_stack([told, belief.sd[:, 1:]]))
 
 
 def _probability_inside(objective: Wanted, belief: Belief) -> NDArray[np.float64]:
@@ -124,20 +114,24 @@ def _probability_inside(objective: Wanted, belief: Belief) -> NDArray[np.float64
 
 
 def _search(
-    strategy: "Modelled", request: Request, fitted: "Fitted", measured: Measured
+    strategy: "Modelled", request: Request, fitted: "Fitted", measured: Measured, otherwise: float | None = None
 ) -> tuple[NDArray[np.float64], Belief] | None:
-    """The unmeasured point of highest expected utility, a failure counting as the worst reading; None: none is left."""
+    """The unmeasured point of highest expected utility; None: none is left.
+
+    `otherwise` is the utility of the best measured recipe: a guess that gives no reading leaves the chemist with that.
+    Without one a failure counts as the worst archived reading.
+    """
     from planners.candidates import pool
     from planners.modelled import known_places
     from planners.search import maximise
 
     rng = generator(request.seed, len(request.observations), 3)
-    readings = measured.readings if len(measured) else archived_readings(request)
-    worst = float(np.min(request.objective.score_rows(readings)))
+    if otherwise is None:
+        otherwise = float(np.min(request.objective.score_rows(archived_readings(request))))
 
     def ranking(unit: NDArray[np.float64]) -> NDArray[np.float64]:
         belief = fitted.believe(unit)
-        return belief.chance * belief.utility + (1.0 - belief.chance) * worst
+        return belief.chance * belief.utility + (1.0 - belief.chance) * otherwise
 
     if request.candidates is not None:
         points = _left(request)

@@ -4,8 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from planners import Observation, PlannerError, Request, SearchSpace, Variable, strategy
+from planners.data import Data
+from planners.modelled import Belief, Fitted, Modelled, Ranking
 from tests.planners.reactor import OBJECTIVE, SPACE, design
 
 PLANNER = strategy("ensemble", members=10, hidden=16, steps=20, spread=256, local=256)
@@ -38,10 +41,65 @@ def test_a_recipe_reproduced_at_the_edge_of_the_tolerance_yields_to_a_central_on
     assert PLANNER.recommend(request).x == ALSO_NEAR
 
 
-def test_a_lucky_single_reading_does_not_hide_that_its_replicates_disagree() -> None:
+def test_a_lucky_reading_does_not_hide_that_its_replicates_disagree() -> None:
     scattered = readings(ON_TARGET, 2.2500, 2.2800, 2.2300)
-    request = Request(SPACE, OBJECTIVE, far() + scattered + readings(ALSO_NEAR, 2.2520))
+    request = Request(SPACE, OBJECTIVE, far() + scattered + readings(ALSO_NEAR, 2.2520, 2.2518))
     assert PLANNER.recommend(request).x == ALSO_NEAR
+
+
+LINE = SearchSpace((Variable("x", 0.0, 1.0),))
+
+
+class Known(Fitted):
+    """A model that knows a line, whose readings fail and scatter as is said; the rest of a strategy is the real one."""
+
+    acquisition = described = "known"
+
+    def __init__(self, chance: float, unstated_noise_ev: float) -> None:
+        self._chance, self._unstated_ev = chance, unstated_noise_ev
+
+    def believe(self, unit: NDArray[np.float64]) -> Belief:
+        mean = np.column_stack([2.0 + 0.5 * unit[:, 0], np.full(len(unit), 0.1), np.full(len(unit), 0.5)])
+        sd = np.full(mean.shape, 0.002)
+        return Belief(mean, sd, np.full(len(unit), self._chance), OBJECTIVE.score_rows(mean))
+
+    def unstated_noise(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.full(len(unit), self._unstated_ev)
+
+    def ranking(self, request: Request, measured: NDArray[np.float64]) -> Ranking:
+        raise AssertionError("nothing is proposed here")
+
+
+@dataclasses.dataclass(frozen=True)
+class Knowing(Modelled):
+    chance: float = 1.0
+    unstated_noise_ev: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return "knowing"
+
+    def fit(self, request: Request, data: Data, rng: np.random.Generator) -> Fitted:
+        return Known(self.chance, self.unstated_noise_ev)
+
+
+@pytest.mark.parametrize(("chance", "basis"), [(0.95, "model"), (0.6, "model"), (0.4, "measured")])
+def test_a_guess_that_may_fail_is_weighed_against_the_best_recipe_and_not_against_the_worst(
+    chance: float, basis: str
+) -> None:
+    told = (*readings((0.45,), 2.225), *readings((0.0,), 2.0), *readings((1.0,), 2.5))
+    recommendation = Knowing(chance=chance).recommend(Request(LINE, OBJECTIVE, told))
+    assert recommendation.basis == basis
+    assert recommendation.x[0] == pytest.approx(0.5 if basis == "model" else 0.45, abs=0.01)
+
+
+@pytest.mark.parametrize(("scatter_ev", "wanted"), [(0.0, 0.5), (0.008, 0.502)])
+def test_where_readings_scatter_a_repeated_recipe_is_preferred_to_a_lucky_reading(
+    scatter_ev: float, wanted: float
+) -> None:
+    told = (*readings((0.5,), 2.2500), *readings((0.502,), 2.2470, 2.2580, 2.2500, 2.2590), *readings((0.1,), 2.05))
+    recommendation = Knowing(unstated_noise_ev=scatter_ev).recommend(Request(LINE, OBJECTIVE, told))
+    assert recommendation.x == (wanted,)
 
 
 def test_a_recipe_that_sometimes_fails_yields_to_one_that_does_not() -> None:
@@ -65,7 +123,6 @@ def test_what_was_measured_is_told_as_it_was_read() -> None:
 def test_noise_that_readings_do_not_state_makes_a_recommendation_less_sure() -> None:
     """Recipes all along a line scatter by 4 meV, and each reading states half of one."""
     rng = np.random.default_rng(8)
-    line = SearchSpace((Variable("x", 0.0, 1.0),))
 
     def said(scatter_ev: float) -> float:
         told = tuple(
@@ -73,7 +130,7 @@ def test_noise_that_readings_do_not_state_makes_a_recommendation_less_sure() -> 
             for x in np.linspace(0.0, 1.0, 24)
         )
         planner = strategy("ensemble", members=64, hidden=64, steps=20, spread=256, local=256)
-        recommendation = planner.recommend(Request(line, OBJECTIVE, told))
+        recommendation = planner.recommend(Request(LINE, OBJECTIVE, told))
         assert recommendation.basis == "measured"
         interval = recommendation.predicted["peak_ev"]
         return interval.high - interval.low
