@@ -29,9 +29,11 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     """The best recipe known.
 
     Where the model knows of a drift, readings are taken as they would be now. Each measured first output is drawn
-    towards the model's by their variances, at most half way. Then, in this order: recipes measured more than once,
-    never failed, and within the tolerance with 90 % probability; recipes measured within the tolerance; any recipe,
-    measured or not, by expected utility. Within a class the highest expected utility wins. An extreme has no tolerance,
+    towards the model's by their variances, at most half way; noise that the model has found beside what readings state
+    counts as theirs. Then, in this order: recipes expected to be all that is wanted (`Wanted.reached`), measured more
+    than once, never failed, and with 90 % probability within the tolerance; recipes expected to be all that is wanted;
+    any recipe, measured or not, by expected utility, one that was never run only if it will rather give a reading than
+    not. Within a class the highest expected utility wins. An extreme has no tolerance,
     so there the measured recipe of highest expected utility is recommended. The margins inside which an order looks for
     recipes are for the search: of recipes that are there, one inside a bound is inside.
 
@@ -71,7 +73,7 @@ def recommend(strategy: "Modelled | None", request: Request) -> Recommendation:
     best = int(np.argmax(utility))
     if aimed and fitted is not None and strategy is not None:
         guess = _search(strategy, request, fitted, measured, float(utility[best]))
-        if guess is not None and guess[1].utility[0] > utility[best] and guess[1].chance[0] >= _EVEN:
+        if guess is not None and guess[1].utility[0] > utility[best] and guess[1].chance[0] > _EVEN:
             return _modelled(sized, *guess, measured)
     return _measured(sized, measured, read, belief, best)
 

@@ -199,7 +199,7 @@ def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured, *, 
         more = _more(objective, belief.mean[0])
         lacking = "all that is wanted" if more else f"within the tolerance of {1000 * objective.tolerance_ev:.1f} meV"
         return (
-            f"Never run: no reading is {lacking} (the nearest is {1000.0 * gap:.1f} meV "
+            f"Never run: no measured recipe is expected to be {lacking} (the nearest reading is {1000.0 * gap:.1f} meV "
             f"off), and the model expects {_expected(objective, belief)}, with a {chance:.0f} % chance of a reading."
         )
     if isinstance(objective, Shape):

@@ -48,7 +48,7 @@ OUTPUTS = (
     Output("peak", units.ENERGY, lambda ev: 0.0 < ev <= 10.0, "above 0 eV to 10 eV"),
     Output("fwhm", units.ENERGY_DIFFERENCE, lambda ev: 0.0 < ev <= 2.0, "above 0 eV to 2 eV"),
     # Measured yields scatter beyond what can be.
-    Output("yield", units.FRACTION, lambda share: -0.1 <= share <= 1.1, '0 to 1, or 0 to 100 with unit: "%"'),
+    Output("yield", units.FRACTION, lambda share: -0.1 <= share <= 1.1, '-0.1 to 1.1, or -10 to 110 with unit: "%"'),
     Output("peak_sd", units.ENERGY_DIFFERENCE, lambda ev: 0.0 <= ev <= 2.0, "0 eV to 2 eV"),
 )
 

@@ -60,6 +60,9 @@ def _shape(document: Document, campaign: CampaignConfig, rig: RigConfig) -> Iter
     if campaign.archives:
         message = "archives hold peaks, and no spectra to learn a shape from"
         yield document.problem(("archives",), message, at_key=True)
+    if campaign.stop.out_of_reach is not None:
+        message = "whether a target spectrum is out of reach is not told: leave this out"
+        yield document.problem(("stop", "out_of_reach"), message, at_key=True)
     rule = campaign.stop.plateau
     if rule is not None and rule.improvement_ev is None:
         yield document.problem(("stop", "plateau"), "what counts as no improvement? Add improvement", at_key=True)

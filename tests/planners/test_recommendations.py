@@ -93,6 +93,14 @@ def test_a_guess_that_may_fail_is_weighed_against_the_best_recipe_and_not_agains
     assert recommendation.x[0] == pytest.approx(0.5 if basis == "model" else 0.45, abs=0.01)
 
 
+def test_a_reading_inside_the_tolerance_that_the_model_holds_to_be_outside_is_not_called_outside() -> None:
+    told = (Observation((0.52,), 2.2548, 0.1, 0.5, 0.003), *readings((0.1,), 2.05))
+    recommendation = Knowing().recommend(Request(LINE, OBJECTIVE, told))
+    assert recommendation.basis == "model"
+    assert "no measured recipe is expected to be within the tolerance of 5.0 meV" in recommendation.reason
+    assert "the nearest reading is 4.8 meV off" in recommendation.reason
+
+
 @pytest.mark.parametrize(("scatter_ev", "wanted"), [(0.0, 0.5), (0.008, 0.502)])
 def test_where_readings_scatter_a_repeated_recipe_is_preferred_to_a_lucky_reading(
     scatter_ev: float, wanted: float

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("lumiflow.notify")
 
 QUEUED = 64
-TRIES = 6
+TRIES = 10
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 300.0
 SEND_TIMEOUT_S = 10.0

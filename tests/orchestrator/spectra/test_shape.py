@@ -234,6 +234,7 @@ FILE = "    file: green-target.csv"
         ({"  shape:\n": "  fwhm: {weight: 1}\n  shape:\n"}, "objective.fwhm", "leave this out"),
         ({"objective:\n  shape:\n": "objective: {}\nx:\n  shape:\n"}, "x", "unknown"),
         ({"stop:\n": "stop:\n  plateau: {experiments: 3}\n"}, "stop.plateau", "Add improvement"),
+        ({"stop:\n": "stop:\n  out_of_reach: 3\n"}, "stop.out_of_reach", "not told"),
     ],
 )
 def test_a_shape_that_makes_no_sense_is_refused_where_it_stands(

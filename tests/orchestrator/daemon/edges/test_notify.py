@@ -73,7 +73,7 @@ def post(*answers: int) -> Iterator[Post]:
 
 def notifier(lone: Lone, beside: Path, **config: Any) -> Notifier:
     settings = NotifyConfig.model_validate(config)
-    return Notifier(settings, lone, beside, None, first_wait_s=0.01, poll_s=0.02)
+    return Notifier(settings, lone, beside, None, first_wait_s=0.003, poll_s=0.02)
 
 
 async def until(condition: Any, patience_s: float = 10.0) -> None:
