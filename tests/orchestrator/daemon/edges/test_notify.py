@@ -17,8 +17,9 @@ from aiosmtpd.controller import Controller
 
 from orchestrator.clock.virtual_time import run_real
 from orchestrator.daemon.edges import NotifyConfig
+from orchestrator.daemon.edges.backoff import Backoff
 from orchestrator.daemon.edges.config import Occasion, SecretMissing, secret
-from orchestrator.daemon.edges.notify import QUEUED, TRIES, Notifier
+from orchestrator.daemon.edges.notify import FIRST_WAIT_S, LONGEST_WAIT_S, QUEUED, TRIES, Notifier
 from orchestrator.daemon.edges.occasions import Notification, Occasions
 from orchestrator.daemon.facade import DaemonState
 from orchestrator.daemon.feed import Feed
@@ -103,6 +104,11 @@ def test_a_webhook_hears_of_a_trip_and_its_token_is_in_no_log(tmp_path: Path, ca
         assert server.bodies[1]["data"]["limit"] == 40.0
         assert server.authorizations[1] == "Bearer s3cret-token"
     assert "s3cret-token" not in caplog.text
+
+
+def test_a_target_that_is_away_for_five_minutes_still_hears_of_it() -> None:
+    backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
+    assert 9 * 60.0 < sum(backoff.next_s() for _ in range(TRIES - 1)) < 14 * 60.0
 
 
 @pytest.mark.parametrize("answer", [500, 302])
