@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import units
 from orchestrator.config.messages import closest
-from orchestrator.config.table_dialect import as_number, meant_delimiter, with_point, wrong_dialect
+from orchestrator.config.table_dialect import (
+    as_number,
+    as_setting,
+    meant_delimiter,
+    said_delimiter,
+    with_point,
+    wrong_dialect,
+)
 from orchestrator.errors import ConfigError, LumiflowError
 from orchestrator.yaml_source import dotted
 
@@ -178,16 +185,23 @@ class ArchiveReading:
             raise self.problem(("file",), f"the table cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise self.problem(("file",), "the table is not UTF-8 text") from None
+        written = text.splitlines()
+        above = said_delimiter(written[0]) if written else None
+        if above is not None and above != entry.delimiter:
+            message = f"the table says that {above!r} stands between its cells, and the campaign file {entry.delimiter!r}"
+            raise self.problem(("file",), message, suggestion=as_setting(above))
+        if above is not None:
+            written[0] = ""
         try:
-            reader = csv.reader(text.splitlines(), delimiter=entry.delimiter, strict=True)
-            names = [name.strip() for name in next(reader, [])]
+            reader = csv.reader(written, delimiter=entry.delimiter, strict=True)
             lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
         except csv.Error as error:
             raise self.problem(("file",), f"not a table: {error}") from None
-        if not lines:
+        if len(lines) < 2:
             raise self.problem(
                 ("file",), "the table has no experiments: a line of names comes first, then one for each"
             )
+        names = [name.strip() for name in lines.pop(0)[1]]
         if (meant := meant_delimiter(names)) != "":
             message = f"the names of its columns are not set apart by {entry.delimiter!r}: {names[0][:60]}"
             raise self.problem(("file",), message, suggestion=meant)

@@ -130,6 +130,8 @@ def header_of(
     if shape is not None and shape.file is not None and shape.text is not None:
         digest = hashlib.sha256(shape.text.encode()).hexdigest()
         known["target_spectrum"] = {"file": shape.file, "text_sha256": digest, "text": shape.text}
+    if shape is not None:
+        known["judged_by"] = "light"
     if not loaded.rig.detector.sees_emission:
         known["spectra"] = "absorption"
     words = sentence(config)

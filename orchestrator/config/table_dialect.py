@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 DecimalMark = Literal[".", ","]
+
+_SAYS_WHAT_IS_BETWEEN = re.compile(r'"?sep=(.)"?[;,\s]*', re.IGNORECASE)
 
 
 def wrong_dialect(delimiter: str, decimal: DecimalMark) -> tuple[str, str, str] | None:
@@ -19,13 +22,25 @@ def wrong_dialect(delimiter: str, decimal: DecimalMark) -> tuple[str, str, str] 
     return None
 
 
+def said_delimiter(first_line: str) -> str | None:
+    """What stands between cells as a line ``sep=;`` says, which programs write above a table for Excel; None where the
+    line is none of these. Such a line is no part of the table."""
+    found = _SAYS_WHAT_IS_BETWEEN.fullmatch(first_line)
+    return None if found is None else found[1]
+
+
+def as_setting(delimiter: str) -> str:
+    """A delimiter as it is written in YAML."""
+    written = "\\t" if delimiter == "\t" else delimiter
+    return f'delimiter: "{written}"'
+
+
 def meant_delimiter(names: Sequence[str]) -> str:
     """The setting that was perhaps meant where the names of all columns came out as one; empty where they did not."""
     if len(names) != 1:
         return ""
     most = max((";", "\t", ","), key=names[0].count)
-    written = "\\t" if most == "\t" else most
-    return f'delimiter: "{written}"' if most in names[0] else ""
+    return as_setting(most) if most in names[0] else ""
 
 
 def with_point(cell: str, decimal: DecimalMark) -> str:

@@ -203,6 +203,12 @@ class RunState:
         return ({"target_ev": self.header["target_ev"], "tolerance_ev": self.header.get("tolerance_ev")},)
 
     @property
+    def of_light(self) -> bool:
+        """Whether recipes are judged by all of their light, not by the peak: then the tolerance is no width about the
+        target's peak, but how far a photon may be displaced on average."""
+        return self.header.get("judged_by") == "light"
+
+    @property
     def target(self) -> int:
         """The target that the campaign is at, or ended with, from 1."""
         return max(1, min(len(self.targets_done) + 1, len(self.targets)))

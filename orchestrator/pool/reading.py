@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.config.messages import closest
 from orchestrator.config.pool import Condition
-from orchestrator.config.table_dialect import DecimalMark, as_number, meant_delimiter
+from orchestrator.config.table_dialect import DecimalMark, as_number, as_setting, meant_delimiter, said_delimiter
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.amounts import LARGEST, TOO_LARGE, as_float
 from orchestrator.pool.formula import Formula, FormulaError
@@ -51,6 +51,13 @@ class Reading:
             line = self.data[: error.start].count(b"\n") + 1
             raise ConfigError([Problem(str(self.path), line, 1, "", "", "the table is not UTF-8 text")]) from None
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        said = said_delimiter(lines[0])
+        if said is not None:
+            if said != form.delimiter:
+                message = f"the table says that {said!r} stands between its cells, and its pool file {form.delimiter!r}"
+                near = f"table: {{{as_setting(said)}}}"
+                raise ConfigError([Problem(str(self.path), 1, 1, "", "", message, "", near, lines[0])])
+            lines[0] = ""
         reader = csv.reader((f"{line}\n" for line in lines), delimiter=form.delimiter, strict=True)
         rows: list[Row] = []
         ended = 0

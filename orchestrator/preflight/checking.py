@@ -142,14 +142,17 @@ class Explained:
     def text(self) -> str:
         """The explanation for a person."""
         config, rig, figures = self.loaded.config, self.loaded.rig, self.report.figures
-        first, *others = (f"{t.target_ev:g} eV ± {1000 * t.tolerance_ev:g} meV" for t in targets_of(config))
-        further = f", then at {', '.join(others)}" if others else ""
-        words, what = sentence(config), "a peak at" if config.objective.shape is None else "light around"
-        further += f", {words}," if words else ""
+        if config.objective.shape is not None:
+            what = f"light around {config.objective.aim.target_ev:g} eV"
+        else:
+            peaks = (f"{t.target_ev:g} eV ± {1000 * t.tolerance_ev:g} meV" for t in targets_of(config))
+            what = f"a peak at {', then at '.join(peaks)}"
+        words = sentence(config)
+        further = f", {words}," if words else ""
         lines = [
             f"{config.name}: {config.description}".rstrip(": "),
             "",
-            f"Looks for {what} {first}{further} on {rig.name}, choosing",
+            f"Looks for {what}{further} on {rig.name}, choosing",
         ]
         for name, entry in config.inputs.items():
             lines.append(f"  {name:<20} {_span(entry)}{' (log)' if entry.scale == 'log' else ''}")
@@ -159,7 +162,7 @@ class Explained:
             f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out"
             f"{_less(self.archives)}, for at most {config.budget.experiments} experiments or "
             f"{config.budget.reactor_time_s / 3600:g} h{reagent_words(config)}."
-            + (" Each target gets an equal share of the experiments that those before it have left." if others else "")
+            + (" Each target gets an equal share of the experiments that those before it have left." if config.objective.then else "")
             + ACQUISITIONS[config.planner.acquisition]
             + COSTS[config.planner.cost],
             "",

@@ -63,7 +63,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         best=best(state.target),
         judged=judged,
         absorption=state.header.get("spectra") == "absorption",
-        tradeoffs=tradeoffs.front(state),
+        tradeoffs=_choices(state),
         targets=[_target(row, state) for row in result.get("targets", ())],
         progress=figures.progress(state),
         waterfall=figures.waterfall(material),
@@ -140,6 +140,13 @@ def _target(found: Mapping[str, Any], state: RunState) -> dict[str, Any]:
     """One of several targets, and what was found for it."""
     outcome = OUTCOME_WORDS.get(found["outcome"], str(found["outcome"]))
     return {**found, "outcome": outcome, "recipe": _recipe(state, found["recipe"])}
+
+
+def _choices(state: RunState) -> list[tuple[float, Sequence[tradeoffs.Candidate]]]:
+    """Of each target that leaves a choice, its peak in eV and what could be chosen."""
+    aims = range(1, len(state.targets) + 1)
+    fronts = [(state.targets[aim - 1]["target_ev"], tradeoffs.front(state, aim)) for aim in aims]
+    return [(target_ev, front) for target_ev, front in fronts if len(front) > 1]
 
 
 def _measured(state: RunState) -> Mapping[str, Any]:

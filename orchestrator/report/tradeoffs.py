@@ -1,4 +1,4 @@
-"""Which recipes nothing else beats in everything at once: near the target, narrow, bright."""
+"""Which recipes nothing else beats in everything at once: near a target, narrow, bright."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from orchestrator.history.run_state import RunState
 class Candidate:
     """One recipe by the means of its accepted experiments. ``losses``: the lower the better, one for each criterion.
 
+    ``error_ev``: the peak minus the target; of a target spectrum, how far the light is displaced.
     ``dissatisfaction``: each criterion's |g - g_wanted| / |g_worst - g_wanted|, 0 as wanted and 1 as the worst that was
     seen (Krishnadasan, Brown, deMello & deMello, Lab Chip 7, 1434, 2007). Wanted are the target's peak, no width and a
     yield of one.
@@ -27,17 +28,19 @@ class Candidate:
     dissatisfaction: Mapping[str, float] = field(default_factory=dict)
 
 
-def front(state: RunState) -> tuple[Candidate, ...]:
-    """The Pareto front of what was measured, nearest to the present target first.
+def front(state: RunState, aimed: int) -> tuple[Candidate, ...]:
+    """The Pareto front of what was measured, for whichever target, nearest to the one of that number (from 1) first.
 
     Peaks inside the tolerance count as equally near. A width or yield that more than half of the recipes have is
     judged, and a recipe that lacks it is left out; what fewer have is left out for all.
     """
-    target, tolerance = state.target_ev, state.tolerance_ev or 0.0
+    target, tolerance = state.aim(aimed, "target_ev"), state.aim(aimed, "tolerance_ev") or 0.0
     if target is None:
         return ()
     accepted = [[e for e in group.experiments if e.accepted and e.peak_ev] for group in groups(state.experiments)]
-    found = [_candidate(Group(tuple(members)), target, tolerance) for members in accepted if members]
+    found = [
+        _candidate(Group(tuple(members)), target, tolerance, of_light=state.of_light) for members in accepted if members
+    ]
     widths = 2 * sum(candidate.fwhm_ev is not None for candidate in found) > len(found)
     yields = 2 * sum(candidate.quantum_yield is not None for candidate in found) > len(found)
     whole = [
@@ -55,13 +58,14 @@ def front(state: RunState) -> tuple[Candidate, ...]:
     )
 
 
-def _candidate(group: Group, target_ev: float, tolerance_ev: float) -> Candidate:
+def _candidate(group: Group, target_ev: float, tolerance_ev: float, *, of_light: bool) -> Candidate:
     def mean(values: list[float | None]) -> float | None:
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None
 
     members = group.experiments
-    error = (mean([e.peak_ev for e in members]) or 0.0) - target_ev
+    errors = [e.miss_ev(target_ev) if of_light else e.error_ev(target_ev) for e in members]
+    error = mean(errors) or 0.0
     away = max(abs(error) - tolerance_ev, 0.0)
     fwhm, bright = mean([e.fwhm_ev for e in members]), mean([e.quantum_yield for e in members])
     return Candidate(group.first.n, len(members), error, fwhm, bright, {"peak": away})

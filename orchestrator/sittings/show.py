@@ -195,12 +195,12 @@ class Show:
         further = "".join(f", then {target['target_ev']:g} eV" for target in data.get("targets", ())[1:])
         if data.get("wanted"):
             further += f", {data['wanted']}"
+        near = f" ± {1000 * self._tolerance_ev:.4g} meV" if data.get("judged_by") is None else ""
         where = "on twins" if data["mode"] == "twin" else "ON HARDWARE"
         self._console.print(
             Text.assemble(
                 (str(data["campaign_name"]), "bold"),
-                f": {self._target_ev:g} eV ± {1000 * self._tolerance_ev:.4g} meV{further}, planner {data['strategy']}, "
-                f"seed {data['seed']}, {where}",
+                f": {self._target_ev:g} eV{near}{further}, planner {data['strategy']}, seed {data['seed']}, {where}",
             )
         )
         if self._status is not None:

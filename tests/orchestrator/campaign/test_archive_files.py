@@ -132,6 +132,17 @@ def test_a_table_may_have_semicolons_and_decimal_commas(tmp_path: Path) -> None:
     assert len(archives.of_header(header)[0].observations) == 2
 
 
+def test_a_line_that_tells_excel_what_stands_between_cells_is_no_part_of_the_table(tmp_path: Path) -> None:
+    (plain,) = archives.gather(table(tmp_path, ROWS))
+    (found,) = archives.gather(table(tmp_path, "sep=;\n" + EUROPEAN, TABLE + WRITTEN))
+    assert found["rows"] == plain["rows"]
+    said = refused(table(tmp_path, "sep=;\n" + EUROPEAN))
+    assert "the table says that ';' stands between its cells, and the campaign file ','" in said
+    assert 'did you mean delimiter: ";"?' in said
+    broken = EUROPEAN.replace("\n", ";\n").replace(";\n", "\n", 1)
+    assert "line 3 has" in refused(table(tmp_path, "sep=;\n" + broken, TABLE + WRITTEN))
+
+
 @pytest.mark.parametrize(("between", "meant"), [(";", ";"), ("\t", "\\t")])
 def test_a_table_whose_cells_are_set_apart_by_something_else_is_told_by_what(
     tmp_path: Path, between: str, meant: str

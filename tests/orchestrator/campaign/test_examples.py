@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import LoadedCampaign, load_campaign
+from orchestrator.preflight.checking import Explained, preflight
 from orchestrator.report import render_report
 from tests.orchestrator.rehearsal import CONFIGS, rehearse
 
@@ -44,6 +45,16 @@ def test_an_example_reaches_its_goal_and_its_report_says_how(tmp_path: Path, nam
     page = render_report(journal, {"cannot": "nobody asked"})
     for each in ("What was wanted of it", *words):
         assert each in page
+    # Against a spectrum the tolerance is no width about the target's peak.
+    assert ("± 0.005 eV" in page) is (name != "shape-2.30")
+
+
+def test_explain_does_not_take_the_tolerance_of_a_shape_for_one_of_its_peak() -> None:
+    loaded = example("shape-2.30")
+    lines = Explained(loaded, preflight(loaded)).text().splitlines()
+    looks = next(line for line in lines if line.startswith("Looks for"))
+    at = loaded.config.objective.aim.target_ev
+    assert looks.startswith(f"Looks for light around {at:g} eV, with light displaced from that of green-target.csv by")
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_an_interrupted_run_goes_on_to_the_same_journal(
 def test_explain_says_which_targets_and_how_they_share() -> None:
     loaded = several("2.40 eV", "2.10 eV")
     explained = Explained(loaded, preflight(loaded))
-    assert "Looks for a peak at 2.25 eV ± 5 meV, then at 2.4 eV ± 5 meV, 2.1 eV ± 5 meV on" in explained.text()
+    assert "Looks for a peak at 2.25 eV ± 5 meV, then at 2.4 eV ± 5 meV, then at 2.1 eV ± 5 meV on" in explained.text()
     assert "equal share" in explained.text()
     assert [target["target_ev"] for target in explained.as_dict()["targets"]] == [2.25, 2.40, 2.10]
 

@@ -137,6 +137,17 @@ def test_a_table_whose_cells_are_set_apart_by_something_else_is_told_by_what(
     assert small_pool(tmp_path, table, table=f'{{delimiter: "{meant}"}}').x == ((1.0,), (2.0,))
 
 
+@pytest.mark.parametrize("above", ["sep=;", '"sep=;"', "SEP=;", "sep=;;;"])
+def test_a_line_that_tells_excel_what_stands_between_cells_is_no_part_of_the_table(tmp_path: Path, above: str) -> None:
+    table = f"{above}\nx;y\n1;2\n2;high\n"
+    said = refused(tmp_path, table)
+    assert "table.csv:1:1: the table says that ';' stands between its cells, and its pool file ','" in said
+    assert 'did you mean table: {delimiter: ";"}?' in said
+    form = '{delimiter: ";"}'
+    assert "table.csv:4:3: y: a finite number is wanted here (got high)" in refused(tmp_path, table, table=form)
+    assert small_pool(tmp_path, table.replace("high", "3"), table=form).x == ((1.0,), (2.0,))
+
+
 def test_the_first_example_of_the_documentation_is_a_whole_pool_file(tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "pools.md").read_text(encoding="utf-8")
     before, example = text.split("```yaml\n", 1)

@@ -47,3 +47,19 @@ def test_that_a_target_is_out_of_reach_is_told_once_and_when_it_is_taken_back(
     assert "Out of reach: after 14" in proposed(15, "Out of reach: after 14 readings.")
     hears("target_done", target=1, reason="budget_experiments", detail="")
     assert proposed(16) == ""  # of another target
+
+
+@pytest.mark.parametrize(
+    ("also", "wanted"),
+    [
+        ({}, "blue: 2.6 eV ± 5 meV, planner ensemble"),
+        ({"judged_by": "light", "wanted": "with the light of a.csv"}, "blue: 2.6 eV, with the light of a.csv, planner"),
+    ],
+)
+def test_a_tolerance_stands_beside_the_peak_only_where_it_is_one_of_the_peak(
+    also: dict[str, str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"target_ev": 2.6, "tolerance_ev": 0.005, "inputs": [], "campaign_name": "blue", "mode": "twin"}
+    header = {**said, "strategy": "ensemble", "seed": 1, **also}
+    Show(as_json=False).event(Event("", 0.0, "run_started", canonical(header), "", 1, "", ""))
+    assert wanted in " ".join(capsys.readouterr().out.split())
