@@ -188,7 +188,9 @@ class ArchiveReading:
         written = text.splitlines()
         above = said_delimiter(written[0]) if written else None
         if above is not None and above != entry.delimiter:
-            message = f"the table says that {above!r} stands between its cells, and the campaign file {entry.delimiter!r}"
+            message = (
+                f"the table says that {above!r} stands between its cells, and the campaign file {entry.delimiter!r}"
+            )
             raise self.problem(("file",), message, suggestion=as_setting(above))
         if above is not None:
             written[0] = ""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.config import RigConfig
 
 
+_SHARES = " Each target gets an equal share of the experiments that those before it have left."
 ACQUISITIONS = {
     "automatic": "",
     "expected_improvement": " It chooses by expected improvement.",
@@ -162,7 +163,7 @@ class Explained:
             f"with the planner {config.planner.strategy!r} after {config.planner.initial} experiments that spread out"
             f"{_less(self.archives)}, for at most {config.budget.experiments} experiments or "
             f"{config.budget.reactor_time_s / 3600:g} h{reagent_words(config)}."
-            + (" Each target gets an equal share of the experiments that those before it have left." if config.objective.then else "")
+            + (_SHARES if config.objective.then else "")
             + ACQUISITIONS[config.planner.acquisition]
             + COSTS[config.planner.cost],
             "",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import LoadedCampaign, load_campaign
-from orchestrator.preflight.checking import Explained, preflight
+from orchestrator.preflight.checking import Explained
+from orchestrator.preflight.findings import preflight
 from orchestrator.report import render_report
 from tests.orchestrator.rehearsal import CONFIGS, rehearse
 
