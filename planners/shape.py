@@ -146,7 +146,13 @@ class Shape:
 
     def words(self, readings: NDArray[np.float64]) -> str:
         """What readings [5] come to; empty where they are not known."""
-        off_mev = 1e3 * float(self.away(readings))
-        if math.isnan(off_mev):
+        if math.isnan(float(self.away(readings))):
             return ""
-        return f"light displaced by {off_mev:.1f} meV on average, at most {1e3 * self.tolerance_ev:.1f} meV wanted"
+        off = self.off_words(readings)
+        return f"light displaced by {off} on average, at most {1e3 * self.tolerance_ev:.1f} meV wanted"
+
+    def off_words(self, readings: NDArray[np.float64]) -> str:
+        """How far the nearest of readings [..., 5] is off, which is not known more exactly: five shares of the light
+        stand for the whole of it."""
+        off_mev = 1e3 * float(np.min(self.away(readings)))
+        return f"about {off_mev:.{0 if off_mev >= 10.0 else 1}f} meV"

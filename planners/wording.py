@@ -31,7 +31,7 @@ def proposal_reason(
     """Why this unit point [d] is the next experiment: what the model expects there and how likely that is good enough,
     whether it is tried because it looks best or because it is uncertain, the best reading so far, and how far from
     every recipe that gave a reading it lies."""
-    objective = request.objective
+    objective, so_far = request.objective, _so_far(request)
     predicted, chance = belief.intervals(0, objective), float(belief.chance[0])
     expects = described
     first = predicted.get(objective.outputs[0])
@@ -49,13 +49,13 @@ def proposal_reason(
         best = _NONE_YET
         if len(measured):
             gap_mev = 1000.0 * float(np.min(np.abs(measured.readings[:, 0] - target_ev)))
-            best = f"the nearest reading so far is {gap_mev:.1f} meV off"
+            best = f"the nearest reading {so_far} is {gap_mev:.1f} meV off"
     elif isinstance(objective, Shape):
         words = objective.words(belief.mean[0])
         expects += f" expects {words or 'the best score for the light of the target'}"
         best = _NONE_YET
         if len(measured):
-            best = f"the nearest reading so far is {1e3 * float(objective.away(measured.readings).min()):.1f} meV off"
+            best = f"the nearest reading {so_far} is {objective.off_words(measured.readings)} off"
     else:
         name, wanted = objective.outputs[0], goal_words(objective)
         if first is not None:
@@ -65,12 +65,17 @@ def proposal_reason(
         readings, best = measured.readings[:, 0], _NONE_YET
         if len(measured):
             nearest = readings[int(np.argmax(objective.score_rows(measured.readings)))]
-            best = f"the best reading so far is {nearest:.4g}"
+            best = f"the best reading {so_far} is {nearest:.4g}"
     return (
         f"{expects}, with {_reading_words(request, chance)}{_inside_words(objective, belief)}; "
-        f"{_purpose(objective, belief, measured)} ({best}); {_distance(request, point, measured)}; "
+        f"{_purpose(objective, belief, measured, so_far)} ({best}); {_distance(request, point, measured)}; "
         f"best of {compared} candidates."
     )
+
+
+def _so_far(request: Request) -> str:
+    """Of which readings a best one is: those of archives are learnt from, and are none of the campaign's own."""
+    return "of this campaign" if request.archives else "so far"
 
 
 def drift_words(objective: Wanted, moved: NDArray[np.float64] | None) -> str:
@@ -115,18 +120,19 @@ def _inside_words(objective: Wanted, belief: "Belief") -> str:
     return f" and {100 * float(belief.chance[0]) * (high - low):.0f} % of one within the tolerance"
 
 
-def _purpose(objective: Wanted, belief: "Belief", measured: Measured) -> str:
+def _purpose(objective: Wanted, belief: "Belief", measured: Measured, so_far: str) -> str:
     """Exploit where the expected utility is above that of every reading, else explore."""
     if not len(measured):
         return "begins: what is known comes from archives"
     reached = float(np.max(objective.score_rows(measured.readings)))
     if float(belief.utility[0]) > reached:
-        return "exploits: on average a better score than any so far"
-    return "explores: on average no better a score than the best so far, but uncertain enough to beat it"
+        return f"exploits: on average a better score than any {so_far}"
+    return f"explores: on average no better a score than the best {so_far}, but uncertain enough to beat it"
 
 
 def _distance(request: Request, point: NDArray[np.float64], measured: Measured) -> str:
-    """The input in which the point differs most from the nearest recipe that gave a reading, and by how much."""
+    """The input in which the point differs most from the nearest recipe that gave a reading in this campaign, and by
+    how much."""
     if not len(measured):
         return "nothing was run yet"
     gaps = np.abs(measured.unit - point)
@@ -138,9 +144,10 @@ def _distance(request: Request, point: NDArray[np.float64], measured: Measured) 
     nearest = gaps[int(np.argmin(gaps.max(axis=1)))]
     furthest = int(np.argmax(nearest))
     name = request.space.names[furthest].replace("_", " ")
+    here = " in this campaign" if request.archives else ""
     if request.space.variables[furthest].kind == "categorical" and nearest[furthest] > 0.0:
-        return f"another {name} than in the recipes nearest to it that gave a reading"
-    return f"{100 * nearest[furthest]:.1f} % of the range of {name} from the nearest recipe that gave a reading"
+        return f"another {name} than in the recipes nearest to it that gave a reading{here}"
+    return f"{100 * nearest[furthest]:.1f} % of the range of {name} from the nearest recipe that gave a reading{here}"
 
 
 def goal_words(objective: Wanted) -> str:
@@ -163,6 +170,7 @@ def measured_reason(
     drawn towards what the model makes of all recipes."""
     count = int(read.count[row])
     times = f"{count} times" if count > 1 else "once"
+    among = f"chosen among {len(read)} measured recipes" if len(read) > 1 else "the only recipe measured"
     mean, expected = read.readings[row, 0], belief.mean[row, 0]
     if isinstance(objective, PeakAimed):
         off_mev = 1000.0 * abs(mean - objective.target_peak_ev)
@@ -170,18 +178,15 @@ def measured_reason(
         return (
             f"Measured {times}: {mean:.4f} eV, {off_mev:.1f} meV from the target of {objective.target_peak_ev:.4f} eV"
             f"{_more(objective, read.readings[row])}; now expected at {expected:.4f} eV, {within} probability; "
-            f"best of {len(read)} measured recipes."
+            f"{among}."
         )
     if isinstance(objective, Shape):
         words = f"{objective.words(read.readings[row])}; now within it with {100 * inside[row]:.0f} % probability"
-        return f"Measured {times}: {words}; best of {len(read)} measured recipes."
+        return f"Measured {times}: {words}; {among}."
     chance = (
         f", now expected within it with {100 * inside[row]:.0f} % probability" if objective.target is not None else ""
     )
-    return (
-        f"Measured {times}: {objective.outputs[0]} {mean:.4g}, {goal_words(objective)}{chance}; "
-        f"best of {len(read)} measured recipes."
-    )
+    return f"Measured {times}: {objective.outputs[0]} {mean:.4g}, {goal_words(objective)}{chance}; {among}."
 
 
 def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured, *, archived: int) -> str:
@@ -203,9 +208,8 @@ def modelled_reason(objective: Wanted, belief: "Belief", measured: Measured, *, 
             f"off), and the model expects {_expected(objective, belief)}, with a {chance:.0f} % chance of a reading."
         )
     if isinstance(objective, Shape):
-        off_mev = 1e3 * float(objective.away(measured.readings).min())
         return (
-            f"Never run: the nearest reading is {off_mev:.1f} meV off, and the model expects "
+            f"Never run: the nearest reading is {objective.off_words(measured.readings)} off, and the model expects "
             f"{_expected(objective, belief)}, with a {chance:.0f} % chance of a reading."
         )
     off = "" if target is None else f" (the nearest reading is {gap:.4g} off)"

@@ -80,14 +80,27 @@ def reached(config: CampaignConfig, experiment: Experiment) -> bool:
             experiment.peak_sd_ev or 0.0, 0.0 if experiment.shape is None else experiment.shape["distance_sd_ev"]
         )
         return experiment.shape is not None and experiment.shape["distance_ev"] + error <= shape.tolerance_ev
-    peak = config.objective.aim
-    if abs(experiment.peak_ev - peak.target_ev) + (experiment.peak_sd_ev or 0.0) > peak.tolerance_ev:
+    if not on_peak(config, experiment):
         return False
     return _plain(config) or bool(objective(config).reached(readings(config, [experiment])))
 
 
+def on_peak(config: CampaignConfig, experiment: Experiment) -> bool:
+    """Whether the peak of an experiment is within the tolerance, even with its standard error."""
+    aim = config.objective.aim
+    if experiment.peak_ev is None:
+        return False
+    return abs(experiment.peak_ev - aim.target_ev) + (experiment.peak_sd_ev or 0.0) <= aim.tolerance_ev
+
+
 def more_words(config: CampaignConfig, experiments: Sequence[Experiment]) -> str:
     """What the means of accepted experiments come to beside the peak, to go on a sentence with; may be empty."""
+    wanted = config.objective.shape
+    compared = [each.shape for each in experiments if each.shape is not None]
+    if wanted is not None and compared:
+        off_mev = 1e3 * math.fsum(each["distance_ev"] for each in compared) / len(compared)
+        at_most = f"at most {1e3 * wanted.tolerance_ev:.1f} meV wanted"
+        return f"; light displaced by {off_mev:.1f} meV on average, {at_most}"
     words = "" if _plain(config) else objective(config).words(readings(config, experiments))
     return f"; {words}" if words else ""
 

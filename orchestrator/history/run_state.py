@@ -97,6 +97,11 @@ class Experiment:
             return None if error is None else abs(error)
         return float(self.shape["distance_ev"])
 
+    @property
+    def miss_sd_ev(self) -> float | None:
+        """The standard error of `miss_ev`."""
+        return self.peak_sd_ev if self.shape is None else float(self.shape["distance_sd_ev"])
+
 
 @dataclass(frozen=True)
 class Blank:
@@ -207,6 +212,11 @@ class RunState:
         """Whether recipes are judged by all of their light, not by the peak: then the tolerance is no width about the
         target's peak, but how far a photon may be displaced on average."""
         return self.header.get("judged_by") == "light"
+
+    @property
+    def of_absorption(self) -> bool:
+        """Whether the rig looks at absorption, of which there is no yield."""
+        return self.header.get("spectra") == "absorption"
 
     @property
     def target(self) -> int:

@@ -64,8 +64,8 @@ class PumpFigures:
 class Figures:
     """What the campaign would do. ``unreachable``: reason to its share of the sampled recipes.
 
-    Times are expected ones, without time-outs: ``experiment_s`` shortest, mean and longest; ``reactor_s`` for the whole
-    budget of experiments, changes of temperature included.
+    Times are expected ones, without time-outs and with changes of temperature: ``experiment_s`` shortest, mean and
+    longest; ``reactor_s`` for the whole budget of experiments.
     """
 
     sampled: int
@@ -330,7 +330,7 @@ class _Preflight:
         campaign, rig = self._campaign, self._rig
         count = campaign.budget.experiments
         reactor, dead = rig.plumbing.reactor.volume_ul, rig.plumbing.transit.volume_ul + rig.plumbing.reactor.volume_ul
-        times = [duration(campaign, rig, plan).total_s for plan in plans]
+        times = [duration(campaign, rig, plan).total_s + APPROACH_S for plan in plans]
         prices = [price(campaign, rig, plan) for plan in plans]
         self._uses = uses(campaign, rig, plans)
         pumps = {}
@@ -355,7 +355,7 @@ class _Preflight:
             reactor_volume_ul=reactor,
             dead_volume_ul=dead,
             experiment_s=(min(times), fmean(times), max(times)) if times else (0.0, 0.0, 0.0),
-            reactor_s=count * (fmean(times) + APPROACH_S) if times else 0.0,
+            reactor_s=count * fmean(times) if times else 0.0,
             pressure_kpa=max((pressure_drop_kpa(rig, plan.total_flow_ul_min) for plan in plans), default=0.0),
         )
 

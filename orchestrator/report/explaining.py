@@ -11,7 +11,7 @@ from orchestrator.errors import LumiflowError
 from orchestrator.history.fold import fold
 from orchestrator.history.run_state import RunState
 from orchestrator.journal.journal import Journal
-from orchestrator.report.said import finding_sentences
+from orchestrator.report.said import finding_sentences, fitted_to
 
 if TYPE_CHECKING:
     from planners import Request, Strategy
@@ -36,7 +36,7 @@ class Explained:
         head = f"{self.campaign or self.journal}: "
         if "cannot" in self.data:
             return f"{head}the part of the inputs cannot be told: {self.data['cannot']}"
-        lines = [f"{head}{self.data['described']}, fitted to {self.data['recipes']} recipes that gave a reading, says:"]
+        lines = [f"{head}{self.data['described']}, fitted to {fitted_to(self.data)}, says:"]
         for output, sentences in finding_sentences(self.data).items():
             lines += ["", f"{output}:", *(f"  {sentence}" for sentence in sentences)]
         return "\n".join(lines)
@@ -52,8 +52,9 @@ def explain_journal(path: Path) -> Explained:
 def explain_run(state: RunState) -> Data:
     """The explanation of what was told so far, as plain data; a function of the state alone.
 
-    Its keys are the fields of `planners.Explanation`; bands are ``{"low", "middle", "high"}``. Where there is nothing
-    to say of the inputs it is ``{"cannot": why, in words}``: a report has to be written either way.
+    Its keys are the fields of `planners.Explanation` and ``archived``, how many experiments of archives the ensemble is
+    fitted to as well; bands are ``{"low", "middle", "high"}``. Where there is nothing to say of the inputs it is
+    ``{"cannot": why, in words}``: a report has to be written either way.
     """
     from planners import PlannerError, explain
 
@@ -61,13 +62,16 @@ def explain_run(state: RunState) -> Data:
     if isinstance(asked, str):
         return {"cannot": asked}
     try:
-        return asdict(explain(*asked))
+        found = asdict(explain(*asked))
     except PlannerError as error:
         return {"cannot": f"{_first_line(error)}."}
     except ImportError as error:
         return {"cannot": f"the ensemble needs a package that is not installed here ({_first_line(error)})."}
     except (ArithmeticError, RuntimeError, ValueError) as error:  # torch, scipy and numpy tell a failed fit so
         return {"cannot": f"the ensemble could not be fitted to these readings ({_first_line(error)})."}
+    if state.of_absorption:
+        found["unread"] = tuple(output for output in found["unread"] if output != "quantum_yield")
+    return {**found, "archived": sum(len(archive.observations) for archive in asked[0].archives)}
 
 
 def question_of(state: RunState) -> tuple[Request, Strategy] | str:

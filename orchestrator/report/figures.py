@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Any
 
 from markupsafe import Markup
@@ -19,46 +20,80 @@ LEAST_MEV = 0.05  # errors smaller than this are drawn here: the axis is logarit
 
 def progress(state: RunState) -> Markup | None:
     """|peak - target|, or the displacement of the light, over experiment number on a logarithmic axis; with the best
-    so far and what gave no value."""
-    target, tolerance = state.target_ev, state.tolerance_ev
-    if target is None or not state.experiments:
+    so far and what gave no value. Where there are several targets, each experiment stands against its own."""
+    if state.target_ev is None or not state.experiments:
         return None
-    aims = {e.n: state.target_of(e) or target for e in state.experiments}
+    aims = {e.n: state.target_of(e) or state.target_ev for e in state.experiments}
     errors = {e.n: 1e3 * miss for e in state.experiments if (miss := e.miss_ev(aims[e.n])) is not None}
-    tolerance_mev = 1e3 * (tolerance or 0.0)
-    shown = [max(value, LEAST_MEV) for value in (*errors.values(), tolerance_mev or 1.0)]
+    spans = _spans(state)
+    tolerances_mev = [1e3 * (state.aim(span.target, "tolerance_ev") or 0.0) for span in spans]
+    shown = [max(value, LEAST_MEV) for value in (*errors.values(), *(each or 1.0 for each in tolerances_mev))]
     low, high = min(shown) / 1.8, max(*shown, 20.0) * 1.8
     last = max(e.n for e in state.experiments)
     plot = Plot(WIDTH, 360, top=34).scales((0.4, last + 0.6), (low, high), y_log=True)
-    if tolerance_mev > low:
-        plot.band((0.4, last + 0.6), (low, tolerance_mev), "goal")
-        at = (last + 0.6, tolerance_mev)
-        plot.text(at, f"within {number(tolerance_mev)} meV", "note goal-note", "end", (-6, 15))
+    for span, tolerance_mev in zip(spans, tolerances_mev, strict=True):
+        within = f"within {number(tolerance_mev)} meV"
+        if tolerance_mev > low:
+            plot.band((span.begin, span.end), (low, tolerance_mev), "goal")
+        if len(state.targets) > 1:
+            of = f"{number(state.aim(span.target, 'target_ev') or 0.0)} eV, {within}"
+            plot.text(((span.begin + span.end) / 2, high), of, "note", "middle", (0, -12))
+        elif tolerance_mev > low:
+            plot.text((span.end, tolerance_mev), within, "note goal-note", "end", (-6, 15))
     plot.y_axis("distance from target / meV")
     plot.x_axis("experiment", counted(last), lambda tick: f"{tick:.0f}")
-    best = float("inf")
-    steps: Series = []
-    for n in range(1, last + 1):
-        if steps and aims.get(n) != aims.get(n - 1):  # another target: what was best says nothing of it
-            plot.path([*steps, (n - 0.5, steps[-1][1])], "best")
-            best, steps = float("inf"), []
-        if n in errors and errors[n] < best:
-            if steps:
-                steps.append((n, steps[-1][1]))
-            best = errors[n]
-            steps.append((n, max(best, LEAST_MEV)))
-    if steps:
-        plot.path([*steps, (last + 0.6, steps[-1][1])], "best")
+    for span in spans:
+        plot.path(_best_so_far(state, span), "best")
     for e in state.experiments:
         if e.n in errors and e.peak_ev is not None:
             value = max(errors[e.n], LEAST_MEV)
-            sd = 1e3 * (e.peak_sd_ev or 0.0)
+            sd = 1e3 * (e.miss_sd_ev or 0.0)
             whisker = (max(errors[e.n] - sd, low), min(value + sd, high)) if sd > 0 else None
             shape = "circle" if e.of is None else "diamond"
             plot.dot((e.n, value), shape, described(e, aims[e.n]), emission_colour(e.peak_ev), whisker=whisker)
         elif e.told or e.refused is not None:
-            plot.dot((e.n, high), "cross", described(e, target))
+            plot.dot((e.n, high), "cross", described(e, aims[e.n]))
     return plot.render("Distance from the target over experiment number")
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The experiments that were for one of the targets (from 1), and where they begin and end on an axis of numbers."""
+
+    target: int
+    first: int
+    last: int
+    begin: float
+    end: float
+
+
+def _spans(state: RunState) -> list[_Span]:
+    """The spans of the experiments, in their order; together they are as wide as the axis."""
+    ordered = sorted(state.experiments, key=lambda e: e.n)
+    runs = [(target, [e.n for e in run]) for target, run in groupby(ordered, key=lambda e: e.target)]
+    whole = (0.4, max(e.n for e in ordered) + 0.6)
+    starts = [whole[0], *(numbers[0] - 0.5 for _, numbers in runs[1:]), whole[1]]
+    return [
+        _Span(target, numbers[0], numbers[-1], begin, end)
+        for (target, numbers), (begin, end) in zip(runs, pairwise(starts), strict=True)
+    ]
+
+
+def _best_so_far(state: RunState, span: _Span) -> Series:
+    """The steps of the least distance from a span's target in meV, which begin with what was read before it."""
+    aim_ev = state.aim(span.target, "target_ev")
+    if aim_ev is None:
+        return []
+    misses = {e.n: 1e3 * miss for e in state.experiments if (miss := e.miss_ev(aim_ev)) is not None}
+    best = min((miss for n, miss in misses.items() if n < span.first), default=float("inf"))
+    steps: Series = [(span.begin, max(best, LEAST_MEV))] if best < float("inf") else []
+    for n in range(span.first, span.last + 1):
+        if misses.get(n, best) < best:
+            if steps:
+                steps.append((n, steps[-1][1]))
+            best = misses[n]
+            steps.append((n, max(best, LEAST_MEV)))
+    return [*steps, (span.end, steps[-1][1])] if steps else []
 
 
 def waterfall(material: Material) -> Markup | None:
@@ -95,10 +130,12 @@ def waterfall(material: Material) -> Markup | None:
         if e.of is not None:
             plot.text((window[1], base), f"↻ {e.of}", "tick faint", "start", (84, 4))
         plot.add("</g>")
-    if state.target_ev is not None and window[0] < HC_EV_NM / state.target_ev < window[1]:
-        at = HC_EV_NM / state.target_ev
-        plot.rule("target", x=at, over=38.0)
-        plot.text((at, len(spectra)), f"target {number(state.target_ev)} eV", "note target-note", "middle", (0, -46))
+    for target in state.targets:
+        at = HC_EV_NM / target["target_ev"]
+        if window[0] < at < window[1]:
+            plot.rule("target", x=at, over=38.0)
+            said = f"target {number(target['target_ev'])} eV"
+            plot.text((at, len(spectra)), said, "note target-note", "middle", (0, -46))
     return plot.render(f"{str(state.header.get('spectra', 'emission')).capitalize()} spectra of all experiments")
 
 
@@ -198,8 +235,11 @@ def calibration(state: RunState) -> tuple[list[tuple[str, Markup]], str] | None:
         plot.scales((min(numbers) - 0.6, max(numbers) + 0.6), padded(every))
         plot.y_axis("")
         plot.x_axis("experiment", [t for t in counted(max(numbers)) if t >= min(numbers)], lambda tick: f"{tick:.0f}")
-        if name == "peak_ev" and state.target_ev is not None and plot.y.low < state.target_ev < plot.y.high:
-            plot.rule("target", y=state.target_ev)
+        for span in _spans(state) if name == "peak_ev" else ():
+            aim_ev = state.aim(span.target, "target_ev")
+            begin, end = max(span.begin, plot.x.low), min(span.end, plot.x.high)
+            if aim_ev is not None and plot.y.low < aim_ev < plot.y.high and begin < end:
+                plot.path([(begin, aim_ev), (end, aim_ev)], "target")
         inside = 0
         for e, it, measured in pairs:
             hit = it["low"] <= measured <= it["high"]
@@ -238,7 +278,8 @@ def described(e: Experiment, target_ev: float | None) -> str:
         return f"{head}: {e.quality or ', '.join(e.flags) or 'not finished'}"
     parts = [f"{number(e.peak_ev, 5)} eV"]
     if target_ev is not None:
-        parts.append(f"{1e3 * (e.peak_ev - target_ev):+.1f} meV".replace("-", "−"))
+        off = f"{1e3 * (e.peak_ev - target_ev):+.1f}".replace("-", "−")
+        parts.append(f"{off} meV from {number(target_ev)} eV")
     if e.fwhm_ev is not None:
         parts.append(f"FWHM {1e3 * e.fwhm_ev:.0f} meV")
     if e.shape is not None:

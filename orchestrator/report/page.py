@@ -18,6 +18,7 @@ from orchestrator.history.summary import summary
 from orchestrator.report import figures, tradeoffs, wanted, why
 from orchestrator.report.colour import emission_colour
 from orchestrator.report.gather import Material
+from orchestrator.report.said import fitted_to
 from orchestrator.report.svg import number
 from orchestrator.units import HC_EV_NM
 
@@ -62,7 +63,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         recipe=_recipe(state, result["recipe"]),
         best=best(state.target),
         judged=judged,
-        absorption=state.header.get("spectra") == "absorption",
+        absorption=state.of_absorption,
         tradeoffs=_choices(state),
         targets=[_target(row, state) for row in result.get("targets", ())],
         progress=figures.progress(state),
@@ -73,6 +74,7 @@ def render(material: Material, explained: Mapping[str, Any] | None = None) -> st
         references=[_reference(checked) for checked in state.references],
         calibration=figures.calibration(state),
         explained=explained,
+        fitted_to="" if explained is None or "cannot" in explained else fitted_to(explained),
         outputs=[] if explained is None or "cannot" in explained else why.outputs(state, explained),
         columns=[(figures.words(str(entry["name"])), str(entry.get("unit", ""))) for entry in state.inputs],
         rows=[_row(e, state, judged) for e in state.experiments],
@@ -144,9 +146,13 @@ def _target(found: Mapping[str, Any], state: RunState) -> dict[str, Any]:
 
 def _choices(state: RunState) -> list[tuple[float, Sequence[tradeoffs.Candidate]]]:
     """Of each target that leaves a choice, its peak in eV and what could be chosen."""
-    aims = range(1, len(state.targets) + 1)
-    fronts = [(state.targets[aim - 1]["target_ev"], tradeoffs.front(state, aim)) for aim in aims]
-    return [(target_ev, front) for target_ev, front in fronts if len(front) > 1]
+    found: list[tuple[float, Sequence[tradeoffs.Candidate]]] = []
+    for aim, target in enumerate(state.targets, 1):
+        front, advice = tradeoffs.front(state, aim), state.recommended(aim)
+        recipes = [dict(e.recipe) for e in state.experiments for each in front if e.n == each.n]
+        if len(front) > 1 or (front and advice is not None and dict(advice.recipe) not in recipes):
+            found.append((target["target_ev"], front))
+    return found
 
 
 def _measured(state: RunState) -> Mapping[str, Any]:
@@ -183,13 +189,14 @@ def _row(e: Experiment, state: RunState, judged: wanted.Judged | None) -> dict[s
         attempts = f"{e.attempts} attempts" if e.attempts > 1 else "to be run again"
         disturbed = f"disturbed ({', '.join(e.disturbed)}), {attempts}"
         detail = f"{disturbed}; {detail}" if detail else disturbed
-    error = e.error_ev(target) if target is not None else None
+    off = None if target is None else (e.miss_ev(target) if state.of_light else e.error_ev(target))
     return {
+        "target_ev": target,
         "e": e,
         "outcome": outcome,
         "tone": tone,
         "detail": detail,
-        "error_mev": None if error is None else 1e3 * error,
+        "error_mev": None if off is None else 1e3 * off,
         "colour": emission_colour(e.peak_ev) if e.accepted and e.peak_ev else None,
         "recipe": [
             None if name not in e.recipe else state.named(name, e.recipe[name])
@@ -227,11 +234,13 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     """What was run, on what, from which files."""
     state, header = material.state, material.state.header
     first = material.events[0].utc if material.events else ""
+    archives = header.get("archives", ())
     facts = [
         ("Mode", {"twin": "digital twin, virtual time", "hardware": "hardware"}.get(header.get("mode", ""), "")),
         ("Strategy", header.get("strategy", "")),
         ("Wanted", header.get("wanted", "")),
         ("Held against cost", {"per_ul": "µL of reagents", "per_minute": "minutes"}.get(header.get("cost", ""), "")),
+        ("Archives", ", ".join(f"{each['name']} ({len(each['rows'])} experiments)" for each in archives)),
         ("Seed", header.get("seed", "")),
         ("Lumiflow", header.get("lumiflow_version", "")),
         ("Constraints", "; ".join(header.get("constraints", ()))),

@@ -12,12 +12,12 @@ Data = Mapping[str, Any]
 _OUTPUTS: Mapping[str, tuple[str, float, str]] = {
     "peak_ev": ("peak", 1.0, "eV"),
     "fwhm_ev": ("line width", 1e3, "meV"),
-    "quantum_yield": ("quantum yield", 100.0, "%"),
+    "quantum_yield": ("relative yield", 100.0, "%"),
     "light_median_ev": ("median of the light", 1.0, "eV"),
-    "light_5_percent_ev": ("distance from the median to the reddest 5 % of the light", 1e3, "meV"),
-    "light_23_percent_ev": ("distance from the median to the reddest 23 % of the light", 1e3, "meV"),
-    "light_77_percent_ev": ("distance from the median to the bluest 23 % of the light", 1e3, "meV"),
-    "light_95_percent_ev": ("distance from the median to the bluest 5 % of the light", 1e3, "meV"),
+    "light_5_percent_ev": ("energy of the reddest 5 % of the light, from its median", 1e3, "meV"),
+    "light_23_percent_ev": ("energy of the reddest 23 % of the light, from its median", 1e3, "meV"),
+    "light_77_percent_ev": ("energy of the bluest 23 % of the light, from its median", 1e3, "meV"),
+    "light_95_percent_ev": ("energy of the bluest 5 % of the light, from its median", 1e3, "meV"),
 }
 _HARDLY_VARIED = 0.1
 
@@ -25,6 +25,13 @@ _HARDLY_VARIED = 0.1
 def output_words(name: str) -> tuple[str, float, str]:
     """An output's name in words, the factor to the unit it is shown in, and that unit."""
     return _OUTPUTS.get(name, (name.replace("_", " "), 1.0, ""))
+
+
+def fitted_to(explained: Data) -> str:
+    """What the explanation rests on, in words."""
+    recipes, archived = explained["recipes"], explained.get("archived", 0)
+    words = f"{recipes} {'recipe' if recipes == 1 else 'recipes'} that gave a reading"
+    return f"{words} and to {archived} experiments of archives" if archived else words
 
 
 def finding_sentences(explained: Data) -> dict[str, list[str]]:
@@ -44,7 +51,8 @@ def finding_sentences(explained: Data) -> dict[str, list[str]]:
 def _sentence(effect: Data, entry: Data) -> str:
     name, what = entry["name"].replace("_", " "), output_words(effect["output"])[0]
     if effect["finding"] == "shown":
-        return f"{_capital(name)} matters for the {what}: {_change(effect, entry)}. {_shares(effect)}"
+        said = f"{_capital(name)} matters for the {what}: {_change(effect, entry)}. {_shares(effect)}"
+        return f"{said} In this run it was varied only {_tried(entry)}." if entry["share"] < _HARDLY_VARIED else said
     if effect["finding"] == "small":
         most = 100 * effect["total"]["high"]
         return (
@@ -83,16 +91,20 @@ def _shares(effect: Data) -> str:
 
 
 def _ignorance(effect: Data, entry: Data) -> str:
-    low, high = (_value(value, entry) for value in entry["tried"])
     if entry["share"] == 0.0:
-        return f"it was {low} in every recipe that gave a reading"
+        return f"it was {_value(entry['tried'][0], entry)} in every recipe that gave a reading"
     by, change = effect["change"]["by"], effect["change"]
     words = f"from {_value(change['start'], entry)} to {_value(change['end'], entry)} it changes by {_interval(effect)}"
     if by["low"] <= 0.0 <= by["high"]:
         words += " on average, which may be nothing"
     else:
         words += " on average, which is no more than chance makes of so many recipes and values"
-    return f"{words}; it was varied only between {low} and {high}" if entry["share"] < _HARDLY_VARIED else words
+    return f"{words}; it was varied only {_tried(entry)}" if entry["share"] < _HARDLY_VARIED else words
+
+
+def _tried(entry: Data) -> str:
+    low, high = (_value(value, entry) for value in entry["tried"])
+    return f"between {low} and {high}"
 
 
 def _value(value: float, entry: Data) -> str:

@@ -96,7 +96,7 @@ def _parts(config: CampaignConfig, chosen: Sequence[Experiment]) -> tuple[Part, 
         f"{number(wanted.target_peak_ev)} eV ± {number(1e3 * wanted.tolerance_ev)} meV",
         f"{peak:.4f} eV",
         f"{1e3 * (peak - wanted.target_peak_ev):+.1f} meV".replace("-", "−"),
-        abs(peak - wanted.target_peak_ev) <= wanted.tolerance_ev,
+        all(goal.on_peak(config, each) for each in chosen),
     )
     if isinstance(wanted, Desirability):
         found = wanted.parts(peak, fwhm, bright)
@@ -143,7 +143,7 @@ def _shape_parts(config: CampaignConfig, chosen: Sequence[Experiment]) -> tuple[
     aim = config.objective.aim
     off_mev, most_mev = 1e3 * _mean([each["distance_ev"] for each in shapes]), 1e3 * aim.tolerance_ev
     shared, peak = _mean([each["overlap"] for each in shapes]), _mean(peaks)
-    met = off_mev <= most_mev
+    met = all(goal.reached(config, each) for each in chosen)
     return (
         Part(
             "mean displacement",

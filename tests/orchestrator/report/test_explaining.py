@@ -24,6 +24,7 @@ from orchestrator.history.run_state import RunState
 from orchestrator.journal.journal import Journal
 from orchestrator.report import render_report
 from orchestrator.report.explaining import explain_journal, explain_run
+from orchestrator.report.said import finding_sentences, fitted_to
 from tests.orchestrator.journals import Run
 from tests.orchestrator.rehearsal import small
 from tests.orchestrator.report.test_report import Outline, drawings
@@ -78,7 +79,7 @@ def page(run: Path, explained: Mapping[str, Any]) -> str:
 def test_the_report_says_what_matters_and_what_the_data_cannot_tell(page: str) -> None:
     text = Outline(page).text
     assert "What matters, and what the data cannot tell" in text
-    assert "The ensemble of 32 networks, fitted to the 13 recipes that gave a reading" in text
+    assert "The ensemble of 32 networks, fitted to 13 recipes that gave a reading" in text
     assert re.search(r"Iodide fraction matters for the peak: from 0 to 0\.9 it falls by 0\.5\d* eV \(90 %: ", text)
     assert (
         "The data cannot tell whether residence time matters for the peak: it was 95 s in every recipe that gave a "
@@ -86,9 +87,29 @@ def test_the_report_says_what_matters_and_what_the_data_cannot_tell(page: str) -
     ) in text
 
 
+def test_what_matters_by_archives_alone_is_told_with_what_this_run_tried(explained: Mapping[str, Any]) -> None:
+    assert fitted_to(explained) == "13 recipes that gave a reading"
+    assert fitted_to({**explained, "archived": 9}) == "13 recipes that gave a reading and to 9 experiments of archives"
+    inputs = [
+        {**entry, "tried": (0.2, 0.25), "share": 0.05} if entry["name"] == "iodide_fraction" else entry
+        for entry in explained["inputs"]
+    ]
+    said = finding_sentences({**explained, "inputs": inputs})["peak"]
+    (matters,) = (sentence for sentence in said if sentence.startswith("Iodide fraction matters"))
+    assert matters.endswith("In this run it was varied only between 0.2 and 0.25.")
+
+
+def test_a_yield_that_absorption_cannot_have_is_not_said_to_be_unread(run: Path, explained: Mapping[str, Any]) -> None:
+    assert "quantum_yield" in explained["outputs"]
+    state = state_of(run)
+    dark = replace(state, experiments=tuple(replace(e, quantum_yield=None) for e in state.experiments))
+    assert explain_run(dark)["unread"] == ("quantum_yield",)
+    assert explain_run(replace(dark, header={**state.header, "spectra": "absorption"}))["unread"] == ()
+
+
 def test_every_output_has_bars_and_a_panel_for_each_input(page: str) -> None:
     titles = [str(drawing.get("aria-label")) for drawing in drawings(page)]
-    for output in ("peak", "line width", "quantum yield"):
+    for output in ("peak", "line width", "relative yield"):
         at = titles.index(f"Sensitivity of the {output}")
         assert titles[at + 1 : at + 5] == [f"{output} along {name.replace('_', ' ')}" for name in INPUTS]
 

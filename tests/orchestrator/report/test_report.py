@@ -82,7 +82,7 @@ def test_the_headline_says_what_was_reached_and_how(html: str) -> None:
         "Target reached and reproduced",
         "2.2512 ± 0.0005 eV",
         "550.7 nm · +1.2 meV from the target · mean of 3 experiments",
-        "Quantum yield 71 %",
+        "Relative yield 71 %",
         "Experiments 12 of 25",
         "118 °C",
         "It was reproduced twice.",

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.campaign.header import Overrides, header_of
 from orchestrator.config import LoadedCampaign
-from orchestrator.history.run_state import Experiment, RunState
+from orchestrator.history.run_state import Experiment, Recommendation, RunState
 from orchestrator.report.gather import Material
 from orchestrator.report.page import render
 from orchestrator.report.wanted import Judged, judged
@@ -75,3 +75,35 @@ def test_the_desirability_of_each_experiment_is_drawn_by_its_own_target() -> Non
 def test_on_target_is_said_of_what_the_campaign_would_repeat(error_mev: float, hit: bool) -> None:
     page = render(material(small(), read(1, 90.0, 0.8, error_mev=error_mev)))
     assert OUTCOME.findall(page) == ["on target" if hit else "measured"]
+
+
+@pytest.mark.parametrize(("error_mev", "hit"), [(4.4, True), (4.8, False)])
+def test_a_part_is_met_where_the_campaign_holds_it_to_be(error_mev: float, hit: bool) -> None:
+    found = judged(material(small(25, **{WEIGHTS: BOUNDED}), read(1, 80.0, 0.9, error_mev=error_mev)))
+    assert found is not None
+    assert found.parts[0].good is hit
+    assert found.reached[1] is hit
+
+
+def test_each_experiment_says_which_of_several_targets_it_was_for() -> None:
+    loaded = small(25, **{TOLERANCE: THEN})
+    page = render(material(loaded, GREEN, BLUE))
+    assert "<th>target<small>eV</small></th>" in page
+    assert re.findall(r"<td>(2\.25|2\.4)</td>\s*<td><i class=\"chip\"", page) == ["2.25", "2.4"]
+    assert "The best recipe so far for 2.4 eV" in page
+    assert "meV from 2.4 eV" in page
+    alone = render(material(small(), GREEN))
+    assert "<th>target<small>eV</small></th>" not in alone
+    assert "meV from the target" in alone
+
+
+def test_what_is_better_than_the_recommended_recipe_in_everything_is_shown() -> None:
+    def page(recommended: dict[str, float]) -> str:
+        found = material(small(), read(1, 90.0, 0.5, error_mev=20.0), read(2, 80.0, 0.8, error_mev=10.0))
+        first, second = found.state.experiments
+        other = replace(second, recipe={**RECIPE, "temperature": 130.0})
+        advice = Recommendation(recommended, "measured", {}, None, None, "")
+        return render(replace(found, state=replace(found.state, experiments=(first, other), recommendations=(advice,))))
+
+    assert "What could be chosen instead" in page(RECIPE)
+    assert "What could be chosen instead" not in page({**RECIPE, "temperature": 130.0})
