@@ -81,14 +81,21 @@ def reproduced(config: CampaignConfig, state: RunState) -> Stop | None:
             mean = math.fsum(peaks) / len(peaks)
             if config.objective.shape is not None:
                 words = goal.more_words(config, group.experiments)
-                return Stop("target_reproduced", f"experiment {group.first.n} and {len(peaks) - 1} replicates{words}")
+                return Stop("target_reproduced", f"{_members(group)}{words}")
+            lie, their = ("lie", "their mean") if len(peaks) > 1 else ("lies", "it")
             return Stop(
                 "target_reproduced",
-                f"experiment {group.first.n} and {len(peaks) - 1} replicates lie within {1e3 * tolerance:.4g} meV of "
-                f"{target:g} eV; their mean is {1e3 * (mean - target):+.2f} meV off"
+                f"{_members(group)} {lie} within {1e3 * tolerance:.4g} meV of {target:g} eV; "
+                f"{their} is {1e3 * (mean - target):+.2f} meV off"
                 f"{goal.more_words(config, group.experiments)}",
             )
     return None
+
+
+def _members(group: Group) -> str:
+    again = len(group.experiments) - 1
+    first = f"experiment {group.first.n}"
+    return first if not again else f"{first} and its replicate" if again == 1 else f"{first} and {again} replicates"
 
 
 def spent(config: CampaignConfig, state: RunState, reactor_s: float) -> Stop | None:

@@ -161,12 +161,13 @@ class Show:
         for found in facts.get("targets", (facts,)):
             if "target_ev" in found:
                 outcome = OUTCOME_WORDS.get(found["outcome"], str(found["outcome"]))
-                self._console.print(f"  for {found['target_ev']:g} eV ({outcome}, {found['experiments']} experiments)")
+                self._console.print(f"  for {found['target_ev']:g} eV ({outcome}, {_experiments(found)})")
             if found["recipe"]:
                 self._console.print(_recipe_table(found))
         self._console.print(
-            f"  {facts['experiments']} experiments, {_clock(facts['reactor_s'])} of reactor time, "
+            f"  {_experiments(facts)}, {_clock(facts['reactor_s'])} of reactor time, "
             f"{sum(facts['reagent_ul'].values()) / 1000:.1f} mL of liquids, {facts['wall_s']:.1f} s on the wall's clock"
+            + (" in this sitting" if result.state.sittings > 1 else "")
         )
         self._console.print(f"  journal  {facts['journal']}", soft_wrap=True)
         if result.report is not None:
@@ -282,3 +283,8 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def _experiments(found: Mapping[str, Any]) -> str:
+    count = found["experiments"]
+    return "1 experiment" if count == 1 else f"{count} experiments"

@@ -111,7 +111,7 @@ def test_of_two_that_are_as_good_the_one_already_repeated_is_proven() -> None:
     again = state(*still, read(5, 100.0, 0.500, of=1))
     stop = decide_stop(ORDERED, again, 0.0)
     assert stop is not None
-    assert stop.detail.startswith("experiment 1 and 1 replicates")
+    assert stop.detail.startswith("experiment 1 and its replicate lie")
 
 
 def test_with_bounds_on_all_the_first_that_meets_them_is_repeated() -> None:
