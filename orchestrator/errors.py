@@ -1,6 +1,7 @@
 """Every error of the orchestrator has one root, says what was asked and what came back, and carries an exit code.
 
-Exit codes of the command line: 0 target reached, 1 ended without it, 2 refused input, 3 fault.
+Exit codes of the command line: 0 target reached, 1 ended without it, 2 refused input, 3 fault, 130 interrupted
+where nothing runs that has to be made safe.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ EXIT_TARGET_REACHED = 0
 EXIT_WITHOUT_TARGET = 1
 EXIT_REFUSED = 2
 EXIT_FAULT = 3
+EXIT_INTERRUPTED = 130
 
 
 class LumiflowError(Exception):

@@ -14,6 +14,7 @@ from orchestrator.config.table_dialect import (
     as_number,
     as_setting,
     meant_delimiter,
+    no_text,
     said_delimiter,
     with_point,
     wrong_dialect,
@@ -180,11 +181,12 @@ class ArchiveReading:
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise self.problem(("file",), f"the table is larger than {MAX_BYTES // 1_000_000} MB")
-            text = path.read_text(encoding="utf-8-sig")
+            data = path.read_bytes()
+            text = data.decode("utf-8-sig")
         except OSError as error:
             raise self.problem(("file",), f"the table cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise self.problem(("file",), "the table is not UTF-8 text") from None
+            raise self.problem(("file",), no_text(data)) from None
         written = text.splitlines()
         above = said_delimiter(written[0]) if written else None
         if above is not None and above != entry.delimiter:

@@ -14,6 +14,7 @@ from orchestrator.cli.safety import add_to as add_safety_to
 from orchestrator.cli.usage import Commands
 from orchestrator.errors import (
     EXIT_FAULT,
+    EXIT_INTERRUPTED,
     EXIT_REFUSED,
     EXIT_TARGET_REACHED,
     EXIT_WITHOUT_TARGET,
@@ -329,6 +330,9 @@ def pool(
         )
     except LumiflowError as error:
         refuse(error, as_json)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command goes on from the replays that were finished", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     answer(outcome, as_json)
 
 
@@ -344,3 +348,5 @@ def main() -> None:
     except OSError as error:  # a file, a port or the network failed where no command has words of its own for it
         say_error(LumiflowError(in_words(error)), "--json" in sys.argv)
         sys.exit(EXIT_FAULT)
+    except KeyboardInterrupt:  # before a command has begun
+        sys.exit(EXIT_INTERRUPTED)

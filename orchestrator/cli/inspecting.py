@@ -51,7 +51,8 @@ class Status:
         ending = f"ended: {state.stop_reason}" if state.ended else "not ended"
         lines = [
             f"{state.header.get('campaign_name')}: {ending}" + (f" ({state.stop_detail})" if state.stop_detail else ""),
-            f"{len(state.told)} {'experiment' if len(state.told) == 1 else 'experiments'}, {state.reactor_s / 3600:.2f} h of reactor time, {self.events} events, "
+            f"{len(state.told)} {'experiment' if len(state.told) == 1 else 'experiments'}, "
+            f"{state.reactor_s / 3600:.2f} h of reactor time, {self.events} events, "
             f"chain intact up to {self.head[:12]}",
         ]
         if doubt is not None:

@@ -22,6 +22,15 @@ def wrong_dialect(delimiter: str, decimal: DecimalMark) -> tuple[str, str, str] 
     return None
 
 
+def no_text(data: bytes) -> str:
+    """What is said of a table that is not UTF-8 text, by how it begins."""
+    if data.startswith(b"PK\x03\x04"):
+        return "this is a workbook, and the table is to be text: save it as CSV (UTF-8)"
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "the table is UTF-16 text, and UTF-8 is wanted: save it as CSV (UTF-8)"
+    return "the table is not UTF-8 text: save it as CSV (UTF-8)"
+
+
 def said_delimiter(first_line: str) -> str | None:
     """What stands between cells as a line ``sep=;`` says, which programs write above a table for Excel; None where the
     line is none of these. Such a line is no part of the table."""

@@ -41,6 +41,7 @@ class PoolResult:
             "pool": self.pool.name,
             "digest": self.pool.digest,
             "conditions": len(self.pool),
+            "conditions_failed": sum(value is None for value in self.pool.values),
             "rows_of_table": self.pool.rows,
             "rows_left_out": self.pool.left_out,
             "initial": self.pool.initial,

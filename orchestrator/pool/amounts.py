@@ -9,8 +9,8 @@ from orchestrator.config.pool import Amount
 from orchestrator.errors import Problem
 from orchestrator.yaml_source import Document
 
-LARGEST = 1e150
-"""Beyond this, on either side of zero, a number's square is more than a computer's number can be."""
+LARGEST = 1e100
+"""Beyond this, on either side of zero, planners count a reading as absent, so a table is not judged by it either."""
 TOO_LARGE = f"a number beyond {LARGEST:g} cannot be reckoned with"
 _AMOUNT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 

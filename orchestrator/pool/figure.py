@@ -12,6 +12,7 @@ from orchestrator.pool.replay import Outcome
 from orchestrator.pool.summary import Row, as_markdown, heading
 
 _COLOURS = ("#8a8a8a", "#b8860b", "#2e8b57", "#8a4fbf", "#1f6fb4", "#c0392b", "#117a7a", "#555555")
+_DASHES = ("", ' stroke-dasharray="6 3"', ' stroke-dasharray="2 3"')
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 640, 240, 56, 34, 72
 
 
@@ -47,6 +48,8 @@ def _svg(pool: Pool, outcomes: Sequence[Outcome], arms: Sequence[str]) -> str:
         'font-family="system-ui,sans-serif" font-size="12">',
         f"<title>{escape(heading(pool))}</title>",
     ]
+    if not panels:
+        parts.append(f'<text x="{_LEFT}" y="{_TOP}">No condition of the table meets a goal: nothing to draw.</text>')
     for number, (goal, place) in enumerate(panels):
         parts += _panel(pool, outcomes, arms, goal, place, _TOP + number * (_HEIGHT + _GAP))
     return "".join([*parts, "</svg>\n"])
@@ -82,9 +85,10 @@ def _panel(
         path = f"M{across(0):.1f} {down(0):.1f}"
         for met, spent in enumerate(met_after, start=1):
             path += f"H{across(spent):.1f}V{down(met / len(mine)):.1f}"
-        colour = _COLOURS[number % len(_COLOURS)]
-        parts.append(f'<path d="{path}H{across(pool.budget):.1f}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        colour, dashes = _COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)]
+        line = f'stroke="{colour}" stroke-width="2"{dashes}'
+        parts.append(f'<path d="{path}H{across(pool.budget):.1f}" fill="none" {line}/>')
         y = top + 14 + 18 * number
-        parts.append(f'<path d="M{_LEFT + _WIDTH + 12} {y - 4}h18" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<path d="M{_LEFT + _WIDTH + 12} {y - 4}h18" {line}/>')
         parts.append(f'<text x="{_LEFT + _WIDTH + 36}" y="{y}">{escape(arm)}</text>')
     return parts

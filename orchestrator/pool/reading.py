@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import csv
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.messages import closest
 from orchestrator.config.pool import Condition
-from orchestrator.config.table_dialect import DecimalMark, as_number, as_setting, meant_delimiter, said_delimiter
+from orchestrator.config.table_dialect import (
+    DecimalMark,
+    as_number,
+    as_setting,
+    meant_delimiter,
+    no_text,
+    said_delimiter,
+)
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.pool.amounts import LARGEST, TOO_LARGE, as_float
 from orchestrator.pool.formula import Formula, FormulaError
@@ -17,6 +26,7 @@ from orchestrator.pool.spec import LoadedSpec, one_line
 
 MAX_BYTES = 50_000_000
 MAX_PROBLEMS = 20
+_BY_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}(?:\1\d{3})*")
 
 
 @dataclass(frozen=True)
@@ -46,10 +56,11 @@ class Reading:
     def _split(self) -> tuple[tuple[str, ...], list[Row]]:
         form = self.config.table
         try:
-            text = self.data.decode("utf-8-sig")
+            text = unicodedata.normalize("NFC", self.data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
-            line = self.data[: error.start].count(b"\n") + 1
-            raise ConfigError([Problem(str(self.path), line, 1, "", "", "the table is not UTF-8 text")]) from None
+            before = self.data[: error.start]
+            line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+            raise ConfigError([Problem(str(self.path), line, column, "", "", no_text(self.data))]) from None
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         said = said_delimiter(lines[0])
         if said is not None:
@@ -68,7 +79,11 @@ class Reading:
                     whole = "\n".join(lines[began:ended])
                     rows.append(Row(began + 1, whole, tuple(cell.strip() for cell in cells)))
         except csv.Error as error:
-            raise ConfigError([Problem(str(self.path), reader.line_num, 1, "", "", f"not a table: {error}")]) from None
+            last = min(reader.line_num, len(lines))
+            where = f" in line {last}" if last > ended + 1 else ""
+            message = f"not a table: {error}{where}; perhaps a quote that opens in this row is not closed"
+            source = lines[min(ended, len(lines) - 1)][:200]
+            raise ConfigError([Problem(str(self.path), ended + 1, 1, "", "", message, source=source)]) from None
         names, last = form.columns, 0
         if names is None:
             if not rows:
@@ -83,9 +98,11 @@ class Reading:
         rows = [row for row in rows if row.line > last + form.skip]
         for row in rows:
             if len(row.cells) != len(names):
-                message = f"{len(row.cells)} cells in a row of a table of {len(names)} columns"
+                message = f"{_many(len(row.cells), 'cell')} in a row of a table of {_many(len(names), 'column')}"
                 source = row.text.split("\n")[0][:200]
-                raise ConfigError([Problem(str(self.path), row.line, 1, "", "", message, source=source)])
+                above = form.columns is None and len(row.cells) > len(names) and not any(map(self.as_number, row.cells))
+                near = _named_below(row) if above else ""
+                raise ConfigError([Problem(str(self.path), row.line, 1, "", "", message, "", near, source)])
         if not rows:
             raise ConfigError([Problem(str(self.path), 0, 0, "", "", "the table has no rows")])
         return tuple(one_line(name) for name in names), rows
@@ -98,6 +115,9 @@ class Reading:
         repeated = name in self._index
         message = "the table has this column more than once" if repeated else "the table has no such column"
         near = "" if repeated else closest(name, self.names)
+        if not repeated and self.config.table.columns is None:
+            below = next((row for row in self.rows if name in map(one_line, row.cells)), None)
+            near = near if below is None else _named_below(below)
         allowed = ", ".join(name for name in self.names if name)
         problem = self.loaded.document.problem(path, message, offending=column, allowed=allowed, suggestion=near)
         self.problems.append(problem)
@@ -141,7 +161,9 @@ class Reading:
         cell = self.cell(row, column)
         value = (words or {}).get(cell, self.as_number(cell))
         if value is None:
-            self.wrong(row, column, "a finite number is wanted here")
+            word = words is not None and not any(character.isdigit() for character in cell)
+            hint = "; say in failed_when, filter or read_as what that means" if word else ""
+            self.wrong(row, column, f"a finite number is wanted here{hint}")
             return None
         return self.transformed(row, column, value, formula)
 
@@ -207,7 +229,12 @@ def _rewritten(cell: str, decimal: DecimalMark) -> str:
     else."""
     other = "," if decimal == "." else "."
     plain = cell.replace(other, decimal).replace("\N{MINUS SIGN}", "-")
-    return plain if as_number(cell, decimal) is None and as_number(plain, decimal) is not None else ""
+    if as_number(cell, decimal) is not None:
+        return ""
+    if _BY_THOUSANDS.fullmatch(cell):  # to some a thousand, to others one and a quarter: nobody can tell for them
+        whole = cell.replace(other, "")
+        return f"{whole} or {plain}" if cell.count(other) == 1 and as_number(plain, decimal) is not None else whole
+    return plain if as_number(plain, decimal) is not None else ""
 
 
 def _meant_as_number(cell: str, decimal: DecimalMark) -> bool:
@@ -215,6 +242,15 @@ def _meant_as_number(cell: str, decimal: DecimalMark) -> bool:
     bare = cell.replace("_", "").strip(" <>=~%\N{LESS-THAN OR EQUAL TO}\N{GREATER-THAN OR EQUAL TO}\N{ALMOST EQUAL TO}")
     meant = as_number(bare, decimal) is not None or _rewritten(bare, decimal) != ""
     return as_number(cell, decimal) is None and meant
+
+
+def _named_below(row: Row) -> str:
+    """How a pool file says that a table has lines above the names of its columns, which are those of this row."""
+    return f"table: {{columns: [{', '.join(map(one_line, row.cells))}], skip: {row.line + row.text.count(chr(10))}}}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def _bytes(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ class LoadedSpec:
 
 def load_spec(path: Path) -> LoadedSpec:
     """Read a pool file. Raises ConfigError with everything that is wrong with it, by line and column."""
-    document = parse(read_text(path), str(path))
+    # As the table is read: letters with marks above them are written in two ways that look the same.
+    document = parse(unicodedata.normalize("NFC", read_text(path)), str(path))
     if (other := of_another_kind(document, "pool")) is not None:
         raise ConfigError([other])
     try:

@@ -22,11 +22,13 @@ _FEWEST_RUNS = 5
 @dataclass(frozen=True)
 class Row:
     """One arm at one step of one goal. Experiments are infinite where so many runs were censored at the budget; ``low``
-    and ``high`` are no numbers where the runs are too few for an interval."""
+    and ``high`` are no numbers where the runs are too few for an interval. ``by_chance``: the exact median of random
+    choice; None where no condition meets the goal."""
 
     arm: str
     goal: str
     step: str
+    by_chance: int | None
     reachable: bool
     runs: int
     solved: int
@@ -46,6 +48,7 @@ class Row:
             "arm": self.arm,
             "goal": self.goal,
             "step": self.step,
+            "random_exact_median": self.by_chance,
             "reachable": self.reachable,
             "runs": self.runs,
             "solved": self.solved,
@@ -115,16 +118,17 @@ def summarise(pool: Pool, outcomes: Sequence[Outcome], arms: Sequence[str]) -> l
     """One row for each goal, step and arm, in this order."""
     rows = []
     for goal in pool.goals:
-        for place, (step, _) in enumerate(goal.steps):
+        for place in range(len(goal.steps)):
             for arm in arms:
                 mine = [o for o in outcomes if o.arm == arm and o.goal == goal.label]
                 if mine:
-                    rows.append(_row(goal, step, place, arm, mine))
+                    rows.append(_row(pool, goal, place, arm, mine))
     return rows
 
 
-def _row(goal: PoolGoal, step: str, place: int, arm: str, mine: Sequence[Outcome]) -> Row:
+def _row(pool: Pool, goal: PoolGoal, place: int, arm: str, mine: Sequence[Outcome]) -> Row:
     reached = [o.reached[place] for o in mine]
+    step, hits = goal.steps[place]
     counts = [math.inf if count is None else float(count) for count in reached]
     median, low, high = bootstrap_median(counts)
     declared = [float(o.declared) for o in mine if o.declared is not None]
@@ -134,6 +138,7 @@ def _row(goal: PoolGoal, step: str, place: int, arm: str, mine: Sequence[Outcome
         arm=arm,
         goal=goal.label,
         step=step,
+        by_chance=exact_random(pool, goal, hits),
         reachable=goal.reachable,
         runs=len(mine),
         solved=solved,
@@ -168,7 +173,16 @@ def as_markdown(pool: Pool, rows: Sequence[Row]) -> str:
             declared = f"{row.declared} of {row.runs}" + (
                 f", after {row.declared_median:g} (median)" if row.declared else ""
             )
-        cells = [row.step, row.arm, str(row.runs), counts, solved, str(row.censored), declared, seconds]
+        cells = [
+            row.step.replace("|", "¦"),
+            row.arm,
+            str(row.runs),
+            counts,
+            solved,
+            str(row.censored),
+            declared,
+            seconds,
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -190,6 +204,10 @@ def heading(pool: Pool) -> str:
     ]
     chance = f" Random choice, exact median: {'; '.join(chances)}." if chances else ""
     return (
-        f"{pool.name}: {len(pool)} conditions from {rows}{failures}; {len(pool.variables)} variables; "
-        f"{pool.initial} random conditions to start; budget {pool.budget}.{chance}"
+        f"{pool.name}: {len(pool)} conditions from {rows}{failures}; {_many(len(pool.variables), 'variable')}; "
+        f"{_many(pool.initial, 'random condition')} to start; budget {pool.budget}.{chance}"
     )
+
+
+def _many(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"

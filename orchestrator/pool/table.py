@@ -16,6 +16,9 @@ from orchestrator.pool.reading import Reading, Row, row_tests
 from orchestrator.pool.replay import together
 from orchestrator.pool.spec import LoadedSpec
 
+_ROUNDING = 1e-12
+"""What the rounding of a few sums and products may make of a number, as a share of it."""
+
 
 def load_pool(path: Path, loaded: LoadedSpec) -> Pool:
     """Read a table as its pool file says.
@@ -210,11 +213,15 @@ def _goals(loaded: LoadedSpec, values: Sequence[float | None]) -> tuple[PoolGoal
         raise ConfigError([loaded.document.problem(path, "no condition of the table is worth anything by this")])
     ranked = sorted(sign * v for v in known.values())
     count = min(max(1, math.ceil(extreme.top * len(values) - 1e-9)), len(ranked))
-    # Where several conditions are equally good, any of them will do: none is among the best for where it stands.
-    best = frozenset(i for i, v in known.items() if sign * v <= ranked[count - 1])
-    steps = tuple(
-        (f"{100 * share:g} % of the best {count}", max(1, math.ceil(share * count - 1e-9))) for share in extreme.find
+    # Where several conditions are equally good, any of them will do: none is among the best for where it stands, nor
+    # for how the mean of its readings was rounded. What several outputs come to is a number of the order of one.
+    edge, slack = ranked[count - 1], _ROUNDING if loaded.desired else 0.0
+    best = frozenset(
+        i for i, v in known.items() if sign * v < edge or math.isclose(sign * v, edge, rel_tol=_ROUNDING, abs_tol=slack)
     )
+    # Shares that come to as many conditions are one step, called by the last of them.
+    labels = {max(1, math.ceil(share * count - 1e-9)): share for share in extreme.find}
+    steps = tuple((f"{100 * share:g} % of the best {count}", hits) for hits, share in labels.items())
     if loaded.desired:
         label, first = f"desirability of {', '.join(wanted.outputs)}", wanted.outputs[0]
         return (PoolGoal(label, "desirability", first, None, 0.0, best, steps, loaded.desired),)

@@ -40,7 +40,7 @@ from tests.orchestrator.pool.couplings import SPEC, TARGET, pool_of, spec_text
         ("seeds: 2", "budget: 3", "18:9", "initial points"),
         ("kind: categorical", "kind: vector, length: 2, scale: log", "9:44", "no scale"),
         ("kind: discrete, scale: log", "kind: integer, range: [0.5, 3]", "10:35", "whole"),
-        ('column: "T (degC)"', 'column: "T (degC)", range: [-1.6e+308, 1.6e+308]', "11:44", "beyond 1e+150"),
+        ('column: "T (degC)"', 'column: "T (degC)", range: [-1.6e+308, 1.6e+308]', "11:44", "beyond 1e+100"),
     ],
 )
 def test_a_mistake_in_the_pool_file_is_named_by_line_and_column(
@@ -70,8 +70,8 @@ def test_true_without_quotes_is_one_mistake(tmp_path: Path, test: str) -> None:
         (TARGET.replace("2.20 eV", "2.20 nm"), "16:36", "a number in eV"),
         (TARGET.replace("2.90 eV", "2.2 eV"), "16:36", "listed twice"),
         (TARGET.replace("0.004 eV", "0 eV"), "16:68", "above zero"),
-        (TARGET.replace("2.20 eV", "1e999 eV"), "16:36", "beyond 1e+150"),
-        (TARGET.replace("0.004 eV", "1e300 eV"), "16:68", "beyond 1e+150"),
+        (TARGET.replace("2.20 eV", "1e999 eV"), "16:36", "beyond 1e+100"),
+        (TARGET.replace("0.004 eV", "1e300 eV"), "16:68", "beyond 1e+100"),
     ],
 )
 def test_a_goal_that_makes_no_sense_is_named_by_line_and_column(
@@ -94,7 +94,7 @@ def test_a_goal_that_makes_no_sense_is_named_by_line_and_column(
         ("A;XPhos;1;50;570;;", "35:18: yield", "say in failed_when"),
         ('A;"X;Phos";1;50;570;nan;', "35:21: yield", "a finite number"),
         ("A;XPhos;1;50;570;1_5;", "35:18: yield", "a finite number"),
-        ("A;XPhos;1;50;570;1.5e308;", "35:18: yield", "beyond 1e+150"),
+        ("A;XPhos;1;50;570;1.5e308;", "35:18: yield", "beyond 1e+100"),
         ("A;XPhos;1;50;570;0.1", "35:1", "6 cells in a row"),
     ],
 )

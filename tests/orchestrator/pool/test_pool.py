@@ -321,6 +321,9 @@ def test_the_command_prints_a_table_one_line_of_json_and_a_figure(
     answer = json.loads(answered.stdout)
     assert answer["conditions"] == 31
     assert len(answer["rows"]) == 4
+    assert answer["conditions_failed"] == 1
+    assert [row["random_exact_median"] for row in answer["rows"]] == [12, 12, 27, 27]
+    assert "50 % of the best 4 12; 100 % of the best 4 27" in shown.stdout
     assert [answer["rows"][0][end] for end in ("low", "high")] == [None, None]
     assert "<table>" in page.read_text()
 
