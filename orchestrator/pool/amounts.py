@@ -47,3 +47,8 @@ def as_float(value: float) -> float:
         return float(value)
     except OverflowError:
         return math.copysign(math.inf, value)
+
+
+def many(count: int, what: str) -> str:
+    """A count with what is counted: 1 row, 2 rows."""
+    return f"1 {what}" if count == 1 else f"{count} {what}s"

@@ -20,7 +20,7 @@ from orchestrator.config.table_dialect import (
     said_delimiter,
 )
 from orchestrator.errors import ConfigError, Problem
-from orchestrator.pool.amounts import LARGEST, TOO_LARGE, as_float
+from orchestrator.pool.amounts import LARGEST, TOO_LARGE, as_float, many
 from orchestrator.pool.formula import Formula, FormulaError
 from orchestrator.pool.spec import LoadedSpec, one_line
 
@@ -98,7 +98,7 @@ class Reading:
         rows = [row for row in rows if row.line > last + form.skip]
         for row in rows:
             if len(row.cells) != len(names):
-                message = f"{_many(len(row.cells), 'cell')} in a row of a table of {_many(len(names), 'column')}"
+                message = f"{many(len(row.cells), 'cell')} in a row of a table of {many(len(names), 'column')}"
                 source = row.text.split("\n")[0][:200]
                 above = form.columns is None and len(row.cells) > len(names) and not any(map(self.as_number, row.cells))
                 near = _named_below(row) if above else ""
@@ -247,10 +247,6 @@ def _meant_as_number(cell: str, decimal: DecimalMark) -> bool:
 def _named_below(row: Row) -> str:
     """How a pool file says that a table has lines above the names of its columns, which are those of this row."""
     return f"table: {{columns: [{', '.join(map(one_line, row.cells))}], skip: {row.line + row.text.count(chr(10))}}}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def _bytes(path: Path) -> bytes:

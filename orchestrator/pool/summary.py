@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from orchestrator.pool.amounts import many
 from orchestrator.pool.conditions import Pool, PoolGoal
 from orchestrator.pool.replay import Outcome
 
@@ -173,16 +174,8 @@ def as_markdown(pool: Pool, rows: Sequence[Row]) -> str:
             declared = f"{row.declared} of {row.runs}" + (
                 f", after {row.declared_median:g} (median)" if row.declared else ""
             )
-        cells = [
-            row.step.replace("|", "¦"),
-            row.arm,
-            str(row.runs),
-            counts,
-            solved,
-            str(row.censored),
-            declared,
-            seconds,
-        ]
+        step = row.step.replace("|", "¦")
+        cells = [step, row.arm, str(row.runs), counts, solved, str(row.censored), declared, seconds]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -204,10 +197,6 @@ def heading(pool: Pool) -> str:
     ]
     chance = f" Random choice, exact median: {'; '.join(chances)}." if chances else ""
     return (
-        f"{pool.name}: {len(pool)} conditions from {rows}{failures}; {_many(len(pool.variables), 'variable')}; "
-        f"{_many(pool.initial, 'random condition')} to start; budget {pool.budget}.{chance}"
+        f"{pool.name}: {len(pool)} conditions from {rows}{failures}; {many(len(pool.variables), 'variable')}; "
+        f"{many(pool.initial, 'random condition')} to start; budget {pool.budget}.{chance}"
     )
-
-
-def _many(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"

@@ -15,6 +15,7 @@ from orchestrator.report.svg import Plot, linear_ticks, number, padded
 from orchestrator.units import HC_EV_NM
 
 WIDTH = 1000.0
+_ROOM_FOR_WORDS = 150.0
 LEAST_MEV = 0.05  # errors smaller than this are drawn here: the axis is logarithmic
 
 
@@ -36,7 +37,8 @@ def progress(state: RunState) -> Markup | None:
         if tolerance_mev > low:
             plot.band((span.begin, span.end), (low, tolerance_mev), "goal")
         if len(state.targets) > 1:
-            of = f"{number(state.aim(span.target, 'target_ev') or 0.0)} eV, {within}"
+            of = f"{number(state.aim(span.target, 'target_ev') or 0.0)} eV"
+            of += f", {within}" if plot.x(span.end) - plot.x(span.begin) > _ROOM_FOR_WORDS else ""
             plot.text(((span.begin + span.end) / 2, high), of, "note", "middle", (0, -12))
         elif tolerance_mev > low:
             plot.text((span.end, tolerance_mev), within, "note goal-note", "end", (-6, 15))

@@ -52,7 +52,10 @@ def _sentence(effect: Data, entry: Data) -> str:
     name, what = entry["name"].replace("_", " "), output_words(effect["output"])[0]
     if effect["finding"] == "shown":
         said = f"{_capital(name)} matters for the {what}: {_change(effect, entry)}. {_shares(effect)}"
-        return f"{said} In this run it was varied only {_tried(entry)}." if entry["share"] < _HARDLY_VARIED else said
+        if entry["share"] >= _HARDLY_VARIED:
+            return said
+        throughout = f"it was {_value(entry['tried'][0], entry)} throughout"
+        return f"{said} In this run {f'it was varied only {_tried(entry)}' if entry['share'] > 0.0 else throughout}."
     if effect["finding"] == "small":
         most = 100 * effect["total"]["high"]
         return (

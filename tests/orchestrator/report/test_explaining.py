@@ -90,13 +90,19 @@ def test_the_report_says_what_matters_and_what_the_data_cannot_tell(page: str) -
 def test_what_matters_by_archives_alone_is_told_with_what_this_run_tried(explained: Mapping[str, Any]) -> None:
     assert fitted_to(explained) == "13 recipes that gave a reading"
     assert fitted_to({**explained, "archived": 9}) == "13 recipes that gave a reading and to 9 experiments of archives"
-    inputs = [
-        {**entry, "tried": (0.2, 0.25), "share": 0.05} if entry["name"] == "iodide_fraction" else entry
-        for entry in explained["inputs"]
-    ]
-    said = finding_sentences({**explained, "inputs": inputs})["peak"]
-    (matters,) = (sentence for sentence in said if sentence.startswith("Iodide fraction matters"))
-    assert matters.endswith("In this run it was varied only between 0.2 and 0.25.")
+
+    def matters(low: float, high: float, share: float) -> str:
+        inputs = [
+            {**entry, "tried": (low, high), "share": share} if entry["name"] == "iodide_fraction" else entry
+            for entry in explained["inputs"]
+        ]
+        said = finding_sentences({**explained, "inputs": inputs})["peak"]
+        (found,) = (sentence for sentence in said if sentence.startswith("Iodide fraction matters"))
+        return found
+
+    assert "In this run" not in matters(0.1, 0.9, 0.9)
+    assert matters(0.2, 0.25, 0.05).endswith("In this run it was varied only between 0.2 and 0.25.")
+    assert matters(0.2, 0.2, 0.0).endswith("In this run it was 0.2 throughout.")
 
 
 def test_a_yield_that_absorption_cannot_have_is_not_said_to_be_unread(run: Path, explained: Mapping[str, Any]) -> None:
