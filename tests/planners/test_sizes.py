@@ -80,7 +80,7 @@ def test_a_reason_gives_numbers_in_the_unit_of_the_readings() -> None:
     proposal = small("ensemble").propose(currents(1e-12, "target"))
     assert f"expects current {proposal.predicted['current'].mean:.4g}" in proposal.reason
     assert "wanted at 8.2e-13 within 5e-15" in proposal.reason
-    assert "the best reading so far is 8." in proposal.reason
+    assert "the best reading of this campaign is 8." in proposal.reason
 
 
 def test_the_logarithm_of_an_improvement_is_that_of_an_improvement_in_the_unit_of_the_readings() -> None:
