@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Reading:
         self.path, self.loaded, self.config = path, loaded, loaded.config
         self.decimal = loaded.config.table.decimal
         self.problems: list[Problem] = []
+        self._told: set[tuple[int, int]] = set()
         self.data = _bytes(path)
         self.names, self.rows = self._split()
         self._index = {name: place for place, name in enumerate(self.names)}
@@ -137,8 +138,11 @@ class Reading:
         return cell == "" or self.as_number(cell) in self._absent.get(one_line(column), ())
 
     def wrong(self, row: Row, column: str, message: str) -> None:
-        """Note a problem of one cell of the table."""
+        """Note a problem of one cell of the table; a cell that is used twice is wrong once."""
         below, place = _place(row.text, self.config.table.delimiter, self._index[one_line(column)])
+        if (row.line + below, place) in self._told:
+            return
+        self._told.add((row.line + below, place))
         source = row.text.split("\n")[below][:200]
         cell = one_line(self.cell(row, column))
         self.problems.append(
@@ -195,29 +199,37 @@ Combine = Callable[[Iterable[bool]], bool]
 def row_tests(reading: Reading, section: str, conditions: Sequence[Condition]) -> Callable[[Row, Combine], bool]:
     """A test of rows by the conditions of a section, to be combined with all or any."""
     known = [c for i, c in enumerate(conditions) if reading.known(c.column, section, i, "column")]
+    spoken = {(c.column, value) for c in known for value in _wanted(c) if isinstance(value, str)}
 
     def passes(row: Row, combine: Combine) -> bool:
-        return combine(_holds(reading, section, condition, row) for condition in known)
+        return combine(_holds(reading, section, condition, row, spoken) for condition in known)
 
     return passes
 
 
-def _holds(reading: Reading, section: str, condition: Condition, row: Row) -> bool:
+def _wanted(condition: Condition) -> tuple[str | float | bool, ...]:
+    return condition.one_of or (() if condition.equals is None else (condition.equals,))
+
+
+def _holds(reading: Reading, section: str, condition: Condition, row: Row, spoken: Set[tuple[str, str]]) -> bool:
     """Whether a row meets a condition. A cell that is compared with a number and is meant as one, but written
-    otherwise, is a problem of the table: nobody would see the row missing."""
+    otherwise, is a problem of the table: nobody would see the row missing. Not so a word of which another condition of
+    the section speaks."""
     cell = reading.cell(row, condition.column)
     if condition.blank is not None:
         return reading.blank(row, condition.column) == condition.blank
     number = reading.as_number(cell)
-    wanted = condition.one_of or (() if condition.equals is None else (condition.equals,))
+    wanted = _wanted(condition)
     if wanted:
         compared = any(not isinstance(value, str) for value in wanted)
         if compared and cell not in wanted and _meant_as_number(cell, reading.decimal):
             reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares")
         return any(cell == value if isinstance(value, str) else number == as_float(value) for value in wanted)
     if number is None:
-        if cell != "":
-            reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares")
+        if cell != "" and (condition.column, cell) not in spoken:
+            word = section == "failed_when" and not any(map(str.isdigit, cell))
+            hint = "; a test of its own, with equals, may say what that means" if word else ""
+            reading.wrong(row, condition.column, f"a number is wanted here, which {section} compares{hint}")
         return False
     if condition.below is not None:
         return number < condition.below

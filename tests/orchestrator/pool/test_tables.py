@@ -52,7 +52,8 @@ def test_a_cell_that_is_no_number_is_named_where_it_is_compared(tmp_path: Path, 
     table = f"x,pure,y\n1,{cell},2\n2,3,3\n3,9,4\n"
     for section in ("filter", "failed_when"):
         said = refused(tmp_path, table, **{section: "[{column: pure, below: 5}]"})
-        assert f"table.csv:2:3: pure: a number is wanted here, which {section} compares (got {cell}" in said
+        assert f"table.csv:2:3: pure: a number is wanted here, which {section} compares" in said
+        assert f"(got {cell}" in said
 
 
 def test_words_and_blanks_are_left_out_where_numbers_are_compared_with_and_so_are_rows_of_other_tests(
@@ -62,6 +63,23 @@ def test_words_and_blanks_are_left_out_where_numbers_are_compared_with_and_so_ar
     pool = small_pool(tmp_path, table, filter="[{column: run, one_of: [A, B, 1]}, {column: pure, above: 90}]")
     assert (pool.x, pool.rows, pool.left_out) == (((1.0,), (4.0,), (5.0,)), 3, 2)
     assert "3 conditions from 3 rows (the filter left out 2 more);" in heading(pool)
+
+
+@pytest.mark.parametrize("word", ["{column: y, equals: n.d.}", "{column: y, one_of: [lost, n.d.]}"])
+def test_a_word_that_means_a_failure_may_be_named_before_or_after_the_number_that_does(
+    tmp_path: Path, word: str
+) -> None:
+    table, low = "x,y\n1,2\n2,n.d.\n3,5\n4,0.1\n", "{column: y, below: 1}"
+    for tests in (f"[{word}, {low}]", f"[{low}, {word}]"):
+        assert small_pool(tmp_path, table, failed_when=tests).values == (2.0, None, 5.0, None)
+    said = refused(tmp_path, table, failed_when=f"[{low}]")
+    assert said.count("table.csv:3:3") == 1
+    assert "a test of its own, with equals, may say what that means (got n.d.)" in said
+
+
+def test_a_cell_that_a_test_and_an_output_cannot_use_is_named_once(tmp_path: Path) -> None:
+    said = refused(tmp_path, "x,y\n1,2\n2,<1\n3,5\n", failed_when="[{column: y, below: 1}]")
+    assert said.count("table.csv:3:3") == 1
 
 
 def test_a_number_that_means_blank_is_blank_to_tests_too(tmp_path: Path) -> None:
