@@ -40,6 +40,8 @@ class Ax(Guest):
         for row, utility in zip(table.rows, table.utility, strict=True):
             trial = client.attach_trial(dict(row))
             client.complete_trial(trial, {"utility": float(utility)})
+        for row in table.pending:
+            client.attach_trial(dict(row))
         trials = client.get_next_trials(1)
         if not trials:
             raise PlannerError("Ax finds no further recipe")

@@ -38,12 +38,12 @@ class BayBE(Guest):
             if target is None
             else NumericalTarget.match_absolute("output", match_value=target)
         )
-        told = pd.DataFrame([dict(row) for row in table.rows])
         asked = BotorchRecommender().recommend(
             1,
             SearchSpace.from_product([_parameter(variable) for variable in table.variables]),
             wanted.to_objective(),
-            told.assign(output=table.first),
+            pd.DataFrame([dict(row) for row in table.rows]).assign(output=table.first),
+            pd.DataFrame([dict(row) for row in table.pending]) if table.pending else None,
         )
         return {str(name): cell for name, cell in asked.iloc[0].to_dict().items()}
 

@@ -44,6 +44,8 @@ class BoFire(Guest):
         strategy = strategy_of(SoboStrategy(domain=domain, seed=seed))
         told = pd.DataFrame([dict(row) for row in table.rows])
         strategy.tell(told.assign(output=table.first, valid_output=1))
+        if table.pending:
+            strategy.set_candidates(pd.DataFrame([dict(row) for row in table.pending]))
         asked = strategy.ask(1)
         return {variable.name: asked.iloc[0][variable.name] for variable in table.variables}
 

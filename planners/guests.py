@@ -2,9 +2,10 @@
 
 A library is told every reading anew for each proposal, so nothing is kept between proposals. It sees continuous
 variables in the unit cube (so a log scale is one), whole numbers, values at their places on the scale, and levels; all
-under names of our own, so that none is taken for a word of the library's. None of them takes a function that says what
-a rig may run, or learns from a failure that has no reading: failures are left out, and where what is asked for may not
-be run or was run before, the nearest candidate that may is run instead. Archives are left out too.
+under names of our own, so that none is taken for a word of the library's. Readings of archives are told like the
+campaign's own, and recipes that are under way as pending. None of them takes a function that says what a rig may run:
+where what is asked for may not be run or was run before, the nearest candidate that may is run instead. Nor does one
+learn from a failure that has no number, so it is given one (`Table`).
 """
 
 import importlib.util
@@ -19,10 +20,10 @@ from numpy.typing import NDArray
 
 from planners import designs
 from planners.errors import PlannerError
-from planners.evidence import Measured
+from planners.evidence import Measured, archived_readings
 from planners.objective import Wanted
 from planners.records import Proposal, Recommendation, Request
-from planners.sampling import as_recipe, generator, next_in_stream, sobol_stream, started
+from planners.sampling import as_recipe, generator, next_in_stream, recipe_groups, sobol_stream, started
 from planners.sizes import Sized
 from planners.space import SearchSpace, Variable
 
@@ -71,9 +72,10 @@ class Guest(ABC):
         installed(self.name)
         request = Sized.of(request).request
         measured = Measured.of(request)
-        begun = started(request)
-        if begun < request.initial or len(measured) < _LEAST_READINGS:
-            first = designs.initial_proposal(request, self.name, begun, len(measured), least=_LEAST_READINGS)
+        archived = len(archived_readings(request))
+        begun, readings = started(request) + archived, len(measured) + archived
+        if begun < request.initial or readings < _LEAST_READINGS:
+            first = designs.initial_proposal(request, self.name, begun, readings, least=_LEAST_READINGS)
             if first is not None:
                 return first
         table = Table.of(request, measured, self)
@@ -83,7 +85,9 @@ class Guest(ABC):
         with one_thread(), undisturbed(seed):
             asked = table.unit(self._asked(table, seed))
         point, moved = _runnable(request, measured, asked, seed)
-        reason = f"{self.described}, told {len(measured)} recipes that gave a reading, asks for this one"
+        known = f"{len(measured)} recipes that gave a reading"
+        known += f" and {archived} readings of archives" if archived else ""
+        reason = f"{self.described}, told {known}, asks for this one"
         return Proposal(
             x=as_recipe(request, point),
             strategy=self.name,
@@ -112,6 +116,14 @@ class Guest(ABC):
         return recommend(None, request)
 
 
+def _lost(request: Request, measured: Measured) -> list[tuple[float, ...]]:
+    """The recipes that failed, here or in an archive, and gave no reading in this campaign; each once."""
+    failed = [o.x for o in request.known() if o.failed]
+    groups = recipe_groups(request, [*measured.x, *failed])
+    _, heads = np.unique(groups, return_index=True)
+    return [failed[head - len(measured)] for head in np.sort(heads).tolist() if head >= len(measured)]
+
+
 def _several(objective: Wanted) -> bool:
     return objective.target is None and len(objective.outputs) > 1
 
@@ -119,8 +131,12 @@ def _several(objective: Wanted) -> bool:
 @dataclass(frozen=True)
 class Table:
     """Readings as a library is told them: variables that are not fixed, a row of cells for each recipe, the mean of the
-    first output and the utility of each, and the objective. Where the extreme of several outputs is sought, the utility
-    stands in for the first.
+    first output and the utility of each, the objective, and a row for each recipe that is under way. Where the extreme
+    of several outputs is sought, the utility stands in for the first.
+
+    After the campaign's own recipes come archived readings, one a row, and then the recipes that failed and gave no
+    reading here. A failure is told as the worst reading of all (its first output, its utility): a library has no other
+    word for it, and not knowing of failures it asks for the same place again and again.
 
     Variables and levels have names of our own, in the order of theirs: libraries sort by name. Where all combinations
     would be too many for a library that goes through them, whole numbers are continuous to it and are rounded."""
@@ -131,6 +147,7 @@ class Table:
     first: NDArray[np.float64]
     utility: NDArray[np.float64]
     objective: Wanted
+    pending: tuple[dict[str, Cell], ...]
 
     @classmethod
     def of(cls, request: Request, measured: Measured, guest: Guest) -> "Table":
@@ -144,16 +161,22 @@ class Table:
         variables = _named([space.variables[i] for i in free])
         if guest.enumerates:
             variables = _few_combinations(variables, guest.name)
-        rows = tuple(
-            {
-                variable.name: _cell(variable, float(x[i]), float(place[i]))
-                for i, variable in zip(free, variables, strict=True)
-            }
-            for x, place in zip(measured.x, measured.unit, strict=True)
-        )
-        utility = request.objective.score_rows(measured.readings)
-        first = utility if _several(request.objective) else measured.readings[:, 0]
-        return cls(space, variables, rows, first, utility, request.objective)
+
+        def row(x: Sequence[float]) -> dict[str, Cell]:
+            place = space.to_unit([x])[0]
+            return {v.name: _cell(v, float(x[i]), float(place[i])) for i, v in zip(free, variables, strict=True)}
+
+        objective = request.objective
+        archived = [o.x for archive in request.archives for o in archive.observations if not o.failed]
+        lost = _lost(request, measured)
+        readings = np.concatenate([measured.readings, archived_readings(request)])
+        utility = objective.score_rows(readings)
+        first = utility if _several(objective) else readings[:, 0]
+        if lost:
+            worst = [int(np.argmin(utility))] * len(lost)
+            first, utility = np.append(first, first[worst]), np.append(utility, utility[worst])
+        rows = tuple(map(row, [*measured.x, *archived, *lost]))
+        return cls(space, variables, rows, first, utility, objective, tuple(map(row, request.pending)))
 
     @property
     def minimised(self) -> bool:

@@ -136,11 +136,12 @@ def _within(found: list[dict[str, Any]], loaded: LoadedCampaign) -> list[dict[st
 
 
 def learns_from_archives(config: CampaignConfig) -> bool:
-    """Whether the campaign's strategy has a model that takes notice of them."""
+    """Whether the campaign's strategy has a model, its own or its library's, that takes notice of them."""
     from planners import strategy
+    from planners.guests import Guest
     from planners.modelled import Modelled
 
-    return isinstance(strategy(config.planner.strategy), Modelled)
+    return isinstance(strategy(config.planner.strategy), Modelled | Guest)
 
 
 def left_out(loaded: LoadedCampaign, found: Sequence[Mapping[str, Any]]) -> tuple[Problem, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from planners import Observation, OneOutput, PlannerError, Request, SearchSpace, Strategy, Variable, strategy
+from planners import Archive, Observation, OneOutput, PlannerError, Request, SearchSpace, Strategy, Variable, strategy
 from planners import guests as guests_module
 from planners.ax import Ax
 from planners.baybe import BayBE
@@ -57,6 +57,43 @@ def test_what_a_library_is_told_comes_back_as_the_recipe_it_was() -> None:
         assert MIXED.from_unit(table.unit(dict(row)))[0] == pytest.approx(x)
         assert row[table.variables[3].name] in table.variables[3].levels
         assert utility == pytest.approx(x[0] + 0.1 * x[1] + (x[3] == 1.0))
+
+
+def test_a_failure_is_told_as_the_worst_reading_and_once() -> None:
+    failed = dataclasses.replace(observe((0.1, 90.0, 30.0)), failed=True)
+    told = (*(o for o in design(6) if not o.failed), failed, failed)
+    request = Request(SPACE, OBJECTIVE, told)
+    measured = Measured.of(request)
+    table = Table.of(request, measured, BayBE())
+    assert len(table.rows) == len(measured) + 1 == len(table.first) == len(table.utility)
+    assert SPACE.from_unit(table.unit(table.rows[-1]))[0] == pytest.approx(failed.x)
+    farthest = int(np.argmax(np.abs(measured.readings[:, 0] - OBJECTIVE.target_peak_ev)))
+    assert table.first[-1] == measured.readings[farthest, 0]
+    assert table.utility[-1] == table.utility[:-1].min()
+
+
+def test_a_recipe_that_failed_once_and_was_read_once_is_told_as_it_was_read() -> None:
+    told = design(6)
+    read = next(o for o in told if not o.failed)
+    request = Request(SPACE, OBJECTIVE, (*told, dataclasses.replace(read, failed=True)))
+    before = Table.of(Request(SPACE, OBJECTIVE, told), Measured.of(Request(SPACE, OBJECTIVE, told)), Ax())
+    after = Table.of(request, Measured.of(request), Ax())
+    assert after.rows == before.rows
+    assert after.utility == pytest.approx(before.utility)
+
+
+def test_archives_are_told_as_readings_and_what_is_under_way_as_pending() -> None:
+    earlier, now, under_way = design(9)[3:], design(3), (0.3, 110.0, 50.0)
+    request = Request(SPACE, OBJECTIVE, now, pending=(under_way,), archives=(Archive("spring", earlier),))
+    measured = Measured.of(request)
+    table = Table.of(request, measured, BayBE())
+    kept = [o for o in earlier if not o.failed]
+    archived = slice(len(measured), len(measured) + len(kept))
+    assert table.first[archived].tolist() == [o.peak_ev for o in kept]
+    for row, o in zip(table.rows[archived], kept, strict=True):
+        assert SPACE.from_unit(table.unit(row))[0] == pytest.approx(o.x)
+    (row,) = table.pending
+    assert SPACE.from_unit(table.unit(row))[0] == pytest.approx(under_way)
 
 
 def test_names_of_our_own_sort_as_those_of_the_chemist_do() -> None:
@@ -138,7 +175,8 @@ def test_what_may_not_be_run_is_replaced_by_the_nearest_that_may() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_guest_asks_near_the_target_and_the_same_every_time_and_leaves_no_trace(name: str) -> None:
     planner = guest(name)
-    request = Request(SPACE, OBJECTIVE, design(12), seed=3, initial=6)
+    told = tuple(o for o in design(12) if not o.failed)
+    request = Request(SPACE, OBJECTIVE, told, seed=3, initial=6)
     legacy, torch_state = str(np.random.get_state(legacy=False)), torch.get_rng_state()
     dtype = torch.get_default_dtype()
     proposal = planner.propose(request)
@@ -166,3 +204,24 @@ def test_a_guest_chooses_among_listed_candidates(name: str) -> None:
     candidates = tuple(o.x for o in design(30))
     request = Request(SPACE, OBJECTIVE, design(9), seed=3, initial=6, candidates=candidates)
     assert planner.propose(request).x in candidates[9:]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guest_leaves_a_place_that_failed_and_one_that_is_under_way(name: str) -> None:
+    planner = guest(name)
+    request = Request(SPACE, OBJECTIVE, design(12), seed=3, initial=6)
+    asked = planner.propose(request).x
+    failed = dataclasses.replace(request, observations=(*request.observations, Observation(asked, failed=True)))
+    waiting = dataclasses.replace(request, pending=(asked,))
+    for after in (failed, waiting):
+        gap = SPACE.to_unit([planner.propose(after).x])[0] - SPACE.to_unit([asked])[0]
+        assert np.linalg.norm(gap) > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guest_that_has_an_archive_begins_where_it_lies_near_the_target(name: str) -> None:
+    request = Request(SPACE, OBJECTIVE, seed=3, initial=6, archives=(Archive("spring", design(24)),))
+    proposal = guest(name).propose(request)
+    assert proposal.phase == "model"
+    assert "told 0 recipes that gave a reading and" in proposal.reason
+    assert abs((observe(proposal.x).peak_ev or 0.0) - OBJECTIVE.target_peak_ev) < 0.2
