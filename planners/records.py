@@ -117,9 +117,9 @@ class Request:
     `pending` holds experiments proposed but not told; `initial` is the number of different recipes of the initial
     design; `feasible` says which recipes the rig may run now (None: all of the space). `candidates`, when given, are
     the only recipes that there are: proposals come from them, and none twice. `price`, when given, is weighed by the
-    strategies whose acquisition is the logarithm of an improvement; others refuse it. Strategies with a model also
-    learn from `archives`, whose recipes count as part of the initial design but are not taken as run; others ignore
-    them.
+    strategies whose acquisition is the logarithm of an improvement; others refuse it. Strategies with a model,
+    guests too, also learn from `archives`, whose recipes count as part of the initial design but are not taken as run;
+    others ignore them.
 
     Raises:
         PlannerError: a recipe with another number of coordinates than the space; candidates outside of it, or none;

@@ -136,6 +136,15 @@ def test_explain_says_what_a_campaign_learns_from_and_what_that_takes_off_its_in
     assert explained.as_dict()["archives"] == {"before": 2}
 
 
+@pytest.mark.parametrize(("strategy", "learns"), [("gp", True), ("ax", True), ("baybe", True), ("snobfit", False)])
+def test_planners_with_a_model_and_guests_learn_from_archives(tmp_path: Path, strategy: str, learns: bool) -> None:
+    (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
+    rig = (ROOT / "configs" / "rigs" / "perovskite-bench.yaml").as_posix()
+    loaded = campaign(tmp_path, TABLE, **{"../rigs/perovskite-bench.yaml": rig})
+    planner = loaded.config.planner.model_copy(update={"strategy": strategy})
+    assert archives.learns_from_archives(loaded.config.model_copy(update={"planner": planner})) is learns
+
+
 def test_a_strategy_that_takes_no_notice_of_archives_is_noted(tmp_path: Path) -> None:
     (tmp_path / "earlier.csv").write_text(ROWS, encoding="utf-8")
     rig = (ROOT / "configs" / "rigs" / "perovskite-bench.yaml").as_posix()
