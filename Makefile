@@ -40,7 +40,7 @@ bench-daemon: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.soak real
 
 bench-planners: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.pools --seeds $(SEEDS) --keep
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.pools --seeds $(SEEDS) --document docs/pools.md --keep
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.emulators --seeds $(TWIN_SEEDS) --document docs/benchmarks.md --keep
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.twins --seeds $(TWIN_SEEDS) --document docs/benchmarks.md --keep
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.speed

@@ -44,7 +44,7 @@ class Kriging(Modelled):
 
     def fit(self, request: Request, data: "Data", rng: np.random.Generator) -> Fitted:
         """Fit the map of each output that was read at least twice; one that was not is taken as zero."""
-        surveys = len(request.observations) % self.survey == 0
+        surveys = (len(request.observations) + len(request.pending)) % self.survey == 0
         return _Map(request, data, int(rng.integers(2**31)), surveys=surveys)
 
 

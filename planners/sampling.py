@@ -262,7 +262,9 @@ def next_in_stream(request: Request, stream: Iterator[NDArray[np.float64]], tag:
     known = np.concatenate(permitted) if permitted else np.empty((0, request.space.dimension))
     if len(known) == 0:
         raise PlannerError(f"{tag}: none of {looked} recipes over the whole search space is allowed")
-    visits = np.sum(np.max(np.abs(known[:, None, :] - seen[None, :, :]), axis=2) <= SAME_POINT, axis=1)
+    from scipy.spatial import cKDTree
+
+    visits = cKDTree(seen).query_ball_point(known, SAME_POINT, p=np.inf, return_length=True)
     return Drawn(known[int(np.argmin(visits))], looked, False)
 
 

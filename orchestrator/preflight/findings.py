@@ -23,6 +23,7 @@ from orchestrator.config.quantities import Range
 from orchestrator.config.rig import Flush, RigConfig
 from orchestrator.errors import PreflightError, Problem, Unreachable
 from orchestrator.preflight.lasting import Use, runs_dry, too_little, uses
+from orchestrator.preflight.little_room import at_odds, no_beginning
 from orchestrator.preflight.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.preflight.reagent_budget import beyond_syringes, other_stocks, soon_used, used_at_once
 from orchestrator.recipes.exposures import undecided_s
@@ -151,6 +152,7 @@ def _at(entry: Input, fraction: float) -> float:
 
 class _Preflight:
     def __init__(self, loaded: LoadedCampaign) -> None:
+        self._loaded = loaded
         self._campaign: CampaignConfig = loaded.config
         self._rig: RigConfig = loaded.rig
         self._campaign_file = loaded.campaign_source
@@ -170,18 +172,25 @@ class _Preflight:
         self._check_constants()
         figures = self._sample()
         if figures.reachable_fraction == 0.0:
-            why = next(iter(figures.unreachable), "")
             if not told_why:
-                self._problem(("inputs",), f"none of {figures.sampled} sampled recipes can be set: {why}")
+                self._nothing(figures)
         elif figures.reachable_fraction < 1.0:
             why = ", ".join(f"{reason} ({share:.1%})" for reason, share in list(figures.unreachable.items())[:3])
             missed = 1.0 - figures.reachable_fraction
             share = f"{missed:.1%}" if missed <= 0.999 else "more than 99.9%"
             self._warn(("inputs",), f"{share} of the space cannot be set, for example because {why}")
         if figures.reachable_fraction > 0.0:
+            self._problems += no_beginning(self._loaded, figures.reachable_fraction)
             self._check_budget(figures)
         problems = (*self._problems, *self._short)
         return PreflightReport(problems, tuple(self._warnings), figures, tuple(self._short))
+
+    def _nothing(self, figures: Figures) -> None:
+        found = at_odds(self._loaded, self._many)
+        if not found:
+            why = next(iter(figures.unreachable), "")
+            self._problem(("inputs",), f"none of {figures.sampled} sampled recipes can be set: {why}")
+        self._problems += found
 
     def _problem(self, path: tuple[str | int, ...], message: str, allowed: str = "") -> None:
         offending = None if allowed else ""

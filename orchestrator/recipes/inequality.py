@@ -77,22 +77,24 @@ class Inequality:
     pairs: tuple[tuple[Side, Side], ...]
 
     def broken(self, values: Mapping[str, float]) -> Broken | None:
-        """How these values (coherent) do not meet it; None where they do."""
-        for lower, upper in self.pairs:
-            try:
-                left, right = lower.evaluate(values, _Scalars), upper.evaluate(values, _Scalars)
-                met = left - right <= SLACK * max(abs(left), abs(right)) + 1e-12
-            except (ArithmeticError, ValueError):
-                left = right = math.inf
-            if not (math.isfinite(left) and math.isfinite(right)):
-                return Broken(f"{self.text} has no value here", math.inf, math.inf)
-            if not met:
-                shown = lower.dimension.shown(left), upper.dimension.shown(right)
-                return Broken(f"{self.text} does not hold: {shown[0]} is above {shown[1]}", left, right)
+        """How these values (coherent) do not meet it; None where they do. Reckoned as `met` reckons, so that no planner
+        proposes what would not be dosed."""
+        import numpy as np
+
+        numbers = {name: np.float64(value) for name, value in values.items()}
+        with np.errstate(all="ignore"):
+            for lower, upper in self.pairs:
+                left, right = float(lower.evaluate(numbers, np)), float(upper.evaluate(numbers, np))
+                if not (math.isfinite(left) and math.isfinite(right)):
+                    return Broken(f"{self.text} has no value here", math.inf, math.inf)
+                if not left - right <= SLACK * max(abs(left), abs(right)) + 1e-12:
+                    shown = lower.dimension.shown(left), upper.dimension.shown(right)
+                    return Broken(f"{self.text} does not hold: {shown[0]} is above {shown[1]}", left, right)
         return None
 
     def met(self, values: Mapping[str, Rows], count: int) -> Mask:
-        """Which of ``count`` rows meet it: [count]. A row in which a side has no value does not."""
+        """Which of ``count`` rows meet it: [count]. A row in which a side has no finite value does not; within a side
+        what is divided by zero is infinite, as in ``exp(-1 / 0)``, which is zero."""
         import numpy as np
 
         result = np.ones(count, dtype=np.bool_)
@@ -105,7 +107,7 @@ class Inequality:
 
 
 class _Scalars:
-    """The functions of numpy that formulas use, for single numbers. They raise where there is no value."""
+    """The functions of numpy that formulas use, for constants. They raise where there is no value."""
 
     abs = staticmethod(abs)
     sqrt = staticmethod(math.sqrt)

@@ -26,12 +26,13 @@ from orchestrator.pool import LoadedSpec, Pool, load_pool, load_spec
 from orchestrator.pool.conditions import PoolGoal
 from orchestrator.pool.fingerprint import OBJECTIVES, digest, planner_parts, source
 from orchestrator.processes import as_they_end
-from tests.benchmarks.documents import made_with, put_between
+from tests.benchmarks.documents import check_marks, made_with, put_between
 from tests.benchmarks.emulator_models import Emulator, Family, cross_validated_r2, may_run
 from tests.benchmarks.emulator_runs import Run, campaign
 from tests.benchmarks.emulator_tables import Fit, tables
+from tests.benchmarks.options import known_arm, whole
 from tests.benchmarks.pools import POOLS, ROOT, data_folder
-from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep
+from tests.benchmarks.rows import appended, as_run, begin_with_kept, finished, keep
 from tests.benchmarks.twins import LIBRARIES, guests
 
 ARMS: Mapping[Family, tuple[str, ...]] = {
@@ -130,38 +131,39 @@ def section(runs: Sequence[Run], fits: Sequence[Fit], seeds: int) -> str:
 def main() -> None:
     """Run what is missing, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--arms", nargs="*")
+    parser.add_argument("--seeds", type=whole, default=20)
+    parser.add_argument("--arms", nargs="*", type=known_arm)
     parser.add_argument("--tables", nargs="*", default=list(POOLS), choices=list(POOLS))
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=whole, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-emulators.jsonl")
     parser.add_argument("--document", type=Path, help="also put the tables between their marks in this file")
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
     parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if options.document is not None:
+        check_marks(options.document, BEGIN, END)
     fits = [fit_of(family, table) for family in ARMS for table in options.tables]
     jobs = wanted(fits, options.arms, options.seeds)
     codes = {(family, table, arm): fingerprint(family, table, arm) for family, table, _, arm, _ in jobs}
     begin_with_kept(options.results)
     known = known_runs(options.results, codes)
     missing = [] if options.show else [job for job in jobs if job not in known]
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    ended = as_they_end(run_job, missing, options.jobs)
-    with options.results.open("a", encoding="utf-8") as file, closing(ended):
-        for count, run in enumerate(ended, start=1):
-            job: Job = (run.family, run.table, run.goal, run.arm, run.seed)
-            known[job] = run
-            file.write(json.dumps({"code": codes[job[0], job[1], job[3]], "run": asdict(run)}) + "\n")
-            file.flush()
-            label = f"{run.arm} on {run.family}, {run.table}, {run.goal}, seed {run.seed}"
-            print(f"{count}/{len(missing)} {label}: {run.reached} {run.regrets}", file=sys.stderr)
+    if missing:
+        with appended(options.results) as file, closing(as_they_end(run_job, missing, options.jobs)) as ended:
+            for number, run in enumerate(ended, start=1):
+                job: Job = (run.family, run.table, run.goal, run.arm, run.seed)
+                known[job] = run
+                file.write(json.dumps({"code": codes[job[0], job[1], job[3]], "run": asdict(run)}) + "\n")
+                file.flush()
+                label = f"{run.arm} on {run.family}, {run.table}, {run.goal}, seed {run.seed}"
+                print(f"{number}/{len(missing)} {label}: {run.reached} {run.regrets}", file=sys.stderr)
     text = section([known[job] for job in jobs if job in known], fits, options.seeds)
     print(text)
     if options.document is not None:
         put_between(options.document, BEGIN, END, text)
     if options.keep:
-        keep(options.results, ("family", "table", "goal", "arm", "seed"))
+        keep(options.results, ("family", "table", "goal", "arm", "seed"), current=set(codes.values()))
 
 
 if __name__ == "__main__":

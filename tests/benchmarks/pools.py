@@ -1,8 +1,8 @@
 """Planners on tables of real experiments: `python -m tests.benchmarks.pools`, which `make bench-planners` calls.
 
-Runs what is missing from the results files, prints the tables, and puts them into docs/pools.md. The tables of data are
-looked for in LUMIFLOW_DATA, or in ../shared/data beside the repository. With `--further FOLDER` it does the same for
-tables that nobody had looked at while the planners were made, wherever somebody has put them.
+Runs what is missing from the results files and prints the tables; `--document docs/pools.md` also puts them in there.
+The tables of data are looked for in LUMIFLOW_DATA, or in ../shared/data beside the repository. With `--further FOLDER`
+it does the same for tables that nobody had looked at while the planners were made, wherever somebody has put them.
 """
 
 import argparse
@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.pool import Outcome, PoolResult, replay_pool
-from tests.benchmarks.documents import made_with, put_between
+from orchestrator.pool.fingerprint import fingerprint
+from tests.benchmarks.documents import check_marks, made_with, put_between
+from tests.benchmarks.options import known_arm, whole
 from tests.benchmarks.rows import begin_with_kept, keep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +68,9 @@ def run(
     """All pools, or all further ones that the folder holds, from where the results files end; or what these hold."""
     folder = further or data_folder()
     tables = POOLS if further is None else {name: spec for name, spec in FURTHER.items() if (folder / name).is_file()}
+
+    if not tables:
+        sys.exit(f"{folder} holds none of {', '.join(FURTHER)}")
 
     def heard(count: int, of: int, outcome: Outcome) -> None:
         print(f"{count}/{of} {outcome.arm}, {outcome.goal}, seed {outcome.seed}: {outcome.reached}", file=sys.stderr)
@@ -134,27 +139,28 @@ def section(found: list[PoolResult], seeds: int, command: str) -> str:
 def main() -> None:
     """Run, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--arms", nargs="*", default=ARMS, help=f"if not given: {' '.join(ARMS)}")
+    parser.add_argument("--seeds", type=whole, default=50)
+    parser.add_argument("--arms", nargs="*", type=known_arm, default=ARMS, help=f"if not given: {' '.join(ARMS)}")
     parser.add_argument("--further", type=Path, help="the folder that holds further tables, or some of them")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=whole, default=1)
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of the rows that there are")
     parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "pools")
-    parser.add_argument("--document", type=Path, help="docs/pools.md if not given; with --show none")
+    parser.add_argument("--document", type=Path, help="also put the tables between their marks in this file")
     options = parser.parse_args()
-    found = run(options.further, options.seeds, options.jobs, options.results, options.arms, show=options.show)
     command, marks = "make bench-planners SEEDS=", (BEGIN, END)
     if options.further is not None:
         command, marks = "python -m tests.benchmarks.pools --further FOLDER --seeds ", (BEGIN_FURTHER, END_FURTHER)
+    if options.document is not None:
+        check_marks(options.document, *marks)
+    found = run(options.further, options.seeds, options.jobs, options.results, options.arms, show=options.show)
     text = section(found, options.seeds, command)
     print(text)
-    document = options.document or (None if options.show else ROOT / "docs" / "pools.md")
-    if document is not None:
-        put_between(document, *marks, text)
+    if options.document is not None:
+        put_between(options.document, *marks, text)
     if options.keep:
         for result in found:
-            keep(result.results, ("arm", "goal", "seed"))
+            keep(result.results, ("arm", "goal", "seed"), current=set(map(fingerprint, options.arms)))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
+
+from orchestrator.file_lock import FileLock
 
 Run = TypeVar("Run")
 ROWS = Path(__file__).with_name("rows")
@@ -25,38 +28,87 @@ def begin_with_kept(results: Path, rows: Path = ROWS) -> None:
         results.write_bytes(lzma.decompress(kept.read_bytes()))
 
 
-def keep(results: Path, told_apart_by: Sequence[str], rows: Path = ROWS) -> None:
-    """Keep the rows of a results file: the newest of each campaign, in an order that does not depend on which was run
-    first, so that the same rows give the same bytes.
+def keep(
+    results: Path, told_apart_by: Sequence[str], rows: Path = ROWS, current: Collection[str] = frozenset()
+) -> None:
+    """Keep the rows of a results file beside those that are kept: the newest of each campaign, in an order that does
+    not depend on which was run first, so that the same rows give the same bytes.
 
-    ``told_apart_by``: the fields of a row that say which campaign it is.
+    ``told_apart_by``: the fields of a row that say which campaign it is. ``current``: digests of the code as it is; a
+    kept row of it gives way to no row of other code, such as an old results file holds. Kept rows of a pool whose table
+    has changed since are dropped.
     """
-    newest = {}
-    for row in finished(results):
-        told = row.get("run", row)
-        newest[json.dumps([told[name] for name in told_apart_by])] = row
-    if not newest:
+    found = finished(results)
+    if not found:
         return
+    tables = {row.get("digest") for row in found}
+    packed = _packed(results, rows)
+    before = lzma.decompress(packed.read_bytes()).decode() if packed.exists() else ""
+    newest: dict[str, dict[str, Any]] = {}
+    for row in [*(row for row in map(json.loads, before.splitlines()) if row.get("digest") in tables), *found]:
+        told = row.get("run", row)
+        campaign = json.dumps([told[name] for name in told_apart_by])
+        if campaign not in newest or _code(row) in current or _code(newest[campaign]) not in current:
+            newest[campaign] = row
     rows.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(newest[campaign]) + "\n" for campaign in sorted(newest))
-    _packed(results, rows).write_bytes(lzma.compress(lines.encode(), preset=9 | lzma.PRESET_EXTREME))
+    packed.write_bytes(lzma.compress(lines.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 def finished(results: Path) -> list[dict[str, Any]]:
-    """The rows of a results file, if there is one; a last line that was not finished is cut off."""
+    """The rows of a results file, if there is one, but for a last line that was not finished.
+
+    Exits with a line of words where another line is no row.
+    """
     if not results.exists():
         return []
     text = results.read_text(encoding="utf-8")
-    if not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        results.write_text(text, encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    *lines, rest = text.split("\n")
+    found: list[dict[str, Any]] = []
+    if rest and not rest.startswith("{"):
+        lines.append(rest)
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not _code(row):
+            raise SystemExit(f"{results}:{number}: this line is no row of a benchmark: {line[:60]!r}")
+        found.append(row)
+    return found
+
+
+@contextmanager
+def appended(results: Path) -> Iterator[TextIO]:
+    """A results file to write rows to, for one process at a time; a last line that was not finished is cut off.
+
+    Exits with a line of words where another process writes to it.
+    """
+    results.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(results)
+    except BlockingIOError:
+        raise SystemExit(f"{results}: another process writes its rows there") from None
+    try:
+        finished(results)
+        with results.open("a+b") as raw:
+            raw.seek(0)
+            raw.truncate(raw.read().rfind(b"\n") + 1)
+        with results.open("a", encoding="utf-8") as file:
+            yield file
+    finally:
+        lock.release()
 
 
 def as_run(kind: Callable[..., Run], told: Mapping[str, Any]) -> Run:
     """A row as the frozen dataclass that it was."""
     values = {field.name: told[field.name] for field in fields(cast(Any, kind))}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _code(row: Mapping[str, Any]) -> str:
+    """The digest of what made a row."""
+    return str(row.get("code") or row.get("planners") or "")
 
 
 def _packed(results: Path, rows: Path) -> Path:

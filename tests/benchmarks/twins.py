@@ -12,7 +12,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import cache
@@ -20,8 +20,9 @@ from pathlib import Path
 
 from orchestrator.pool.fingerprint import digest, imported, modules_of, planner_parts, source
 from orchestrator.processes import as_they_end
-from tests.benchmarks.documents import made_with, put_between
-from tests.benchmarks.rows import as_run, begin_with_kept, finished, keep
+from tests.benchmarks.documents import check_marks, made_with, put_between
+from tests.benchmarks.options import known_arm, whole
+from tests.benchmarks.rows import appended, as_run, begin_with_kept, finished, keep
 from tests.benchmarks.twin_runs import LOOKS, TARGETS_EV, Run, one_run
 from tests.benchmarks.twin_tables import tables
 
@@ -52,11 +53,12 @@ def guests() -> dict[str, str]:
     return {arm: name for arm, name in GUESTS.items() if importlib.util.find_spec(arm) is not None}
 
 
-def known_runs(path: Path, codes: Mapping[str, str]) -> dict[Job, Run]:
-    """The runs that a results file holds of arms with these fingerprints."""
+def known_runs(path: Path, codes: Mapping[str, str], absent: Collection[str] = ()) -> dict[Job, Run]:
+    """The runs that a results file holds of arms with these fingerprints, and of arms that are ``absent`` here: what
+    these are made of nobody can tell without their library."""
     found = {}
     for row in finished(path):
-        if row["code"] == codes.get(row["run"]["arm"]):
+        if row["code"] == codes.get(row["run"]["arm"]) or row["run"]["arm"] in absent:
             run = as_run(Run, row["run"])
             found[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
     return found
@@ -80,45 +82,49 @@ def section(runs: Sequence[Run], seeds: int) -> str:
 def main() -> None:
     """Run what is missing, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--arms", nargs="*", default=[*ARMS, *guests()])
+    parser.add_argument("--seeds", type=whole, default=20)
+    parser.add_argument("--arms", nargs="*", type=known_arm, default=[*ARMS, *GUESTS])
     parser.add_argument("--inputs", type=int, nargs="*", default=[5, 8], choices=(5, 8))
     parser.add_argument("--conditions", nargs="*", default=list(LOOKS), choices=list(LOOKS))
     parser.add_argument("--targets", type=float, nargs="*", default=list(TARGETS_EV))
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=whole, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "bench-twins.jsonl")
     parser.add_argument("--document", type=Path, help="also put the tables between their marks in this file")
     parser.add_argument("--show", action="store_true", help="run nothing; the tables of what there is")
     parser.add_argument("--keep", action="store_true", help="also keep the rows in the repository")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    codes = {arm: fingerprint(arm) for arm in options.arms}
+    if options.document is not None:
+        check_marks(options.document, BEGIN, END)
+    absent = {arm for arm in options.arms if arm in GUESTS and arm not in guests()}
+    codes = {arm: fingerprint(arm) for arm in options.arms if arm not in absent}
     begin_with_kept(options.results)
-    known = known_runs(options.results, codes)
+    known = known_runs(options.results, codes, absent)
+    for missed in sorted(absent):
+        print(f"{missed} is not installed: its rows are shown as they are, and none is added", file=sys.stderr)
     wanted: list[Job] = [
         (arm, inputs, condition, target, seed)
         for seed in range(1, options.seeds + 1)
         for condition in options.conditions
         for inputs in options.inputs
         for arm in options.arms
-        for target in options.targets
+        for target in dict.fromkeys(options.targets)
     ]
-    missing = [] if options.show else [job for job in wanted if job not in known]
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    ended = as_they_end(run_job, missing, options.jobs)
-    with options.results.open("a", encoding="utf-8") as file, closing(ended):
-        for count, run in enumerate(ended, start=1):
-            known[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
-            file.write(json.dumps({"code": codes[run.arm], "run": asdict(run)}) + "\n")
-            file.flush()
-            label = f"{run.arm}, {run.inputs} inputs, {run.condition}, {run.target_ev} eV, seed {run.seed}"
-            print(f"{count}/{len(missing)} {label}: {run.truth_mev} meV", file=sys.stderr)
+    missing = [] if options.show else [job for job in wanted if job not in known and job[0] not in absent]
+    if missing:
+        with appended(options.results) as file, closing(as_they_end(run_job, missing, options.jobs)) as ended:
+            for number, run in enumerate(ended, start=1):
+                known[run.arm, run.inputs, run.condition, run.target_ev, run.seed] = run
+                file.write(json.dumps({"code": codes[run.arm], "run": asdict(run)}) + "\n")
+                file.flush()
+                label = f"{run.arm}, {run.inputs} inputs, {run.condition}, {run.target_ev} eV, seed {run.seed}"
+                print(f"{number}/{len(missing)} {label}: {run.truth_mev} meV", file=sys.stderr)
     text = section([known[job] for job in wanted if job in known], options.seeds)
     print(text)
     if options.document is not None:
         put_between(options.document, BEGIN, END, text)
     if options.keep:
-        keep(options.results, ("arm", "inputs", "condition", "target_ev", "seed"))
+        keep(options.results, ("arm", "inputs", "condition", "target_ev", "seed"), current=set(codes.values()))
 
 
 if __name__ == "__main__":

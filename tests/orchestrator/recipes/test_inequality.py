@@ -56,6 +56,13 @@ KNOWN = {
         ("time - 60 s >= 0", {"time": 61.0}, True),
         ("1 / a <= 3", {"a": 0.0}, False),
         ("log(a) <= 0", {"a": -1.0}, False),
+        ("exp(-0.1 / a) <= 0.9", {"a": 0.0}, True),
+        ("1 / (1 + 1 / a) <= 0.9", {"a": 0.0}, True),
+        ("a / exp(400 * a) <= 0.5", {"a": 2.0}, True),
+        ("exp(-exp(400 * a)) <= 0.5", {"a": 2.0}, True),
+        ("a * log(a) <= 0.5", {"a": 0.0}, False),
+        ("a ** -1 >= 0.5", {"a": 0.0}, False),
+        ("a ** 0.5 <= 1", {"a": -1.0}, False),
     ],
 )
 def test_an_inequality_holds_or_not_for_one_recipe_as_for_many(
