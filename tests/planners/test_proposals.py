@@ -25,7 +25,7 @@ from planners import (
     strategy_settings,
 )
 from planners.runner_up import runner_up, runner_up_words
-from tests.planners.reactor import OBJECTIVE, SPACE, campaign, design, nearest_ev
+from tests.planners.reactor import OBJECTIVE, SPACE, campaign, design, nearest_ev, observe
 
 SMALL: dict[str, dict[str, int]] = {
     "ensemble": {"members": 10, "hidden": 16, "steps": 20, "spread": 256, "local": 256},
@@ -379,3 +379,17 @@ def test_the_runner_up_is_elsewhere_and_not_the_next_pixel() -> None:
     assert runner_up(request, points[:2], np.zeros(2), 0) is None
     far = runner_up_words(request, points[0], 1.0, (points[3], 0.75), logarithmic=False)
     assert far.endswith("and temperature c 72 degC instead of 120 degC, with an acquisition value lower by 0.25.")
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_kriging_surveys_and_aims_in_turn_in_batches_too(batch: int) -> None:
+    told, turns = design(6), ""
+    while len(turns) < 8:
+        waiting: tuple[tuple[float, ...], ...] = ()
+        for _ in range(batch):
+            request = Request(SPACE, OBJECTIVE, told, pending=waiting, seed=3, initial=6)
+            proposal = small("kriging").propose(request)
+            turns += "s" if proposal.acquisition.startswith("kriging deviation") else "a"
+            waiting = (*waiting, proposal.x)
+        told = (*told, *map(observe, waiting))
+    assert turns == "sasasasa"
