@@ -96,25 +96,29 @@ def run(
 
 def paired(outcomes: Sequence[Outcome]) -> list[str]:
     """One line for each goal, step and other arm: experiments of the ensemble over the other's, as the geometric mean
-    over seeds that both have solved, and how likely so large a difference is by chance (Wilcoxon's signed ranks)."""
+    over seeds, and how likely so large a difference is by chance (Wilcoxon's signed ranks). A run that did not get
+    there counts as one experiment more than its budget."""
     from scipy.stats import wilcoxon
 
-    mine = {(o.goal, o.seed): o.reached for o in outcomes if o.arm == OURS}
+    mine = {(o.goal, o.seed): o for o in outcomes if o.arm == OURS}
     lines = []
     for arm, goal in dict.fromkeys((o.arm, o.goal) for o in outcomes if o.arm != OURS):
         for step in range(len(next(o.reached for o in outcomes if (o.arm, o.goal) == (arm, goal)))):
-            both = [
-                (mine[goal, o.seed][step], o.reached[step])
+            logs = [
+                math.log(_took(mine[goal, o.seed], step) / _took(o, step))
                 for o in outcomes
                 if (o.arm, o.goal) == (arm, goal) and (goal, o.seed) in mine
             ]
-            logs = [math.log(ours / theirs) for ours, theirs in both if ours and theirs]
             if any(logs):
                 ratio, chance = math.exp(sum(logs) / len(logs)), wilcoxon(logs).pvalue
                 lines.append(
                     f"{goal}, step {step + 1}: {OURS} / {arm} {ratio:.2f} ({len(logs)} pairs, p = {chance:.2g})"
                 )
     return lines
+
+
+def _took(outcome: Outcome, step: int) -> int:
+    return outcome.reached[step] or outcome.budget + 1
 
 
 def section(found: list[PoolResult], seeds: int, command: str) -> str:
