@@ -26,6 +26,7 @@ from orchestrator.preflight.lasting import Use, runs_dry, too_little, uses
 from orchestrator.preflight.little_room import at_odds, no_beginning
 from orchestrator.preflight.many_samples import MOST_SAMPLES, ManySamples, strides
 from orchestrator.preflight.reagent_budget import beyond_syringes, other_stocks, soon_used, used_at_once
+from orchestrator.preflight.steps import ends_left_out
 from orchestrator.recipes.exposures import undecided_s
 from orchestrator.recipes.plumbing import (
     APPROACH_S,
@@ -165,6 +166,7 @@ class _Preflight:
 
     def report(self) -> PreflightReport:
         self._check_ranges()
+        self._warnings += ends_left_out(self._loaded)
         self._check_constraints()
         told_why = bool(self._problems)
         self._check_rig()
