@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from orchestrator.campaign import planning
 from orchestrator.config.load import LoadedCampaign
 from orchestrator.errors import Problem
@@ -17,22 +15,21 @@ _OWN_DESIGN = ("random", "latin")
 
 
 def at_odds(loaded: LoadedCampaign, many: ManySamples) -> list[Problem]:
-    """The constraints that leave nothing together: each is met by recipes that meet all of the others before it, up to
-    the one that is not. Empty where it is not for the constraints."""
+    """The first constraint that leaves nothing together with those before it, and as few of these as do. Empty where it
+    is not for the constraints."""
     texts = loaded.config.constraints
     if len(texts) < 2 or not many.settable().any():
         return []
     last = next((n for n in range(1, len(texts) + 1) if not many.settable(*texts[:n]).any()), None)
     if last is None:
         return []
-    others = [text for text in texts[: last - 1] if not _without(many, texts[:last], text)]
+    others = list(texts[: last - 1])
+    for text in texts[: last - 1]:
+        fewer = [other for other in others if other != text]
+        if not many.settable(*fewer, texts[last - 1]).any():
+            others = fewer
     message = f"none of {MOST_SAMPLES} sampled recipes that the rig can be set to meets this and {' and '.join(others)}"
     return [loaded.campaign_source.problem(("constraints", last - 1), message)]
-
-
-def _without(many: ManySamples, texts: Sequence[str], left_out: str) -> bool:
-    """Whether what is left of them is still met by nothing."""
-    return not many.settable(*(text for text in texts if text != left_out)).any()
 
 
 def no_beginning(loaded: LoadedCampaign, settable: float) -> list[Problem]:

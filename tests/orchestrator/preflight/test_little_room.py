@@ -26,6 +26,11 @@ def test_constraints_that_contradict_each_other_are_named_together() -> None:
     assert "iodide_fraction" not in problem.message
 
 
+def test_of_two_constraints_that_each_contradict_a_third_one_is_named() -> None:
+    (problem,) = preflight(constrained("cs_to_pb <= 1", "cs_to_pb <= 0.9", "cs_to_pb >= 1.01")).problems
+    assert problem.message.endswith("meets this and cs_to_pb <= 0.9")
+
+
 def test_three_constraints_of_which_any_two_leave_room_are_all_named() -> None:
     (problem,) = preflight(
         constrained("iodide_fraction <= 0.3", "cs_to_pb <= 0.7", "iodide_fraction + cs_to_pb >= 1.1")
