@@ -27,6 +27,11 @@ class Ax(Guest):
         """See `Guest`: it rounds."""
         return False
 
+    @property
+    def aims(self) -> bool:
+        """See `Guest`: it is told the utility."""
+        return False
+
     def ask(self, table: Table, seed: int) -> dict[str, Cell]:
         """See `Guest`."""
         from ax.api.client import Client

@@ -5,7 +5,7 @@ variables in the unit cube (so a log scale is one), whole numbers, values at the
 under names of our own, so that none is taken for a word of the library's. Readings of archives are told like the
 campaign's own, and recipes that are under way as pending. None of them takes a function that says what a rig may run:
 where what is asked for may not be run or was run before, the nearest candidate that may is run instead. Nor does one
-learn from a failure that has no number, so it is given one (`Table`).
+learn from a failure that has no number, so where there is a score it is given one (`Table`).
 """
 
 import importlib.util
@@ -56,6 +56,11 @@ class Guest(ABC):
     @property
     def enumerates(self) -> bool:
         """Whether the library goes through all combinations of whole numbers, values and levels."""
+        return True
+
+    @property
+    def aims(self) -> bool:
+        """Whether the library is told a target as such, and first outputs; else it is told the utility alone."""
         return True
 
     @abstractmethod
@@ -135,8 +140,9 @@ class Table:
     of several outputs is sought, the utility stands in for the first.
 
     After the campaign's own recipes come archived readings, one a row, and then the recipes that failed and gave no
-    reading here. A failure is told as the worst reading of all (its first output, its utility): a library has no other
-    word for it, and not knowing of failures it asks for the same place again and again.
+    reading here, as bad as the worst reading of all: a library has no other word for a failure, and not knowing of it
+    asks for the same place again. But one that aims at a target learns where the first output lies, which of a failure
+    nobody knows, and a made-up one bends its model more than it helps (docs/decisions/0064): it is told of none.
 
     Variables and levels have names of our own, in the order of theirs: libraries sort by name. Where all combinations
     would be too many for a library that goes through them, whole numbers are continuous to it and are rounded."""
@@ -168,7 +174,7 @@ class Table:
 
         objective = request.objective
         archived = [o.x for archive in request.archives for o in archive.observations if not o.failed]
-        lost = _lost(request, measured)
+        lost = _lost(request, measured) if objective.target is None or not guest.aims else []
         readings = np.concatenate([measured.readings, archived_readings(request)])
         utility = objective.score_rows(readings)
         first = utility if _several(objective) else readings[:, 0]

@@ -64,12 +64,22 @@ def test_a_failure_is_told_as_the_worst_reading_and_once() -> None:
     told = (*(o for o in design(6) if not o.failed), failed, failed)
     request = Request(SPACE, OBJECTIVE, told)
     measured = Measured.of(request)
-    table = Table.of(request, measured, BayBE())
+    assert len(Table.of(request, measured, BayBE()).rows) == len(measured), "nobody knows where its peak would lie"
+    table = Table.of(request, measured, Ax())
     assert len(table.rows) == len(measured) + 1 == len(table.first) == len(table.utility)
     assert SPACE.from_unit(table.unit(table.rows[-1]))[0] == pytest.approx(failed.x)
     farthest = int(np.argmax(np.abs(measured.readings[:, 0] - OBJECTIVE.target_peak_ev)))
     assert table.first[-1] == measured.readings[farthest, 0]
     assert table.utility[-1] == table.utility[:-1].min()
+
+
+def test_where_no_target_is_aimed_at_every_library_is_told_of_failures() -> None:
+    told = (*mixed(8), Observation((0.5, 3.0, 3.0, 0.0, 2.0), failed=True))
+    for wanted, worst in ((OneOutput("gain", "maximise"), min), (OneOutput("gain", "minimise"), max)):
+        request = Request(MIXED, wanted, told)
+        table = Table.of(request, Measured.of(request), BayBE())
+        assert len(table.rows) == 9
+        assert table.first[-1] == worst(table.first[:-1])
 
 
 def test_a_recipe_that_failed_once_and_was_read_once_is_told_as_it_was_read() -> None:
@@ -209,9 +219,10 @@ def test_a_guest_chooses_among_listed_candidates(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_guest_leaves_a_place_that_failed_and_one_that_is_under_way(name: str) -> None:
     planner = guest(name)
-    request = Request(SPACE, OBJECTIVE, design(12), seed=3, initial=6)
+    told = tuple(Observation(o.x, values=(o.quantum_yield,)) for o in design(12) if o.quantum_yield is not None)
+    request = Request(SPACE, OneOutput("quantum_yield", "maximise"), told, seed=3, initial=6)
     asked = planner.propose(request).x
-    failed = dataclasses.replace(request, observations=(*request.observations, Observation(asked, failed=True)))
+    failed = dataclasses.replace(request, observations=(*told, Observation(asked, failed=True)))
     waiting = dataclasses.replace(request, pending=(asked,))
     for after in (failed, waiting):
         gap = SPACE.to_unit([planner.propose(after).x])[0] - SPACE.to_unit([asked])[0]
