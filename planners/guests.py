@@ -285,13 +285,15 @@ def _runnable(
 ) -> tuple[NDArray[np.float64], bool]:
     """The point [d] if it can be run and was not, else the nearest candidate that can; and whether it is another."""
     from planners.candidates import around, keep, pool
+    from planners.modelled import known_places
 
     if request.candidates is None:
         exact = keep(request, asked[None, :])
         if len(exact):
             return exact[0], False
     rng = generator(seed)
-    points = pool(request, measured.unit, measured.readings[:, 0], spread=_CANDIDATES, local=_CANDIDATES, rng=rng)
+    places, first = known_places(request, measured)
+    points = pool(request, places, first, spread=_CANDIDATES, local=_CANDIDATES, rng=rng)
     if request.candidates is None:
         near = [around(asked, radius, _CANDIDATES // 4, rng) for radius in (0.3, 0.1, 0.03, 0.01)]
         points = np.concatenate([points, keep(request, np.concatenate(near))])

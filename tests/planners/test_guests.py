@@ -182,6 +182,14 @@ def test_what_may_not_be_run_is_replaced_by_the_nearest_that_may() -> None:
     assert np.max(np.abs(point - asked)) < 0.2
 
 
+def test_before_the_first_reading_of_its_own_a_campaign_has_the_places_of_its_archives_to_go_to() -> None:
+    request = Request(SPACE, OBJECTIVE, feasible=lambda x: x[:, 0] < 0.5, archives=(Archive("spring", design(9)),))
+    asked = SPACE.to_unit([(0.6, 120.0, 40.0)])[0]
+    point, moved = guests_module._runnable(request, Measured.of(request), asked, 1)
+    assert moved
+    assert SPACE.from_unit(point)[0, 0] < 0.5
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_guest_asks_near_the_target_and_the_same_every_time_and_leaves_no_trace(name: str) -> None:
     planner = guest(name)
