@@ -130,8 +130,9 @@ def test_what_nothing_can_meet_is_refused_before_anything_runs() -> None:
     (problem,) = (each for each in report.problems if each.path == "constraints[0]")
     assert "none of" in problem.message
     apart = preflight(constrained("iodide_fraction >= 0.6", "iodide_fraction <= 0.3"))
-    assert [problem.path for problem in apart.problems] == ["inputs"]
+    assert [problem.path for problem in apart.problems] == ["constraints[1]"]
     assert "none of 65536 sampled recipes" in apart.problems[0].message
+    assert apart.problems[0].message.endswith("meets this and iodide_fraction >= 0.6")
 
 
 def test_a_constraint_that_rules_nothing_out_deserves_a_note() -> None:
