@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -35,8 +35,8 @@ def keep(
     not depend on which was run first, so that the same rows give the same bytes.
 
     ``told_apart_by``: the fields of a row that say which campaign it is. ``current``: digests of the code as it is; a
-    kept row of it gives way to no row of other code, such as an old results file holds. Kept rows of a pool whose table
-    has changed since are dropped.
+    kept row gives way to none of other code, such as an old results file holds (empty: to any). Kept rows of a pool
+    whose table has changed since are dropped.
     """
     found = finished(results)
     if not found:
@@ -44,11 +44,13 @@ def keep(
     tables = {row.get("digest") for row in found}
     packed = _packed(results, rows)
     before = lzma.decompress(packed.read_bytes()).decode() if packed.exists() else ""
-    newest: dict[str, dict[str, Any]] = {}
-    for row in [*(row for row in map(json.loads, before.splitlines()) if row.get("digest") in tables), *found]:
-        told = row.get("run", row)
-        campaign = json.dumps([told[name] for name in told_apart_by])
-        if campaign not in newest or _code(row) in current or _code(newest[campaign]) not in current:
+
+    def by_campaign(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {json.dumps([row.get("run", row)[name] for name in told_apart_by]): row for row in rows}
+
+    newest = by_campaign(row for row in map(json.loads, before.splitlines()) if row.get("digest") in tables)
+    for campaign, row in by_campaign(found).items():
+        if campaign not in newest or not current or _code(row) in current:
             newest[campaign] = row
     rows.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(newest[campaign]) + "\n" for campaign in sorted(newest))

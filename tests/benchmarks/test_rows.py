@@ -58,6 +58,8 @@ def test_kept_rows_stay_where_a_smaller_results_file_is_kept_and_give_way_to_non
     keep(results, ("arm", "seed"), rows)
     results.write_text(line("gp", 1, "old") + line("gp", 3, "old"), encoding="utf-8")
     keep(results, ("arm", "seed"), rows, current={"new"})
+    results.write_text(line("gp", 2, "old"), encoding="utf-8")
+    keep(results, ("arm", "seed"), rows, current={"newer"})
     kept = lzma.decompress((rows / "bench.jsonl.xz").read_bytes()).decode()
     assert kept == line("gp", 1) + line("gp", 2) + line("gp", 3, "old")
 
